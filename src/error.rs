@@ -1,0 +1,111 @@
+//! The one error of the crate: a stable code for programs and a sentence for people.
+//!
+//! Every variant names what it is about (a file, an image, an object) and, where there is one, the remedy. The sentence
+//! is what [`std::fmt::Display`] gives; the code is what [`Error::code`] gives, and does not change between versions.
+
+use std::fmt;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// A file that could not be read from or written to the disk.
+    #[error("{path}: {reason}")]
+    Io { path: String, reason: String },
+
+    /// An image file that is broken or of a kind that is not read.
+    #[error("{file}: {reason}")]
+    Image { file: String, reason: String },
+
+    /// Something is over a cap of [`crate::limits`].
+    #[error("{subject}: {what} is {found}, more than the {limit} that cytobox takes")]
+    TooLarge { subject: String, what: &'static str, found: u64, limit: u64 },
+
+    /// A channel set that lacks a channel, and for which no black fill was asked.
+    #[error("{image}: the {missing} channel is missing; add the file, or choose to fill it with black")]
+    ChannelMissing { image: String, missing: String },
+
+    /// The channels of one image differ in size or depth.
+    #[error("{image}: its channels do not fit together ({found}); every channel needs the same size and depth")]
+    ChannelMismatch { image: String, found: String },
+
+    /// An annotation file as a whole that cannot be used.
+    #[error("{file}: {reason}")]
+    Annotation { file: String, reason: String },
+
+    /// One object of an annotation file that cannot be used; `object` counts from 1.
+    #[error("{file}, object {object}: {reason}")]
+    Object { file: String, object: usize, reason: String },
+
+    /// A box that breaks `0 ≤ x1 < x2 ≤ W`, `0 ≤ y1 < y2 ≤ H`.
+    #[error("box ({x1}, {y1}, {x2}, {y2}) {reason}")]
+    Box { x1: f32, y1: f32, x2: f32, y2: f32, reason: &'static str },
+
+    /// A detector file that cannot be loaded.
+    #[error("{file}: {reason}")]
+    Weights { file: String, reason: String },
+
+    /// A configuration that names something impossible.
+    #[error("configuration: {0}")]
+    Config(String),
+
+    /// No such device, or a device that lacks what is needed.
+    #[error("device: {0}")]
+    Device(String),
+
+    /// The device failed or gave a wrong answer; nothing that it computed may be used.
+    #[error("the {device} failed: {reason}. Nothing that it computed is kept; run again, or choose the CPU")]
+    DeviceFailed { device: String, reason: String },
+
+    /// Training cannot go on, or cannot start, with the data or settings given.
+    #[error("training: {0}")]
+    Training(String),
+
+    /// A command that does not fit the present state, such as detecting without a model.
+    #[error("{0}")]
+    Usage(String),
+
+    /// Ended because it was asked to.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl Error {
+    /// The stable code, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "io",
+            Self::Image { .. } => "image",
+            Self::TooLarge { .. } => "too-large",
+            Self::ChannelMissing { .. } => "channel-missing",
+            Self::ChannelMismatch { .. } => "channel-mismatch",
+            Self::Annotation { .. } => "annotation",
+            Self::Object { .. } => "annotation-object",
+            Self::Box { .. } => "box",
+            Self::Weights { .. } => "weights",
+            Self::Config(_) => "config",
+            Self::Device(_) => "device",
+            Self::DeviceFailed { .. } => "device-failed",
+            Self::Training(_) => "training",
+            Self::Usage(_) => "usage",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    pub fn image(file: impl Into<String>, reason: impl fmt::Display) -> Self {
+        Self::Image { file: file.into(), reason: reason.to_string() }
+    }
+
+    pub fn annotation(file: impl Into<String>, reason: impl fmt::Display) -> Self {
+        Self::Annotation { file: file.into(), reason: reason.to_string() }
+    }
+
+    pub fn weights(file: impl Into<String>, reason: impl fmt::Display) -> Self {
+        Self::Weights { file: file.into(), reason: reason.to_string() }
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn io(path: &std::path::Path, reason: impl fmt::Display) -> Self {
+        Self::Io { path: path.display().to_string(), reason: reason.to_string() }
+    }
+}

@@ -1,0 +1,59 @@
+//! Every cap of the crate, each with its reason.
+//!
+//! Input comes from strangers' disks and microscopes; a cap turns a bomb into a sentence before memory is asked for.
+
+use crate::error::{Error, Result};
+
+/// A file on the disk. The largest real microscope stacks that are single images stay well below.
+pub const FILE_BYTES: u64 = 128 << 20;
+/// One side of an image: 8192² is the largest square of [`IMAGE_PIXELS`].
+pub const IMAGE_SIDE: u32 = 8192;
+/// All pixels of one image: 64 MP, so that four 16-bit channels decode into half a gigabyte.
+pub const IMAGE_PIXELS: u64 = 64 << 20;
+/// All decoded channels of one image together; a wasm memory ends at 4 GiB and holds the model beside it.
+pub const IMAGE_BYTES: u64 = 512 << 20;
+/// Channels of one image. Light microscopes record five or six.
+pub const CHANNELS: usize = 8;
+/// An annotation file. Ten thousand LabelImg objects are 3 MiB.
+pub const ANNOTATION_BYTES: u64 = 4 << 20;
+/// A table or a COCO file, which may hold the objects of many images.
+pub const TABLE_BYTES: u64 = 128 << 20;
+/// Elements within elements of an XML file; LabelImg nests four deep.
+pub const XML_DEPTH: usize = 16;
+/// Objects of one image. The most crowded real image known to us has some hundreds.
+pub const OBJECTS: usize = 10_000;
+/// Pixels along the outlines of one object's polygons, or of a whole COCO file's: the 250,000 cells of the largest sets have
+/// some 500 each.
+pub const OUTLINE_PIXELS: u64 = 128 << 20;
+/// Images that one table or COCO file may speak of; the Atlas's largest public set has a hundred thousand.
+pub const TABLE_IMAGES: usize = 200_000;
+/// Objects that a COCO file may hold: COCO's own largest has 860,000.
+pub const TABLE_OBJECTS: usize = 1_000_000;
+/// Numbers and texts of one object in a COCO file: the outline of a cell has some hundreds.
+pub const OBJECT_VALUES: usize = 200_000;
+/// Characters of a label.
+pub const LABEL_CHARS: usize = 128;
+/// Classes of a detector without the background: Open Images, the largest detection set, has 601.
+pub const CLASSES: usize = 1_000;
+/// The JSON header of a safetensors file.
+pub const SAFETENSORS_HEADER_BYTES: u64 = 8 << 20;
+/// A detector file: a Mask R-CNN with ResNet-101-FPN is 250 MB in f32.
+pub const DETECTOR_BYTES: u64 = 1 << 30;
+/// Tensors of one detector file; ResNet-101-FPN has about 700.
+pub const TENSORS: usize = 10_000;
+/// Weights of one layer: the largest of torchvision's detectors, `fc6`, has 12.8 million.
+pub const LAYER_WEIGHTS: u64 = 64 << 20;
+/// The side of the resized image that enters the network. Beyond it, feature maps leave 4 GiB.
+pub const NETWORK_SIDE: u32 = 4096;
+/// Pictures that a training holds at once, as floats: 500 images of 512² pixels. A wasm memory ends at 4 GiB.
+pub const TRAINING_BYTES: u64 = 3 << 29;
+/// Proposals and detections of one image, whatever a configuration asks for.
+pub const PROPOSALS: usize = 20_000;
+
+/// `Err` with the cap's name if `found` is over `limit`.
+pub fn check(subject: &str, what: &'static str, found: u64, limit: u64) -> Result<()> {
+    if found > limit {
+        return Err(Error::TooLarge { subject: subject.to_owned(), what, found, limit });
+    }
+    Ok(())
+}
