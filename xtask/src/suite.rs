@@ -1,0 +1,315 @@
+//! The test suite: its steps, in the order in which they run, and the summary at the end.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::cli::BuildOptions;
+use crate::install::{self, Installer, Need};
+use crate::page;
+use crate::pins::WASM_TARGET;
+use crate::stream::{self, Finished};
+use crate::tally::Tally;
+use crate::workspace::Workspace;
+
+/// One part of the suite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Step {
+    Fmt,
+    Clippy,
+    /// Makes the golden values with torchvision, for the native tests to compare with.
+    Golden,
+    Native,
+    /// The tests in tests/browser.rs, in headless Chrome on WebGPU.
+    Wasm,
+    /// The built page in a real browser.
+    E2e,
+}
+
+/// Everything, quick checks first.
+pub const ALL: [Step; 6] = [Step::Fmt, Step::Clippy, Step::Golden, Step::Native, Step::Wasm, Step::E2e];
+
+/// What `cargo xtask check` runs.
+pub const QUICK: [Step; 2] = [Step::Fmt, Step::Clippy];
+
+/// What wasm-bindgen's runner waits for, in seconds, unless the caller sets it: all browser tests together (the software
+/// adapter is slow), and the driver's start (on a machine that is still building something).
+const BROWSER_LIMITS: [(&str, &str); 2] =
+    [("WASM_BINDGEN_TEST_TIMEOUT", "1800"), ("WASM_BINDGEN_TEST_DRIVER_TIMEOUT", "60")];
+
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Step::Fmt => "fmt",
+            Step::Clippy => "clippy",
+            Step::Golden => "golden",
+            Step::Native => "native",
+            Step::Wasm => "wasm",
+            Step::E2e => "e2e",
+        }
+    }
+
+    fn needs(self) -> Vec<Need> {
+        match self {
+            Step::Fmt => vec![],
+            Step::Clippy => vec![Need::WasmTarget],
+            Step::Golden => vec![Need::Python],
+            Step::Native => vec![Need::Vulkan],
+            Step::Wasm => vec![Need::WasmTarget, Need::WasmBindgen, Need::WasmPack, Need::Chromium, Need::Chromedriver],
+            Step::E2e => [page::NEEDS.as_slice(), &[Need::Chromium, Need::Node, Need::Playwright]].concat(),
+        }
+    }
+}
+
+impl FromStr for Step {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        ALL.into_iter().find(|step| step.name() == text).ok_or_else(|| {
+            let names: Vec<&str> = ALL.iter().map(|step| step.name()).collect();
+            anyhow!("unknown step `{text}`; the steps are {}", names.join(", "))
+        })
+    }
+}
+
+/// The steps to run, in the suite's order: those in `only` (all when empty) without those in `skip`.
+pub fn select(only: &[Step], skip: &[Step]) -> Result<Vec<Step>> {
+    let chosen = |step: &Step| (only.is_empty() || only.contains(step)) && !skip.contains(step);
+    let steps: Vec<Step> = ALL.into_iter().filter(chosen).collect();
+    if steps.is_empty() { bail!("no step is left to run") } else { Ok(steps) }
+}
+
+/// What became of one step.
+struct Report {
+    step: Step,
+    time: Duration,
+    tally: Tally,
+    closing: Vec<String>,
+    problem: Option<String>,
+}
+
+/// Runs the steps one after another, whatever happens to the earlier ones, and prints the summary.
+/// `false` when a step failed or could not run.
+pub fn run(workspace: &Workspace, installer: &mut Installer, steps: &[Step]) -> Result<bool> {
+    if let Some(data) = &workspace.data {
+        println!("real data: {}", data.display());
+    } else {
+        println!("real data: none; tests on it are skipped (set CYTOBOX_DATA to its folder)");
+    }
+    let mut reports = Vec::new();
+    for &step in steps {
+        println!("\n== {} ==", step.name());
+        let start = Instant::now();
+        let mut report = Report { step, time: Duration::ZERO, tally: Tally::default(), closing: vec![], problem: None };
+        if let Err(error) = installer.ensure(&step.needs()).and_then(|()| perform(workspace, installer, &mut report)) {
+            report.problem = Some(format!("{error:#}"));
+        }
+        report.time = start.elapsed();
+        if let Some(problem) = &report.problem {
+            println!("\n{}: {problem}", step.name());
+        }
+        reports.push(report);
+    }
+    Ok(summarise(&reports))
+}
+
+fn perform(workspace: &Workspace, installer: &mut Installer, report: &mut Report) -> Result<()> {
+    match report.step {
+        Step::Fmt => report.check(workspace.command("cargo").args(["fmt", "--all", "--check"])),
+        Step::Clippy => {
+            let mut native = workspace.command("cargo");
+            native.args(["clippy", "--release", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+            report.check(&mut native)?;
+            let mut wasm = workspace.command("cargo");
+            wasm.args(["clippy", "--release", "--locked", "--package", "cytobox", "--target", WASM_TARGET]);
+            report.check(wasm.args(["--all-targets", "--", "-D", "warnings"]))
+        }
+        Step::Golden => {
+            let python = installer.python().context("the Python that was found is gone")?;
+            let scripts = files_ending(&workspace.root.join("tests/golden"), ".py")?;
+            for script in &scripts {
+                report.check(workspace.command(&python.to_string_lossy()).arg(script))?;
+            }
+            Ok(())
+        }
+        Step::Native => report.tests(workspace.command("cargo").args([
+            "test",
+            "--release",
+            "--locked",
+            "--workspace",
+            "--no-fail-fast",
+        ])),
+        Step::Wasm => {
+            let driver = install::chromedriver(workspace).context("the chromedriver that was found is gone")?;
+            let mut wasm_pack = workspace.command("wasm-pack");
+            wasm_pack.args(["test", "--headless", "--chrome", "--release", "--mode", "no-install", "--chromedriver"]);
+            wasm_pack.arg(driver).args(["--", "--locked", "--test", "browser"]);
+            wasm_pack.env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", driver_settings(workspace)?);
+            for (name, seconds) in BROWSER_LIMITS {
+                if std::env::var_os(name).is_none() {
+                    wasm_pack.env(name, seconds);
+                }
+            }
+            report.tests(&mut wasm_pack)
+        }
+        Step::E2e => {
+            page::build(workspace, installer, &BuildOptions::default())?;
+            let folder = workspace.root.join("tests/e2e");
+            let mut node = workspace.command("node");
+            node.args(["--test", "--test-force-exit", "--test-concurrency=1", "--test-reporter=spec"])
+                .args(files_ending(&folder, ".test.mjs")?);
+            if let Some(chromium) = install::chromium(workspace) {
+                node.env("CHROME", chromium);
+            }
+            report.tests(node.current_dir(&folder))
+        }
+    }
+}
+
+/// A copy of webdriver.json that also names the browser: the driver would look only where systems usually put it.
+fn driver_settings(workspace: &Workspace) -> Result<PathBuf> {
+    const OPTIONS: &str = "\"goog:chromeOptions\": {";
+    let browser = install::chromium(workspace).context("the browser that was found is gone")?;
+    let settings = fs::read_to_string(workspace.root.join("webdriver.json")).context("cannot read webdriver.json")?;
+    let binary = browser.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\"");
+    let named = settings.replacen(OPTIONS, &format!("{OPTIONS}\n    \"binary\": \"{binary}\","), 1);
+    if named == settings {
+        bail!("webdriver.json has no {OPTIONS} ... }}");
+    }
+    let copy = workspace.target.join("webdriver.json");
+    fs::create_dir_all(&workspace.target)?;
+    fs::write(&copy, named)?;
+    Ok(copy)
+}
+
+/// The files of a folder whose names end so, in order of name; an error when there is none.
+fn files_ending(folder: &Path, end: &str) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let path = entry?.path();
+        if path.to_string_lossy().ends_with(end) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    if files.is_empty() { bail!("{} holds no *{end}", folder.display()) } else { Ok(files) }
+}
+
+impl Report {
+    fn failed(&self) -> bool {
+        self.problem.is_some()
+    }
+
+    /// Runs a command that checks one thing: it counts as one test.
+    fn check(&mut self, command: &mut Command) -> Result<()> {
+        stream::plain(command)?;
+        self.tally.passed += 1;
+        Ok(())
+    }
+
+    /// Runs a test runner; running no test at all counts as a failure.
+    fn tests(&mut self, command: &mut Command) -> Result<()> {
+        let finished = stream::watched(command)?;
+        self.judge(finished).with_context(|| format!("`{}`", stream::line(command)))
+    }
+
+    fn judge(&mut self, Finished { success, tally, closing }: Finished) -> Result<()> {
+        self.tally += tally;
+        self.closing.extend(closing);
+        match tally {
+            Tally { failed: 1.., .. } => bail!("{} failed", tally.failed),
+            _ if !success => bail!("failed"),
+            Tally { passed: 0, .. } => bail!("ran no test"),
+            _ => Ok(()),
+        }
+    }
+
+    /// The step's own count: a step that failed without a failed test (it did not build, say) has one failure.
+    fn count(&self) -> Tally {
+        let mut tally = self.tally;
+        if self.failed() && tally.failed == 0 {
+            tally.failed = 1;
+        }
+        tally
+    }
+}
+
+/// Prints the runners' closing lines, one line a step, and the plain closing line; `true` when all is well.
+fn summarise(reports: &[Report]) -> bool {
+    println!("\n== closing lines ==");
+    for report in reports {
+        for line in &report.closing {
+            println!("{:<7} {line}", report.step.name());
+        }
+    }
+    println!("\n== summary ==");
+    let mut total = Tally::default();
+    for report in reports {
+        let verdict = if report.failed() { "FAILED" } else { "ok" };
+        println!("{:<7} {verdict:<6} {:>6.1} s  {}", report.step.name(), report.time.as_secs_f64(), report.count());
+        if let Some(problem) = &report.problem {
+            println!("        {}", problem.replace('\n', "\n        "));
+        }
+        total += report.count();
+    }
+    println!("\ncytobox: {total}");
+    reports.iter().all(|report| !report.failed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(problem: Option<&str>, tally: Tally) -> Report {
+        let problem = problem.map(str::to_owned);
+        Report { step: Step::Native, time: Duration::ZERO, tally, closing: vec![], problem }
+    }
+
+    #[test]
+    fn steps_keep_their_order_and_are_run_once() {
+        assert_eq!(select(&[], &[]).unwrap(), ALL);
+        let twice = [Step::E2e, Step::Fmt, Step::E2e];
+        assert_eq!(select(&twice, &[]).unwrap(), [Step::Fmt, Step::E2e]);
+        assert_eq!(select(&twice, &[Step::Fmt]).unwrap(), [Step::E2e]);
+        assert!(select(&[Step::Fmt], &[Step::Fmt]).is_err());
+        assert!(select(&[], &ALL).is_err());
+    }
+
+    #[test]
+    fn steps_are_named_as_on_the_command_line() {
+        for step in ALL {
+            assert_eq!(step.name().parse::<Step>().unwrap(), step);
+        }
+        assert!("".parse::<Step>().is_err());
+        assert!("Fmt".parse::<Step>().is_err());
+    }
+
+    #[test]
+    fn a_step_that_fails_without_a_test_counts_as_one_failure() {
+        let one = report(Some("did not build"), Tally::default());
+        assert_eq!(one.count(), Tally { passed: 0, failed: 1, skipped: 0 });
+        let counted = Tally { passed: 4, failed: 2, skipped: 1 };
+        assert_eq!(report(Some("failed"), counted).count(), counted);
+        assert!(!summarise(&[report(None, counted), one]));
+        assert!(summarise(&[report(None, Tally { passed: 1, failed: 0, skipped: 0 })]));
+    }
+
+    #[test]
+    fn a_runner_that_ran_nothing_or_failed_is_a_failure() {
+        let judge = |success, passed, failed| {
+            let tally = Tally { passed, failed, skipped: 3 };
+            let mut report = report(None, Tally::default());
+            let verdict = report.judge(Finished { success, tally, closing: vec!["closing".into()] });
+            assert_eq!((report.tally, report.closing.len()), (tally, 1));
+            verdict.map_err(|error| error.to_string())
+        };
+        assert_eq!(judge(true, 2, 0), Ok(()));
+        assert_eq!(judge(true, 0, 0), Err("ran no test".into()));
+        assert_eq!(judge(true, 2, 1), Err("1 failed".into()));
+        assert_eq!(judge(false, 2, 0), Err("failed".into()));
+    }
+}
