@@ -1,0 +1,324 @@
+//! Which files make one image, told by their names.
+//!
+//! A Human Protein Atlas image is `STEM_red`, `STEM_green`, `STEM_blue` and `STEM_yellow` in one folder, whatever the
+//! case and the ending; any other image file is an image by itself; `STEM_mask` and `STEM_label` hold the object labels
+//! of STEM. What a file is has been told by its content before ([`super::sniff_named`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::file_name::{FileName, Role, is_of_system, looks_like_image};
+use super::set::{Channel, in_words};
+use super::sniff::FileKind;
+
+/// A file as its name, with folders if there are any, and its kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileHead {
+    pub name: String,
+    pub kind: FileKind,
+}
+
+/// All files, each in one place; images are ordered by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Groups {
+    pub images: Vec<ImageEntry>,
+    /// XML, JSON and text files.
+    pub annotations: Vec<String>,
+    /// Detector files: safetensors, PyTorch, HDF5.
+    pub models: Vec<String>,
+    /// Zip archives.
+    pub projects: Vec<String>,
+    pub ignored: Vec<Ignored>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ignored {
+    pub file: String,
+    pub reason: String,
+}
+
+/// One image, complete or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageEntry {
+    /// The stem; with the folder, and if need be the ending, where another image has the same stem.
+    pub name: String,
+    /// The files that can be read, ordered by channel.
+    pub files: Vec<ChannelFile>,
+    /// The file with its object labels.
+    pub mask: Option<String>,
+    pub state: EntryState,
+    /// Channels that [`EntryState::NeedsFill`] is about.
+    pub missing: Vec<Channel>,
+    pub problems: Vec<Problem>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChannelFile {
+    /// `None` for an image by itself.
+    pub channel: Option<Channel>,
+    pub file: String,
+}
+
+/// Whether an image can be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EntryState {
+    /// As it is.
+    Ready,
+    /// Only when its missing channels are filled with black.
+    NeedsFill,
+    /// Not before its files change.
+    Unusable,
+}
+
+/// What is wrong with an image: a stable code for programs, the rest for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// `channel-missing`, `channel-double`, `broken-file`, `same-stem`, `mask-double`, `mask-lossy` or
+    /// `mask-without-image`.
+    pub code: String,
+    pub sentence: String,
+    pub remedy: Remedy,
+}
+
+/// What can be done about a [`Problem`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "camelCase")]
+pub enum Remedy {
+    /// Add files for these channels, or let them be black.
+    FillBlack { channels: Vec<Channel> },
+    /// Keep one of these files and take the others away.
+    KeepOne { files: Vec<String> },
+    /// Put a whole file in the place of this one.
+    Replace { file: String },
+    /// Nothing need be done.
+    Nothing,
+}
+
+fn problem(code: &str, sentence: String, remedy: Remedy) -> Problem {
+    Problem { code: code.to_owned(), sentence, remedy }
+}
+
+/// Folder, stem, and the ending of an image by itself, so that a.png and a.jpg stay two images.
+type Key<'a> = (&'a str, &'a str, Option<&'a str>);
+
+/// An image while its files are being found; `kind` is `Unknown` for a file that only its name calls an image.
+struct Found<'a> {
+    files: Vec<(Option<Channel>, &'a FileHead)>,
+    masks: Vec<&'a FileHead>,
+}
+
+/// Groups files by name. No file is opened, and every file appears once in the result.
+pub fn group(files: &[FileHead]) -> Groups {
+    let mut groups = Groups::default();
+    let mut seen = BTreeSet::new();
+    let mut masks = Vec::new();
+    let mut found: BTreeMap<Key, Found> = BTreeMap::new();
+    for head in files {
+        if !seen.insert(head.name.replace('\\', "/")) {
+            groups.ignore(head, "a file of this name is there already");
+            continue;
+        }
+        if is_of_system(&head.name) {
+            groups.ignore(head, "this is a file of the operating system");
+            continue;
+        }
+        match head.kind {
+            FileKind::Xml | FileKind::Json | FileKind::Csv => groups.annotations.push(head.name.clone()),
+            FileKind::Safetensors | FileKind::Torch | FileKind::Hdf5 => groups.models.push(head.name.clone()),
+            FileKind::Zip => groups.projects.push(head.name.clone()),
+            FileKind::Unknown if !looks_like_image(&head.name) => {
+                groups.ignore(head, "its content is not of a kind that is read; images must be PNG, JPEG or TIFF");
+            }
+            FileKind::Unknown | FileKind::Png | FileKind::Jpeg | FileKind::Tiff => {
+                let name = FileName::parse(&head.name);
+                let (key, channel) = match name.role {
+                    Role::Channel(channel) => ((name.folder, name.stem, None), Some(channel)),
+                    Role::Mask => {
+                        masks.push((name, head));
+                        continue;
+                    }
+                    Role::Plain => ((name.folder, name.stem, Some(name.ending)), None),
+                };
+                found.entry(key).or_insert_with(Found::new).files.push((channel, head));
+            }
+        }
+    }
+    let lone = give_masks(&mut found, &masks);
+    let names = unique_names(found.keys().copied());
+    groups.images = found.into_iter().zip(names).map(|((key, found), name)| found.entry(name, key.1)).collect();
+    for image in &mut groups.images {
+        if image.files.iter().any(|f| lone.contains(f.file.as_str())) {
+            let sentence = format!(
+                "{}: this looks like the object labels of another image, which is not here; it is taken for an image",
+                image.name
+            );
+            image.problems.push(problem("mask-without-image", sentence, Remedy::Nothing));
+        }
+    }
+    groups.images.sort_by(|a, b| a.name.cmp(&b.name));
+    groups
+}
+
+/// Hands each mask to the image of its stem: in its own folder, else to the only one of that stem anywhere. A mask
+/// without an image becomes an image, and its name is returned.
+fn give_masks<'a>(
+    found: &mut BTreeMap<Key<'a>, Found<'a>>,
+    masks: &[(FileName<'a>, &'a FileHead)],
+) -> BTreeSet<&'a str> {
+    let mut by_stem: BTreeMap<&str, Vec<Key>> = BTreeMap::new();
+    for key in found.keys() {
+        by_stem.entry(key.1).or_default().push(*key);
+    }
+    let mut lone = BTreeSet::new();
+    for (name, head) in masks {
+        let same_stem = by_stem.get(name.stem).map_or(&[][..], Vec::as_slice);
+        let owner = match same_stem.iter().find(|key| key.0 == name.folder) {
+            Some(key) => Some(key),
+            None if same_stem.len() == 1 => same_stem.first(),
+            None => None,
+        };
+        match owner.and_then(|key| found.get_mut(key)) {
+            Some(image) => image.masks.push(head),
+            None => {
+                lone.insert(head.name.as_str());
+                let key = (name.folder, name.whole_stem, Some(name.ending));
+                found.entry(key).or_insert_with(Found::new).files.push((None, head));
+            }
+        }
+    }
+    lone
+}
+
+/// The stem where it is the only one; else folder and stem; else folder, stem and ending. A name that is taken all the
+/// same gets a number.
+fn unique_names<'a>(keys: impl Iterator<Item = Key<'a>> + Clone) -> Vec<String> {
+    let long = |(folder, stem, _): Key| {
+        if folder.is_empty() { stem.to_owned() } else { format!("{folder}/{stem}") }
+    };
+    let mut stems: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut longs: BTreeMap<String, usize> = BTreeMap::new();
+    for key in keys.clone() {
+        *stems.entry(key.1).or_default() += 1;
+        *longs.entry(long(key)).or_default() += 1;
+    }
+    let mut taken = BTreeSet::new();
+    keys.map(|key| {
+        let name = match key.2 {
+            _ if stems[key.1] == 1 => key.1.to_owned(),
+            Some(ending) if longs[&long(key)] > 1 => format!("{}.{ending}", long(key)),
+            _ => long(key),
+        };
+        let mut unique = name.clone();
+        let mut number = 2;
+        while !taken.insert(unique.clone()) {
+            unique = format!("{name} ({number})");
+            number += 1;
+        }
+        unique
+    })
+    .collect()
+}
+
+impl Groups {
+    fn ignore(&mut self, head: &FileHead, reason: &str) {
+        self.ignored.push(Ignored { file: head.name.clone(), reason: reason.to_owned() });
+    }
+}
+
+impl Found<'_> {
+    fn new() -> Self {
+        Self { files: Vec::new(), masks: Vec::new() }
+    }
+
+    fn entry(mut self, name: String, stem: &str) -> ImageEntry {
+        self.files.sort_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)));
+        let mut problems = Vec::new();
+        if name != stem {
+            let sentence = format!("{name}: several images are called {stem}, so this one is listed by its whole name");
+            problems.push(problem("same-stem", sentence, Remedy::Nothing));
+        }
+        let (whole, broken): (Vec<_>, Vec<_>) = self.files.iter().partition(|(_, head)| head.kind.is_image());
+        for (_, head) in &broken {
+            let sentence = format!(
+                "{}: this is not a PNG, JPEG or TIFF image, whatever its name says; it may be cut off",
+                head.name
+            );
+            problems.push(problem("broken-file", sentence, Remedy::Replace { file: head.name.clone() }));
+        }
+        let double = doubles(&name, &whole, &mut problems);
+        let is_set = self.files.iter().any(|(channel, _)| channel.is_some());
+        let absent = |c: &Channel| !whole.iter().any(|(channel, _)| *channel == Some(*c));
+        let missing: Vec<Channel> = Channel::HPA.into_iter().filter(|c| is_set && absent(c)).collect();
+        if !missing.is_empty() {
+            let sentence = match missing[..] {
+                [one] => format!("{name}: the {one} channel is missing; add its file, or fill it with black"),
+                _ => format!(
+                    "{name}: the {} channels are missing; add their files, or fill them with black",
+                    in_words(&missing)
+                ),
+            };
+            problems.push(problem("channel-missing", sentence, Remedy::FillBlack { channels: missing.clone() }));
+        }
+        let state = if whole.is_empty() || double {
+            EntryState::Unusable
+        } else if missing.is_empty() {
+            EntryState::Ready
+        } else {
+            EntryState::NeedsFill
+        };
+        let files = whole.iter().map(|(channel, head)| ChannelFile { channel: *channel, file: head.name.clone() });
+        let files = files.collect();
+        let mask = self.mask(&name, &mut problems);
+        ImageEntry { name, files, mask, state, missing, problems }
+    }
+
+    /// The first by name of the masks that can be used.
+    fn mask(&self, name: &str, problems: &mut Vec<Problem>) -> Option<String> {
+        let mut usable = Vec::new();
+        for head in &self.masks {
+            let sentence = match head.kind {
+                FileKind::Png | FileKind::Tiff => {
+                    usable.push(head.name.clone());
+                    continue;
+                }
+                FileKind::Jpeg => {
+                    format!("{}: JPEG changes the labels of a mask; it is left out, save it as PNG", head.name)
+                }
+                _ => format!("{}: this mask is not a PNG or TIFF image; it is left out", head.name),
+            };
+            let code = if head.kind == FileKind::Jpeg { "mask-lossy" } else { "broken-file" };
+            problems.push(problem(code, sentence, Remedy::Replace { file: head.name.clone() }));
+        }
+        usable.sort();
+        if usable.len() > 1 {
+            let sentence = format!("{name}: it has {} masks; {} is taken", usable.len(), usable[0]);
+            problems.push(problem("mask-double", sentence, Remedy::KeepOne { files: usable.clone() }));
+        }
+        usable.into_iter().next()
+    }
+}
+
+/// Whether a channel has two files; each such channel is a problem.
+fn doubles(name: &str, files: &[(Option<Channel>, &FileHead)], problems: &mut Vec<Problem>) -> bool {
+    let mut by_channel: BTreeMap<Channel, Vec<String>> = BTreeMap::new();
+    for (channel, head) in files {
+        if let Some(channel) = channel {
+            by_channel.entry(*channel).or_default().push(head.name.clone());
+        }
+    }
+    by_channel.retain(|_, files| files.len() > 1);
+    for (channel, files) in &by_channel {
+        let sentence =
+            format!("{name}: the {channel} channel has {} files ({}); keep one", files.len(), files.join(", "));
+        problems.push(problem("channel-double", sentence, Remedy::KeepOne { files: files.clone() }));
+    }
+    !by_channel.is_empty()
+}

@@ -1,0 +1,26 @@
+//! Image files to channels, and channels to one picture.
+//!
+//! [`sniff`] tells what a dropped file is, [`group`] puts the files of one image together by their names, [`assemble`]
+//! decodes them into a [`ChannelSet`], and [`merge`] weighs its channels into the red, green and blue of a [`Picture`].
+//! Samples keep their own depth, 8 or 16 bit, until the merge.
+
+mod assemble;
+mod decode;
+mod file_name;
+mod group;
+mod jpeg;
+mod merge;
+mod set;
+mod sniff;
+mod tiff;
+mod tiff_directory;
+mod tiff_page;
+mod view;
+
+pub use assemble::assemble;
+pub use decode::{Decoded, Layout, decode};
+pub use group::{ChannelFile, EntryState, FileHead, Groups, Ignored, ImageEntry, Problem, Remedy, group};
+pub use merge::{Merge, Picture, merge};
+pub use set::{Channel, ChannelSet, Plane, Samples};
+pub use sniff::{FileKind, sniff, sniff_named};
+pub use view::{Layer, layers, thumbnail};

@@ -1,0 +1,201 @@
+//! What one decoded image is made of: channels, planes of samples, and the set that holds them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::limits;
+
+/// A channel of an image. In JSON and in words: `red`, `green`, `blue`, `yellow`, `grey`, `channel1`, `channel2`, …
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Channel {
+    Red,
+    Green,
+    Blue,
+    Yellow,
+    /// The only channel of an image without colours.
+    Grey,
+    /// A channel without a colour of its own, counted from 1.
+    Index(u8),
+}
+
+impl Channel {
+    /// The channels of a Human Protein Atlas image: microtubules, the protein of interest, nucleus, endoplasmic
+    /// reticulum.
+    pub const HPA: [Channel; 4] = [Channel::Red, Channel::Green, Channel::Blue, Channel::Yellow];
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Red => f.write_str("red"),
+            Self::Green => f.write_str("green"),
+            Self::Blue => f.write_str("blue"),
+            Self::Yellow => f.write_str("yellow"),
+            Self::Grey => f.write_str("grey"),
+            Self::Index(n) => write!(f, "channel{n}"),
+        }
+    }
+}
+
+impl FromStr for Channel {
+    type Err = Error;
+
+    /// Upper and lower case are the same, and so are `grey` and `gray`.
+    fn from_str(text: &str) -> Result<Self> {
+        let lower = text.to_ascii_lowercase();
+        Ok(match lower.as_str() {
+            "red" => Self::Red,
+            "green" => Self::Green,
+            "blue" => Self::Blue,
+            "yellow" => Self::Yellow,
+            "grey" | "gray" => Self::Grey,
+            _ => match lower.strip_prefix("channel").and_then(|n| n.parse::<u8>().ok()) {
+                Some(n) if (1..=limits::CHANNELS).contains(&usize::from(n)) => Self::Index(n),
+                _ => return Err(Error::Config(format!("“{}” is no channel", text.escape_debug()))),
+            },
+        })
+    }
+}
+
+impl TryFrom<String> for Channel {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Channel> for String {
+    fn from(channel: Channel) -> Self {
+        channel.to_string()
+    }
+}
+
+/// `red`, `red and green`, `red, green and blue`.
+pub(super) fn in_words(channels: &[Channel]) -> String {
+    match channels {
+        [] => String::new(),
+        [one] => one.to_string(),
+        [first @ .., last] => {
+            let first: Vec<String> = first.iter().map(Channel::to_string).collect();
+            format!("{} and {last}", first.join(", "))
+        }
+    }
+}
+
+/// The samples of one plane, row by row from the top left, in the depth of their file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Samples {
+    U8(Vec<u8>),
+    U16(Vec<u16>),
+}
+
+impl Samples {
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U8(v) => v.len(),
+            Self::U16(v) => v.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// 8 or 16.
+    pub fn bits(&self) -> u8 {
+        match self {
+            Self::U8(_) => 8,
+            Self::U16(_) => 16,
+        }
+    }
+
+    pub(super) fn maximum(&self) -> u16 {
+        match self {
+            Self::U8(v) => v.iter().copied().max().unwrap_or(0).into(),
+            Self::U16(v) => v.iter().copied().max().unwrap_or(0),
+        }
+    }
+}
+
+/// One channel's picture: `width * height` samples.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plane {
+    pub width: u32,
+    pub height: u32,
+    pub samples: Samples,
+}
+
+/// One image, decoded and with nothing merged. Its planes have one size and one depth.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChannelSet {
+    pub name: String,
+    pub planes: BTreeMap<Channel, Plane>,
+    /// Channels that had no file and are black because that was asked for.
+    pub filled: Vec<Channel>,
+    pub warnings: Vec<String>,
+    /// The sample value that the merge takes for 1.0, the same for every channel: 255 for 8 bit; for 16 bit 4095 where
+    /// no sample of the set is larger (a 12-bit camera), else 65535.
+    pub white: u16,
+}
+
+impl ChannelSet {
+    /// Width and height in pixels; a set without planes, which [`super::assemble`] never makes, is 0 × 0.
+    pub fn size(&self) -> (u32, u32) {
+        self.planes.values().next().map_or((0, 0), |p| (p.width, p.height))
+    }
+
+    /// 8 or 16.
+    pub fn bits(&self) -> u8 {
+        self.planes.values().next().map_or(8, |p| p.samples.bits())
+    }
+
+    pub fn channels(&self) -> Vec<Channel> {
+        self.planes.keys().copied().collect()
+    }
+}
+
+/// `count` zeros, or a sentence where the memory is not there.
+pub(super) fn zeros<T: Clone + Default>(subject: &str, count: usize) -> Result<Vec<T>> {
+    let mut out = Vec::new();
+    out.try_reserve_exact(count).map_err(|_| {
+        let mib = (count * size_of::<T>()).div_ceil(1 << 20);
+        Error::image(subject, format_args!("there is not enough memory to open it ({mib} MiB are needed)"))
+    })?;
+    out.resize(count, T::default());
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_are_spelled_one_way() {
+        for channel in Channel::HPA.into_iter().chain([Channel::Grey, Channel::Index(1), Channel::Index(8)]) {
+            assert_eq!(channel.to_string().parse::<Channel>(), Ok(channel));
+            assert_eq!(serde_json::to_string(&channel).unwrap(), format!("\"{channel}\""));
+        }
+        assert_eq!("GRAY".parse::<Channel>(), Ok(Channel::Grey));
+        for bad in ["", "channel", "channel0", "channel9", "channel-1", "purple"] {
+            assert!(bad.parse::<Channel>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn channels_in_words() {
+        assert_eq!(in_words(&Channel::HPA), "red, green, blue and yellow");
+        assert_eq!(in_words(&[Channel::Red]), "red");
+    }
+
+    #[test]
+    fn memory_that_is_not_there_is_a_sentence() {
+        assert!(zeros::<u16>("a.png", isize::MAX as usize / 2).is_err());
+        assert_eq!(zeros::<u8>("a.png", 3), Ok(vec![0; 3]));
+    }
+}

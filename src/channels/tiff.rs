@@ -1,0 +1,237 @@
+//! TIFF files: 1 to 8 channels as samples of a pixel, chunky or planar, or as pages.
+//!
+//! The `tiff` crate parses directories and undoes compression. What the samples mean is decided here, from the tags of
+//! TIFF 6.0: the decoder is shown every page as plain intensities (see [`as_intensities`]) and its strips and tiles are
+//! put in place here, which also reads what it does not (palettes, planar tiles, inverted channels).
+
+use std::borrow::Cow;
+use std::io::{Cursor, ErrorKind};
+
+use ::tiff::decoder::{Decoder, DecodingResult, Limits};
+use ::tiff::{TiffError, tags::Tag};
+
+use super::decode::{Decoded, Header, Layout, alpha_warning, check_bytes, check_plausible, check_size, grey_if_equal};
+use super::set::{Plane, Samples, zeros};
+use super::sniff::FileKind;
+use super::tiff_directory::{fits, set_number};
+use super::tiff_page::{BLACK_IS_ZERO, Page, stack_sentence};
+use crate::error::{Error, Result};
+use crate::limits;
+
+pub(super) type Reader<'a> = Decoder<Cursor<&'a [u8]>>;
+
+/// Pages that are looked at; more is a film or a stack, whatever else the file says.
+const PAGES: usize = 64;
+
+pub(super) fn probe(name: &str, bytes: &[u8]) -> Result<Header> {
+    let file = File::read(name, bytes)?;
+    let page = &file.pages[0];
+    // A palette may turn out to be grey; three planes are the most.
+    let planes = if page.palette.is_some() { 3 } else { page.keep * file.pages.len() };
+    Ok(Header { width: page.width, height: page.height, bits: page.depth(), planes })
+}
+
+pub(super) fn decode(name: &str, bytes: &[u8]) -> Result<Decoded> {
+    let File { pages, warnings } = File::read(name, bytes)?;
+    let shown = as_intensities(name, bytes, &pages)?;
+    let mut reader = open(name, &shown)?;
+    let mut planes = Vec::new();
+    for page in &pages {
+        reader.seek_to_image(page.index).map_err(|e| broken(name, e))?;
+        planes.extend(read_page(name, &mut reader, page)?);
+    }
+    let mut layout = match (pages.len(), pages[0].layout) {
+        (1, layout) => layout,
+        _ => Layout::Channels,
+    };
+    if pages[0].palette.is_some() {
+        grey_if_equal(&mut planes, &mut layout);
+    }
+    Ok(Decoded { kind: FileKind::Tiff, layout, planes, warnings })
+}
+
+/// The pages that are the picture: at least one, all of one size and depth, within the caps.
+struct File {
+    pages: Vec<Page>,
+    warnings: Vec<String>,
+}
+
+impl File {
+    fn read(name: &str, bytes: &[u8]) -> Result<Self> {
+        if !fits(bytes, PAGES) {
+            return Err(Error::image(name, "the TIFF file is truncated or damaged: it claims more than it holds"));
+        }
+        let mut reader = open(name, bytes)?;
+        let mut pages: Vec<Page> = Vec::new();
+        let mut warnings = Vec::new();
+        let mut stack = None;
+        for index in 0.. {
+            if index >= PAGES {
+                return Err(Error::image(
+                    name,
+                    format_args!("the file has more than {PAGES} pages; save one image alone"),
+                ));
+            }
+            if index == 0 {
+                stack = stack_sentence(&mut reader);
+            }
+            match Page::read(name, &mut reader, index)? {
+                page if page.reduced => {
+                    warnings.push(format!("{name}: page {} is a preview and is left out", index + 1))
+                }
+                page => pages.push(page),
+            }
+            if !reader.more_images() {
+                break;
+            }
+            reader.next_image().map_err(|e| broken(name, e))?;
+        }
+        if let (Some(sentence), true) = (stack, pages.len() > 1) {
+            return Err(Error::image(name, sentence));
+        }
+        let this = Self { pages, warnings };
+        this.check(name, bytes.len()).map(|warnings| Self { warnings, ..this })
+    }
+
+    fn check(&self, name: &str, file_bytes: usize) -> Result<Vec<String>> {
+        let Some(first) = self.pages.first() else {
+            return Err(Error::image(name, "the file holds only previews, no picture"));
+        };
+        let pixels = check_size(name, first.width, first.height)?;
+        let mut warnings = self.warnings.clone();
+        for page in &self.pages {
+            if (page.width, page.height, page.depth()) != (first.width, first.height, first.depth()) {
+                let found = format!("page {} is {first}, page {} is {page}", first.index + 1, page.index + 1);
+                return Err(Error::ChannelMismatch { image: name.to_owned(), found });
+            }
+            if self.pages.len() > 1 && (page.layout == Layout::Rgb || page.palette.is_some()) {
+                let reason =
+                    format!("the file has {} pages, and they are in colour; save one page alone", self.pages.len());
+                return Err(Error::image(name, reason));
+            }
+            check_plausible(name, page.raw_bytes(), file_bytes, page.ratio)?;
+        }
+        let alpha = self.pages.iter().any(|page| page.samples > page.keep);
+        if alpha {
+            warnings.push(alpha_warning(name));
+        }
+        if self.pages.iter().any(|page| page.turned) {
+            warnings.push(format!(
+                "{name}: its orientation tag is not applied; boxes belong to the picture as it is stored"
+            ));
+        }
+        let channels: usize = self.pages.iter().map(|page| page.keep).sum();
+        limits::check(name, "the number of channels", channels as u64, limits::CHANNELS as u64)?;
+        let planes = if first.palette.is_some() { 3 } else { self.pages.iter().map(|page| page.samples).sum() };
+        check_bytes(name, pixels, planes, first.depth())?;
+        Ok(warnings)
+    }
+}
+
+fn open<'a>(name: &str, bytes: &'a [u8]) -> Result<Reader<'a>> {
+    let mut caps = Limits::default();
+    caps.decoding_buffer_size = limits::IMAGE_BYTES as usize;
+    Ok(Decoder::new(Cursor::new(bytes)).map_err(|e| broken(name, e))?.with_limits(caps))
+}
+
+pub(super) fn broken(name: &str, error: TiffError) -> Error {
+    match error {
+        TiffError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => {
+            Error::image(name, "the TIFF file is truncated; copy or download it again")
+        }
+        TiffError::UnsupportedError(e) => Error::image(name, format_args!("this kind of TIFF is not read ({e})")),
+        e => Error::image(name, format_args!("the TIFF file is truncated or damaged ({e})")),
+    }
+}
+
+/// The file with every page's PhotometricInterpretation set to BlackIsZero, so that the decoder hands out all samples as
+/// they are, and with RowsPerStrip no larger than the height: writers put 2³² − 1 there, which overflows on wasm32.
+fn as_intensities<'a>(name: &str, bytes: &'a [u8], pages: &[Page]) -> Result<Cow<'a, [u8]>> {
+    let mut shown = Cow::Borrowed(bytes);
+    let mut set = |page: &Page, tag, value| {
+        let damaged = || Error::image(name, "the TIFF file is damaged: its directory cannot be read twice");
+        set_number(shown.to_mut(), page.ifd, tag, value).ok_or_else(damaged)
+    };
+    for page in pages {
+        if page.photometric != BLACK_IS_ZERO {
+            set(page, Tag::PhotometricInterpretation, BLACK_IS_ZERO.into())?;
+        }
+        if page.rows_per_strip > page.height {
+            set(page, Tag::RowsPerStrip, page.height)?;
+        }
+    }
+    Ok(shown)
+}
+
+/// The planes of the page that the reader stands on.
+fn read_page(name: &str, reader: &mut Reader, page: &Page) -> Result<Vec<Plane>> {
+    page.check_unchanged(name, reader)?;
+    let planes: Vec<Samples> = if page.depth() == 16 {
+        let planes = gather(name, reader, page, |data, row, out: &mut [u16]| {
+            let DecodingResult::U16(data) = data else { return false };
+            data.get(row * out.len()..(row + 1) * out.len()).map(|from| out.copy_from_slice(from)).is_some()
+        })?;
+        planes.into_iter().map(Samples::U16).collect()
+    } else {
+        let planes = gather(name, reader, page, |data, row, out: &mut [u8]| {
+            let DecodingResult::U8(data) = data else { return false };
+            let stride = (out.len() * page.bits).div_ceil(8);
+            data.get(row * stride..(row + 1) * stride).map(|from| unpack(from, page.bits, out)).is_some()
+        })?;
+        planes.into_iter().map(Samples::U8).collect()
+    };
+    let plane = |samples| Plane { width: page.width, height: page.height, samples };
+    page.interpret(name, planes).map(|planes| planes.into_iter().map(plane).collect())
+}
+
+/// Most significant bits first, as FillOrder 1 says.
+fn unpack(packed: &[u8], bits: usize, out: &mut [u8]) {
+    let mask = (0xffu16 >> (8 - bits)) as u8;
+    for (i, to) in out.iter_mut().enumerate() {
+        let bit = i * bits;
+        *to = packed[bit / 8] >> (8 - bits - bit % 8) & mask;
+    }
+}
+
+/// Reads every strip or tile and puts its rows in place. `row_of` copies one row of a chunk, all its samples.
+fn gather<T: Copy + Default>(
+    name: &str,
+    reader: &mut Reader,
+    page: &Page,
+    row_of: impl Fn(&DecodingResult, usize, &mut [T]) -> bool,
+) -> Result<Vec<Vec<T>>> {
+    let damaged = || Error::image(name, "the TIFF file is damaged: its strips or tiles do not make up the picture");
+    let (width, height) = (page.width as usize, page.height as usize);
+    let grid = page.grid(name, reader)?;
+    let mut planes = Vec::new();
+    for _ in 0..page.samples {
+        planes.push(zeros::<T>(name, width * height)?);
+    }
+    let in_chunk = if page.planar { 1 } else { page.samples };
+    for chunk in 0..grid.chunks(page) {
+        let (x, y, plane) = grid.place(chunk);
+        let columns = grid.width.min(width - x);
+        // The decoder pads the lowest tiles of all planes but the first; rows below the picture are left out.
+        let rows = grid.height.min(height - y);
+        let index = u32::try_from(chunk).map_err(|_| damaged())?;
+        let (chunk_columns, chunk_rows) = reader.chunk_data_dimensions(index);
+        if chunk_columns as usize != columns || (chunk_rows as usize) < rows {
+            return Err(damaged());
+        }
+        let data = reader.read_chunk(index).map_err(|e| broken(name, e))?;
+        let mut line = zeros::<T>(name, columns * in_chunk)?;
+        for row in 0..rows {
+            if !row_of(&data, row, &mut line) {
+                return Err(damaged());
+            }
+            let at = (y + row) * width + x;
+            for c in 0..in_chunk {
+                let to = &mut planes[plane + c][at..at + columns];
+                for (to, from) in to.iter_mut().zip(line.chunks_exact(in_chunk)) {
+                    *to = from[c];
+                }
+            }
+        }
+    }
+    Ok(planes)
+}

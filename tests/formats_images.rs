@@ -1,0 +1,536 @@
+//! Every kind of image file that is read, and the way from files to a picture.
+#![cfg(not(target_arch = "wasm32"))]
+
+mod common;
+mod image_files;
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+
+use common::real_data;
+use cytobox::channels::{
+    Channel, ChannelSet, EntryState, FileHead, FileKind, Layout, Merge, Plane, Remedy, Samples, assemble, decode,
+    group, layers, merge, sniff, sniff_named, thumbnail,
+};
+use image_files::{Png, TiffPage, images_in, pack, tiff};
+use tiff::encoder::{Compression, TiffEncoder, colortype};
+use tiff::tags::Predictor;
+
+fn u8s(plane: &Plane) -> &[u8] {
+    let Samples::U8(v) = &plane.samples else { panic!("not 8 bit") };
+    v
+}
+
+fn u16s(plane: &Plane) -> &[u16] {
+    let Samples::U16(v) = &plane.samples else { panic!("not 16 bit") };
+    v
+}
+
+fn wide(plane: &Plane) -> Vec<u16> {
+    match &plane.samples {
+        Samples::U8(v) => v.iter().map(|v| u16::from(*v)).collect(),
+        Samples::U16(v) => v.clone(),
+    }
+}
+
+/// Different numbers that fit the bits.
+fn ramp(count: usize, bits: u8) -> Vec<u16> {
+    (0..count as u32).map(|i| (i * 40_503 % (1 << bits)) as u16).collect()
+}
+
+#[test]
+fn every_png_colour_type_and_depth() {
+    let palette: Vec<u8> = (0..=255u8).flat_map(|i| [i, 255 - i, i / 2]).collect();
+    for (colour, depths) in
+        [(0, &[1, 2, 4, 8, 16][..]), (2, &[8, 16]), (3, &[1, 2, 4, 8]), (4, &[8, 16]), (6, &[8, 16])]
+    {
+        for &bits in depths {
+            for interlaced in [false, true] {
+                let mut png = Png { interlaced, ..Png::new(13, 11, bits, colour) };
+                if colour == 3 {
+                    png.palette = &palette[..3 << bits];
+                }
+                let samples = ramp(13 * 11 * png.samples(), bits);
+                let decoded = decode("a.png", &png.file(&samples)).unwrap();
+                let what = format!("colour {colour}, {bits} bit, interlaced {interlaced}");
+                let keep = if matches!(colour, 0 | 4) { 1 } else { 3 };
+                assert_eq!(decoded.planes.len(), keep, "{what}");
+                assert_eq!(decoded.layout, if keep == 1 { Layout::Grey } else { Layout::Rgb }, "{what}");
+                assert_eq!(decoded.warnings.len(), usize::from(colour >= 4), "{what}: {:?}", decoded.warnings);
+                for (c, plane) in decoded.planes.iter().enumerate() {
+                    assert_eq!(plane.samples.bits(), if bits == 16 { 16 } else { 8 }, "{what}");
+                    let spread = if bits < 8 { 255 / ((1 << bits) - 1) } else { 1 };
+                    let expected: Vec<u16> = match colour {
+                        3 => samples.iter().map(|i| palette[usize::from(*i) * 3 + c].into()).collect(),
+                        _ => samples.chunks(png.samples()).map(|p| p[c] * spread).collect(),
+                    };
+                    assert_eq!(wide(plane), expected, "{what}, plane {c}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_grey_palette_is_grey_and_a_transparent_colour_is_said() {
+    let palette: Vec<u8> = (0..4u8).flat_map(|i| [i * 80; 3]).collect();
+    let png = Png { palette: &palette, ..Png::new(4, 1, 2, 3) };
+    let decoded = decode("a.png", &png.file(&[3, 0, 1, 2])).unwrap();
+    assert_eq!((decoded.layout, u8s(&decoded.planes[0])), (Layout::Grey, &[240, 0, 80, 160][..]));
+
+    let png = Png { transparent: &[0, 7], ..Png::new(2, 1, 8, 0) };
+    let decoded = decode("a.png", &png.file(&[7, 9])).unwrap();
+    assert_eq!(u8s(&decoded.planes[0]), [7, 9]);
+    assert!(decoded.warnings[0].contains("a.png: its alpha channel"));
+}
+
+#[test]
+fn png_files_of_the_image_crate() {
+    let grey = image::ImageBuffer::from_fn(40, 30, |x, y| image::Luma([(x * 1500 + y) as u16]));
+    let mut file = Cursor::new(Vec::new());
+    grey.write_to(&mut file, image::ImageFormat::Png).unwrap();
+    let decoded = decode("a.png", file.get_ref()).unwrap();
+    assert_eq!(u16s(&decoded.planes[0]), grey.as_raw());
+}
+
+#[test]
+fn jpeg_grey_and_colour() {
+    let encode = |samples: &[u8], kind| {
+        let mut file = Vec::new();
+        image::codecs::jpeg::JpegEncoder::new_with_quality(&mut file, 100).encode(samples, 16, 16, kind).unwrap();
+        file
+    };
+    let grey: Vec<u8> = (0..=255).collect();
+    let decoded = decode("really.png", &encode(&grey, image::ExtendedColorType::L8)).unwrap();
+    assert_eq!((decoded.kind, decoded.layout), (FileKind::Jpeg, Layout::Grey));
+    assert!(u8s(&decoded.planes[0]).iter().zip(&grey).all(|(a, b)| a.abs_diff(*b) <= 2));
+
+    let red = [200u8, 20, 40].repeat(256);
+    let decoded = decode("a.jpg", &encode(&red, image::ExtendedColorType::Rgb8)).unwrap();
+    assert_eq!(decoded.layout, Layout::Rgb);
+    for (plane, expected) in decoded.planes.iter().zip([200u8, 20, 40]) {
+        assert!(u8s(plane).iter().all(|v| v.abs_diff(expected) <= 3));
+    }
+}
+
+#[test]
+fn tiff_compressions_and_predictors() {
+    let samples = ramp(30 * 20 * 3, 16);
+    let bytes: Vec<u8> = samples.iter().map(|v| *v as u8).collect();
+    for (what, compression) in [
+        ("none", Compression::Uncompressed),
+        ("lzw", Compression::Lzw),
+        ("deflate", Compression::Deflate(Default::default())),
+        ("packbits", Compression::Packbits),
+    ] {
+        for predictor in [Predictor::None, Predictor::Horizontal] {
+            let encode = |deep: bool| {
+                let mut file = Cursor::new(Vec::new());
+                let encoder = TiffEncoder::new(&mut file).unwrap();
+                let mut encoder = encoder.with_compression(compression).with_predictor(predictor);
+                if deep {
+                    encoder.write_image::<colortype::RGB16>(30, 20, &samples).unwrap();
+                } else {
+                    encoder.write_image::<colortype::Gray8>(30, 60, &bytes).unwrap();
+                }
+                file.into_inner()
+            };
+            let decoded = decode("a.tif", &encode(true)).unwrap();
+            assert_eq!(decoded.layout, Layout::Rgb);
+            for (c, plane) in decoded.planes.iter().enumerate() {
+                let expected: Vec<u16> = samples.chunks(3).map(|p| p[c]).collect();
+                assert_eq!(u16s(plane), expected, "{what}, {predictor:?}, plane {c}");
+            }
+            assert_eq!(u8s(&decode("a.tif", &encode(false)).unwrap().planes[0]), bytes);
+        }
+    }
+}
+
+#[test]
+fn bigtiff_with_inverted_samples() {
+    let mut file = Cursor::new(Vec::new());
+    TiffEncoder::new_big(&mut file).unwrap().write_image::<colortype::Gray16>(3, 1, &[1, 2, 65535]).unwrap();
+    assert_eq!(u16s(&decode("a.tif", file.get_ref()).unwrap().planes[0]), [1, 2, 65535]);
+    // The photometric interpretation, tag 262, becomes WhiteIsZero.
+    let mut bytes = file.into_inner();
+    let at = bytes.windows(4).position(|w| w == [6, 1, 3, 0]).unwrap();
+    bytes[at + 12] = 0;
+    assert_eq!(u16s(&decode("a.tif", &bytes).unwrap().planes[0]), [65534, 65533, 0]);
+}
+
+/// One to eight channels, chunky, planar and as pages, in strips and in tiles that reach over the edges, in both byte
+/// orders.
+#[test]
+fn tiff_channels_in_every_arrangement() {
+    let (w, h) = (37usize, 21usize);
+    for channels in 1..=8usize {
+        for bits in [8u8, 16] {
+            let planes: Vec<Vec<u16>> =
+                (0..channels).map(|c| ramp((c + 1) * w * h, bits).split_off(c * w * h)).collect();
+            let mixed: Vec<u16> = (0..w * h).flat_map(|i| planes.iter().map(move |p| p[i])).collect();
+            for big_endian in [false, true] {
+                let strips = |samples: &[u16], per_pixel: usize| -> Vec<Vec<u8>> {
+                    samples.chunks(8 * w * per_pixel).map(|s| pack(s, bits, big_endian)).collect()
+                };
+                let tiles = |samples: &[u16], per_pixel: usize| -> Vec<Vec<u8>> {
+                    let tile = |tx: usize, ty: usize| {
+                        let sample = |y: usize, x: usize, c: usize| {
+                            let inside = ty * 16 + y < h && tx * 16 + x < w;
+                            if inside { samples[((ty * 16 + y) * w + tx * 16 + x) * per_pixel + c] } else { 77 }
+                        };
+                        let all: Vec<u16> = (0..16 * 16 * per_pixel)
+                            .map(|i| sample(i / per_pixel / 16, i / per_pixel % 16, i % per_pixel))
+                            .collect();
+                        pack(&all, bits, big_endian)
+                    };
+                    (0..h.div_ceil(16))
+                        .flat_map(|ty| (0..w.div_ceil(16)).map(move |tx| (tx, ty)))
+                        .map(|(x, y)| tile(x, y))
+                        .collect()
+                };
+                let page = |samples: usize| {
+                    TiffPage::new(w as u32, h as u32, bits.into(), samples as u32, 1)
+                        .tag(338, &vec![0; samples - 1])
+                        .tag(278, &[8])
+                };
+                let with = |mut page: TiffPage, chunks: Vec<Vec<u8>>| {
+                    page.chunks = chunks;
+                    page
+                };
+                let planar = |samples: usize| page(samples).tag(284, &[2]);
+                let files = [
+                    ("chunky strips", vec![with(page(channels), strips(&mixed, channels))]),
+                    ("planar strips", vec![with(planar(channels), planes.iter().flat_map(|p| strips(p, 1)).collect())]),
+                    ("chunky tiles", vec![page(channels).tiles(16, 16, tiles(&mixed, channels))]),
+                    (
+                        "planar tiles",
+                        vec![planar(channels).tiles(16, 16, planes.iter().flat_map(|p| tiles(p, 1)).collect())],
+                    ),
+                    ("pages", planes.iter().map(|p| with(page(1), strips(p, 1))).collect()),
+                ];
+                for (what, pages) in files {
+                    let what = format!("{what}, {channels} channels, {bits} bit, big endian {big_endian}");
+                    let decoded = decode("a.tif", &tiff(&pages, big_endian)).unwrap_or_else(|e| panic!("{what}: {e}"));
+                    assert_eq!(decoded.planes.iter().map(wide).collect::<Vec<_>>(), planes, "{what}");
+                    assert_eq!(decoded.layout, if channels == 1 { Layout::Grey } else { Layout::Channels }, "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn tiff_palettes_few_bits_and_alpha() {
+    let one = |page: TiffPage| decode("a.tif", &tiff(&[page], false)).unwrap();
+    let map = [[0, 0xffff, 0x8080, 0x4040], [0, 0x1010, 0x2020, 0x3030], [0, 0xfefe, 0, 0x101]].concat();
+    let decoded = one(TiffPage::new(5, 1, 2, 1, 3).tag(320, &map).strip(pack(&[0, 1, 2, 3, 1], 2, false)));
+    assert_eq!(decoded.layout, Layout::Rgb);
+    assert_eq!(u8s(&decoded.planes[0]), [0, 255, 128, 64, 255]);
+    assert_eq!(u8s(&decoded.planes[1]), [0, 16, 32, 48, 16]);
+    assert_eq!(u8s(&decoded.planes[2]), [0, 254, 0, 1, 254]);
+
+    for bits in [1u8, 2, 4] {
+        let samples = ramp(11 * 3, bits);
+        let top = (1 << bits) - 1;
+        for (photometric, invert) in [(1, false), (0, true)] {
+            let packed = samples.chunks(11).flat_map(|row| pack(row, bits, false)).collect();
+            // Writers without strips in mind say 2³² - 1 rows.
+            let page = TiffPage::new(11, 3, bits.into(), 1, photometric).tag(278, &[u32::MAX]).strip(packed);
+            let expected: Vec<u8> =
+                samples.iter().map(|v| (if invert { top - v } else { *v } * (255 / top)) as u8).collect();
+            assert_eq!(u8s(&one(page).planes[0]), expected, "{bits} bit, photometric {photometric}");
+        }
+    }
+
+    let rgba = TiffPage::new(1, 1, 8, 4, 2).strip(vec![1, 2, 3, 4]);
+    let decoded = one(rgba.tag(338, &[2]));
+    assert_eq!((decoded.planes.len(), decoded.warnings.len()), (3, 1));
+    let five = one(TiffPage::new(1, 1, 8, 5, 2).tag(338, &[0, 0]).strip(vec![1, 2, 3, 4, 5]));
+    assert_eq!((five.layout, five.planes.len(), five.warnings.len()), (Layout::Channels, 5, 0));
+    let grey = one(TiffPage::new(1, 1, 8, 2, 1).tag(338, &[1]).strip(vec![9, 4]));
+    assert_eq!((grey.layout, u8s(&grey.planes[0])), (Layout::Grey, &[9][..]));
+}
+
+#[test]
+fn what_a_tiff_cannot_be() {
+    let says = |pages: &[TiffPage], words: &str| {
+        let error = decode("a.tif", &tiff(pages, false)).unwrap_err().to_string();
+        assert!(error.contains(words), "“{error}” lacks “{words}”");
+    };
+    let page = |w: u32| TiffPage::new(w, 1, 8, 1, 1).strip(vec![5; w as usize]);
+    says(&[page(3), page(4)], "page 1 is 3 × 1 with 8 bit, page 2 is 4 × 1");
+    says(&(0..9).map(|_| page(3)).collect::<Vec<_>>(), "the number of channels is 9");
+    says(&[page(3).tag(254, &[1])], "only previews");
+    says(&[TiffPage::new(1, 1, 32, 1, 1).tag(339, &[3]).strip(vec![0; 4])], "32-bit floating-point");
+    says(&[TiffPage::new(1, 1, 16, 1, 1).tag(339, &[2]).strip(vec![0; 2])], "signed 16-bit");
+    says(&[TiffPage::new(1, 1, 12, 1, 1).strip(vec![0; 2])], "have 12 bits");
+    says(&[page(3).tag(259, &[7])], "JPEG inside TIFF");
+    says(&[page(3).tag(259, &[50000])], "compression 50000");
+    says(&[TiffPage::new(1, 1, 8, 3, 6).strip(vec![0; 3])], "save it as grey or RGB");
+    let rgb = || TiffPage::new(1, 1, 8, 3, 2).strip(vec![0; 3]);
+    says(&[rgb(), rgb()], "they are in colour");
+    let text = |t: &str| t.bytes().map(u32::from).collect::<Vec<_>>();
+    says(&[page(3).tag(270, &text("ImageJ=1.53\nimages=2\nslices=2\n\0")), page(3)], "stack of 2 slices");
+    says(&[page(3).tag(270, &text("<OME><Pixels SizeC=\"1\" SizeT=\"2\" SizeZ=\"1\"/>\0")), page(3)], "2 time points");
+
+    let channels = [page(3).tag(270, &text("ImageJ=1.53\nimages=2\nchannels=2\n\0")), page(3), page(1).tag(254, &[1])];
+    let decoded = decode("a.tif", &tiff(&channels, false)).unwrap();
+    assert_eq!(decoded.planes.len(), 2);
+    assert!(decoded.warnings[0].contains("page 3 is a preview"));
+}
+
+fn grey_png(width: u32, height: u32, samples: &[u16]) -> Vec<u8> {
+    Png::new(width, height, 8, 0).file(samples)
+}
+
+fn hpa_files(values: [u16; 4]) -> Vec<(Option<Channel>, String, Vec<u8>)> {
+    let file = |(channel, v): (Channel, u16)| (Some(channel), format!("x_{channel}.png"), grey_png(2, 1, &[v, v / 2]));
+    Channel::HPA.into_iter().zip(values).map(file).collect()
+}
+
+#[test]
+fn the_default_merge_is_exact() {
+    let mut files = hpa_files([0; 4]);
+    for (red, yellow) in [(10, 3), (200, 101), (255, 255), (0, 1)] {
+        files[0].2 = grey_png(2, 1, &[red, 1]);
+        files[3].2 = grey_png(2, 1, &[yellow, 2]);
+        let set = assemble("x", &files, &[]).unwrap();
+        let picture = merge(&set, &Merge::hpa()).unwrap();
+        let expected = (f32::from(red) + f32::from(yellow) / 2.0).min(255.0) / 255.0;
+        assert_eq!(picture.rgb[..3], [expected, f32::from(yellow) / 2.0 / 255.0, 0.0]);
+    }
+}
+
+#[test]
+fn sixteen_bit_has_one_stated_scale() {
+    let grey = |top: u16| {
+        let file = Png::new(2, 1, 16, 0).file(&[top, 0]);
+        let set = assemble("x", &[(None, "x.png".to_owned(), file)], &[]).unwrap();
+        let picture = merge(&set, &Merge::for_channels(&set.channels())).unwrap();
+        (set.white, picture.rgb[0], set.warnings.join(" "))
+    };
+    let (white, value, said) = grey(4095);
+    assert_eq!((white, value), (4095, 1.0));
+    assert!(said.contains("4095 is taken for full brightness"), "{said}");
+    assert_eq!(grey(4096).0, 65535);
+    assert_eq!(grey(4096).1, 4096.0 / 65535.0);
+}
+
+#[test]
+fn sets_that_do_not_fit_are_errors() {
+    let files = hpa_files([1, 2, 3, 4]);
+    assert_eq!(assemble("x", &files, &[]).unwrap().filled, []);
+    let error = assemble("x", &files[..2], &[Channel::Yellow]).unwrap_err();
+    assert_eq!(error.to_string(), "x: the blue channel is missing; add the file, or choose to fill it with black");
+    let set = assemble("x", &files[..3], &[Channel::Yellow, Channel::Red]).unwrap();
+    assert_eq!(set.filled, [Channel::Yellow]);
+    assert_eq!(u8s(&set.planes[&Channel::Yellow]), [0, 0]);
+    assert!(set.warnings[0].contains("the yellow channel is filled with black"));
+
+    let mut files = hpa_files([1, 2, 3, 4]);
+    files[2].2 = grey_png(1, 2, &[1, 2]);
+    let error = assemble("x", &files, &[]).unwrap_err().to_string();
+    assert!(error.contains("red, green and yellow: 2 × 1 with 8 bit; blue: 1 × 2 with 8 bit"), "{error}");
+    files[2].2 = Png::new(2, 1, 16, 0).file(&[1, 2]);
+    let error = assemble("x", &files, &[]).unwrap_err();
+    assert_eq!(error.code(), "channel-mismatch");
+    assert!(error.to_string().contains("blue: 2 × 1 with 16 bit"), "{error}");
+
+    files[2].0 = Some(Channel::Red);
+    assert!(assemble("x", &files, &[]).unwrap_err().to_string().contains("both the red channel"));
+    files[2].0 = None;
+    assert!(assemble("x", &files, &[]).is_err());
+    assert!(assemble::<Vec<u8>>("x", &[], &[]).is_err());
+}
+
+#[test]
+fn a_colour_picture_in_a_set() {
+    let with_green = |pixel: [u16; 3]| {
+        let mut files = hpa_files([1, 2, 3, 4]);
+        files[1].2 = Png::new(2, 1, 8, 2).file(&pixel.repeat(2));
+        assemble("x", &files, &[])
+    };
+    let set = with_green([90, 90, 90]).unwrap();
+    assert_eq!((u8s(&set.planes[&Channel::Green]), set.warnings.len()), (&[90, 90][..], 0));
+    let set = with_green([5, 200, 8]).unwrap();
+    assert_eq!(u8s(&set.planes[&Channel::Green]), [200, 200]);
+    assert!(set.warnings[0].contains("x_green.png: this is a colour picture; only its green part"));
+    let error = with_green([100, 200, 100]).unwrap_err().to_string();
+    assert!(error.starts_with("x_green.png: this is a colour picture, but its name says"), "{error}");
+    assert!(with_green([200, 5, 5]).is_err());
+
+    let mut files = hpa_files([1, 2, 3, 4]);
+    files[3].2 = Png::new(2, 1, 8, 2).file(&[101, 100, 3].repeat(2));
+    assert_eq!(u8s(&assemble("x", &files, &[]).unwrap().planes[&Channel::Yellow]), [100, 100]);
+}
+
+#[test]
+fn channels_of_one_image_are_budgeted_together() {
+    // 8192 × 8192 with 16 bit are 128 MiB; four channels are 512 MiB and just fit, and nothing is decoded here.
+    let file = |colour: u8| {
+        let mut png = Png::new(1, 1, 16, colour).file(&vec![0; Png::new(1, 1, 16, colour).samples()]);
+        png[16..24].copy_from_slice(&[0, 0, 0x20, 0, 0, 0, 0x20, 0]);
+        png.resize(300_000, 0);
+        png
+    };
+    let mut files: Vec<_> = Channel::HPA.into_iter().map(|c| (Some(c), format!("x_{c}.png"), file(0))).collect();
+    assert_eq!(assemble("x", &files, &[]).unwrap_err().code(), "image", "the caps let it through, its data do not");
+    files.push((Some(Channel::Index(1)), "x_1.png".to_owned(), file(0)));
+    assert_eq!(assemble("x", &files, &[]).unwrap_err().code(), "too-large");
+}
+
+#[test]
+fn layers_add_up_to_the_picture() {
+    let plane = |seed: u16| Plane {
+        width: 31,
+        height: 9,
+        samples: Samples::U16(ramp(31 * 9 + 50, 12).split_off(usize::from(seed))),
+    };
+    let mut planes: BTreeMap<Channel, Plane> = Channel::HPA.into_iter().zip([50, 41, 32, 23].map(plane)).collect();
+    for plane in planes.values_mut() {
+        let Samples::U16(v) = &mut plane.samples else { unreachable!() };
+        v.truncate(31 * 9);
+    }
+    let set = ChannelSet { name: "x".to_owned(), planes, filled: vec![], warnings: vec![], white: 4095 };
+    let weights = [[1.0, 0.1, 0.0], [0.3, 1.7, 0.2], [0.0, 0.0, 16.0], [0.5, 0.5, 0.0]];
+    let odd = Merge::new(Channel::HPA.into_iter().zip(weights).collect()).unwrap();
+    for merge_by in [Merge::hpa(), odd] {
+        let layers = layers(&set, &merge_by).unwrap();
+        let mut sum = vec![0u8; 31 * 9 * 4];
+        for layer in &layers {
+            sum.iter_mut().zip(&layer.rgba).for_each(|(sum, v)| *sum = sum.saturating_add(*v));
+            // Alone, a layer is as near as 1 to its channel by itself.
+            let alone = Merge::new([(layer.channel, merge_by.weights(layer.channel).unwrap())].into()).unwrap();
+            let alone = merge(&set, &alone).unwrap().to_rgba8();
+            assert!(layer.rgba.iter().zip(&alone).all(|(a, b)| a.abs_diff(*b) <= 1));
+        }
+        assert_eq!(layers.len(), 4);
+        assert_eq!(sum, merge(&set, &merge_by).unwrap().to_rgba8());
+    }
+}
+
+#[test]
+fn a_merge_is_checked_and_is_a_plain_map() {
+    let json = r#"{"red":[1.0,0.0,0.0],"green":[0.0,1.0,0.0],"blue":[0.0,0.0,1.0],"yellow":[0.5,0.5,0.0]}"#;
+    assert_eq!(serde_json::to_string(&Merge::hpa()).unwrap(), json);
+    assert_eq!(serde_json::from_str::<Merge>(json).unwrap(), Merge::hpa());
+    for bad in [r#"{"red":[-1,0,0]}"#, r#"{"red":[17,0,0]}"#, r#"{"red":[1e99,0,0]}"#, "{}", r#"{"pink":[1,0,0]}"#] {
+        assert!(serde_json::from_str::<Merge>(bad).is_err(), "{bad}");
+    }
+    assert!(Merge::new([(Channel::Red, [f32::NAN, 0.0, 0.0])].into()).is_err());
+    assert_eq!(Merge::for_channels(&[Channel::Grey]).weights(Channel::Grey), Some([1.0; 3]));
+    assert_eq!(Merge::for_channels(&[Channel::Index(4)]).weights(Channel::Index(4)), Some([0.5, 0.0, 0.5]));
+
+    let grey = assemble("x", &[(None, "x.png".to_owned(), grey_png(2, 1, &[3, 4]))], &[]).unwrap();
+    let error = merge(&grey, &Merge::hpa()).unwrap_err();
+    assert!(error.to_string().contains("for red, green, blue and yellow, but x has grey"), "{error}");
+}
+
+#[test]
+fn a_picture_as_png_and_as_thumbnail() {
+    let samples: Vec<u16> = (0..20 * 10).map(|i| if i % 20 < 10 { 0 } else { 200 }).collect();
+    let set = assemble("x", &[(None, "x.png".to_owned(), grey_png(20, 10, &samples))], &[]).unwrap();
+    let picture = merge(&set, &Merge::for_channels(&[Channel::Grey])).unwrap();
+    let back = decode("x.png", &picture.to_png().unwrap()).unwrap();
+    assert!(back.planes.iter().all(|p| wide(p) == samples));
+    assert_eq!(thumbnail(&picture, 20), (20, 10, picture.to_rgba8()));
+    let (w, h, rgba) = thumbnail(&picture, 4);
+    assert_eq!((w, h), (4, 2));
+    assert_eq!(rgba[..16], [[0, 0, 0, 255], [0, 0, 0, 255], [200, 200, 200, 255], [200, 200, 200, 255]].concat());
+    assert_eq!(thumbnail(&picture, 3).2.len(), 3 * 2 * 4);
+    assert_eq!(thumbnail(&picture, 1), (1, 1, vec![100, 100, 100, 255]));
+}
+
+/// Every real image is read, as what it is.
+#[test]
+fn real_files() {
+    let Some(data) = real_data() else { return };
+    let mut read = 0;
+    let folders = [
+        "hpa/train",
+        "hpa/test",
+        "hpa/unlabelled",
+        "hpa/masked",
+        "incomplete",
+        "bccd/JPEGImages",
+        "dsb2018/train",
+        "tiff",
+    ];
+    for folder in folders {
+        for path in images_in(&data.join(folder)) {
+            let name = path.file_name().unwrap().to_string_lossy();
+            let decoded = decode(&name, &std::fs::read(&path).unwrap()).unwrap_or_else(|e| panic!("{folder}: {e}"));
+            let shape = (decoded.layout, decoded.planes.len(), decoded.planes[0].samples.bits());
+            let expected = match &*name {
+                "16b_1c_happy_cell.tif" | "colocalization_16bit_G.png" | "stardist_mask2d_16bit.tif" => {
+                    (Layout::Grey, 1, 16)
+                }
+                "16b_3c_nueron-composite.tif" => (Layout::Channels, 3, 16),
+                "8b_2c_actin-nuclei.tif" => (Layout::Channels, 2, 8),
+                "8b_5c_rat_hippocampal_neuron.tif" => (Layout::Channels, 5, 8),
+                "8b_rgb_FluorescentCells.tif" => (Layout::Rgb, 3, 8),
+                _ if name.ends_with(".jpg") || name.starts_with("57_F11_1_") => (Layout::Rgb, 3, 8),
+                _ if name.ends_with("_label.png") => (Layout::Grey, 1, 16),
+                _ => (Layout::Grey, 1, 8),
+            };
+            assert_eq!(shape, expected, "{name}");
+            assert_eq!(decoded.warnings, [""; 0], "{name}");
+            read += 1;
+        }
+    }
+    println!("{read} real images");
+    assert!(read > 1000);
+}
+
+/// Grouping, assembling and merging a folder, as `cytobox merge` does it.
+#[test]
+fn real_sets() {
+    let Some(data) = real_data() else { return };
+    let heads = |folder: &str| -> Vec<FileHead> {
+        let entries = std::fs::read_dir(data.join(folder)).unwrap().map(|e| e.unwrap().path());
+        let head = |path: std::path::PathBuf| {
+            let bytes = std::fs::read(&path).unwrap();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            FileHead { kind: sniff_named(&name, &bytes[..bytes.len().min(64)]), name }
+        };
+        entries.filter(|p| p.is_file()).map(head).collect()
+    };
+    let test = group(&heads("hpa/test"));
+    assert_eq!((test.images.len(), test.annotations.len(), test.ignored.len()), (5, 5, 0));
+    for image in &test.images {
+        assert_eq!((image.state, image.files.len(), image.problems.len()), (EntryState::Ready, 4, 0), "{image:?}");
+        assert_eq!(image.mask, Some(format!("{}_mask.png", image.name)));
+    }
+
+    let cells = group(&heads("dsb2018/train"));
+    assert_eq!(cells.images.len(), 541);
+    assert!(cells.images.iter().all(|i| i.mask.is_some() && i.files.len() == 1 && i.state == EntryState::Ready));
+    let blood = group(&heads("bccd/JPEGImages"));
+    assert_eq!(blood.images.len(), 364);
+
+    let incomplete = group(&heads("incomplete"));
+    assert_eq!(incomplete.images.len(), 13);
+    for image in &incomplete.images {
+        let files: Vec<_> = image
+            .files
+            .iter()
+            .map(|f| (f.channel, f.file.clone(), std::fs::read(data.join("incomplete").join(&f.file)).unwrap()))
+            .collect();
+        if image.name == "57_F11_1" {
+            assert_eq!(image.state, EntryState::Ready);
+            let set = assemble(&image.name, &files, &[]).unwrap();
+            assert_eq!((set.size(), set.warnings.len()), ((1728, 1728), 4), "{:?}", set.warnings);
+        } else {
+            assert_eq!((image.state, image.missing.len()), (EntryState::NeedsFill, 3));
+            assert_eq!(image.problems[0].remedy, Remedy::FillBlack { channels: image.missing.clone() });
+            assert_eq!(assemble(&image.name, &files, &[]).unwrap_err().code(), "channel-missing");
+            let set = assemble(&image.name, &files, &image.missing).unwrap();
+            assert_eq!(set.filled, image.missing);
+            merge(&set, &Merge::hpa()).unwrap();
+        }
+    }
+
+    let models = group(&heads("models"));
+    assert_eq!((models.models.len(), models.annotations.len(), models.ignored.len()), (1, 1, 1));
+    assert_eq!(sniff(&std::fs::read(data.join("models/predictions_hpa_test.json")).unwrap()), FileKind::Json);
+}

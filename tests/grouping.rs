@@ -1,0 +1,125 @@
+//! Which files make one image, and what is said where they do not.
+#![cfg(not(target_arch = "wasm32"))]
+
+use cytobox::channels::{Channel, EntryState, FileHead, FileKind, Groups, ImageEntry, Remedy, group};
+
+fn heads(names: &[&str]) -> Vec<FileHead> {
+    let kind = |name: &str| match name.rsplit('.').next().unwrap_or_default() {
+        "jpg" => FileKind::Jpeg,
+        "tif" => FileKind::Tiff,
+        "xml" => FileKind::Xml,
+        "csv" => FileKind::Csv,
+        "safetensors" => FileKind::Safetensors,
+        "zip" => FileKind::Zip,
+        "png" if !name.contains("broken") => FileKind::Png,
+        _ => FileKind::Unknown,
+    };
+    names.iter().map(|name| FileHead { name: (*name).to_owned(), kind: kind(name) }).collect()
+}
+
+fn images(names: &[&str]) -> Vec<ImageEntry> {
+    group(&heads(names)).images
+}
+
+fn names(images: &[ImageEntry]) -> Vec<&str> {
+    images.iter().map(|i| i.name.as_str()).collect()
+}
+
+fn codes(image: &ImageEntry) -> Vec<&str> {
+    image.problems.iter().map(|p| p.code.as_str()).collect()
+}
+
+#[test]
+fn a_whole_set_in_any_spelling() {
+    let found = images(&["d/A_1_RED.tif", "d/A_1_Green.jpg", "d/A_1_blue.png", "d/A_1_yellow.png", "d/A_1_mask.png"]);
+    assert_eq!(names(&found), ["A_1"]);
+    assert_eq!((found[0].state, codes(&found[0]).len()), (EntryState::Ready, 0));
+    let files: Vec<_> = found[0].files.iter().map(|f| (f.channel, f.file.as_str())).collect();
+    assert_eq!(files[0], (Some(Channel::Red), "d/A_1_RED.tif"));
+    assert_eq!(files[3], (Some(Channel::Yellow), "d/A_1_yellow.png"));
+    assert_eq!(found[0].mask.as_deref(), Some("d/A_1_mask.png"));
+}
+
+#[test]
+fn an_old_set_without_yellow_is_offered_black() {
+    let found = images(&["A_red.png", "A_green.png", "A_blue.png"]);
+    assert_eq!(found[0].state, EntryState::NeedsFill);
+    assert_eq!(found[0].missing, [Channel::Yellow]);
+    assert_eq!(found[0].problems[0].sentence, "A: the yellow channel is missing; add its file, or fill it with black");
+    assert_eq!(found[0].problems[0].remedy, Remedy::FillBlack { channels: vec![Channel::Yellow] });
+}
+
+#[test]
+fn two_files_for_a_channel_need_a_choice() {
+    let found = images(&["A_red.png", "A_red.tif", "A_green.png", "A_blue.png", "A_yellow.png"]);
+    assert_eq!((found[0].state, codes(&found[0])), (EntryState::Unusable, vec!["channel-double"]));
+    let both = vec!["A_red.png".to_owned(), "A_red.tif".to_owned()];
+    assert_eq!(found[0].problems[0].remedy, Remedy::KeepOne { files: both });
+}
+
+#[test]
+fn broken_files_are_listed_and_the_others_go_on() {
+    let found = images(&["broken_red.png", "broken_blue.png", "x_red.png", "good.jpg", "broken.png"]);
+    assert_eq!(names(&found), ["broken", "broken.png", "good", "x"]);
+    assert_eq!(found[0].state, EntryState::Unusable);
+    assert_eq!(codes(&found[0]), ["broken-file", "broken-file", "channel-missing"]);
+    assert_eq!((found[1].state, found[1].files.len()), (EntryState::Unusable, 0));
+    assert_eq!((found[2].state, found[3].state), (EntryState::Ready, EntryState::NeedsFill));
+}
+
+#[test]
+fn names_stay_unique() {
+    let found = images(&["a/X.png", "b/X.png", "b/X.tif", "b/X_red.png", "b/X_green.png", "Y.png", "Y.jpg", "Z.png"]);
+    assert_eq!(names(&found), ["Y.jpg", "Y.png", "Z", "a/X", "b/X", "b/X.png", "b/X.tif"]);
+    assert_eq!(codes(&found[3]), ["same-stem"]);
+    assert_eq!(found[3].state, EntryState::Ready);
+    assert!(codes(&found[2]).is_empty());
+    // A file without an ending beside a set, and one file in both ways of writing folders.
+    let found = group(
+        &[("X", FileKind::Png), ("X_red.png", FileKind::Png), ("a/Y", FileKind::Png), ("a\\Y", FileKind::Png)]
+            .map(|(name, kind)| FileHead { name: name.to_owned(), kind }),
+    );
+    assert_eq!(names(&found.images), ["X", "X.", "Y"]);
+    assert_eq!(found.ignored.len(), 1);
+}
+
+#[test]
+fn masks_belong_to_their_image() {
+    let found = images(&["c/A.png", "c/A_label.png", "masks/B_mask.tif", "images/B.jpg", "E_mask.png"]);
+    assert_eq!(names(&found), ["A", "B", "E_mask"]);
+    assert_eq!(found[0].mask.as_deref(), Some("c/A_label.png"));
+    assert_eq!(found[1].mask.as_deref(), Some("masks/B_mask.tif"));
+    assert_eq!((codes(&found[2]), found[2].state), (vec!["mask-without-image"], EntryState::Ready));
+
+    let found = images(&["A.png", "A_mask.png", "A_label.png", "B.png", "B_mask.jpg"]);
+    assert_eq!((codes(&found[0]), found[0].mask.as_deref()), (vec!["mask-double"], Some("A_label.png")));
+    assert_eq!((codes(&found[1]), found[1].mask.as_deref()), (vec!["mask-lossy"], None));
+}
+
+#[test]
+fn other_files_have_their_places() {
+    let all =
+        ["A.xml", "boxes.csv", "m.safetensors", "work.zip", "notes.md", ".DS_Store", "A.png", "A.png", "x/._A.png"];
+    let groups = group(&heads(&all));
+    assert_eq!(names(&groups.images), ["A"]);
+    assert_eq!(groups.annotations, ["A.xml", "boxes.csv"]);
+    assert_eq!((groups.models.len(), groups.projects.len()), (1, 1));
+    let ignored: Vec<_> = groups.ignored.iter().map(|i| i.file.as_str()).collect();
+    assert_eq!(ignored, ["notes.md", ".DS_Store", "A.png", "x/._A.png"]);
+    assert!(groups.ignored[2].reason.contains("there already"));
+    assert_eq!(group(&[]), Groups::default());
+}
+
+#[test]
+fn json_for_the_page() {
+    let json = serde_json::to_value(group(&heads(&["A_red.png", "A_blue.png"]))).unwrap();
+    let image = &json["images"][0];
+    assert_eq!(image["state"], "needsFill");
+    assert_eq!(image["files"][0], serde_json::json!({ "channel": "red", "file": "A_red.png" }));
+    assert_eq!(
+        image["problems"][0]["remedy"],
+        serde_json::json!({ "action": "fillBlack", "channels": ["green", "yellow"] })
+    );
+    let head: FileHead = serde_json::from_str(r#"{"name":"a.png","kind":"png"}"#).unwrap();
+    assert_eq!(head.kind, FileKind::Png);
+}
