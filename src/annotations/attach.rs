@@ -1,0 +1,107 @@
+//! Label images (`STEM_mask.png`): value k is the mask of the k-th object of the annotation file beside it, or where there
+//! is none, an object by itself.
+
+use crate::annotations::{ImageAnnotations, Object, Parsed};
+use crate::boxes::BoxXyxy;
+use crate::error::{Error, Result};
+use crate::masks::LabelImage;
+
+/// Pixels by which a side of a box and of its mask may differ before a warning.
+const SLACK: f32 = 2.0;
+
+/// Gives each object its mask. Objects that were rejected keep their number, so that the others get the right mask.
+///
+/// An object whose value does not occur stays without a mask, with a warning; so do values without an object, and masks
+/// that do not fit their box.
+///
+/// # Errors
+/// The label image has another size than the image.
+pub fn attach_masks(parsed: &mut Parsed<ImageAnnotations>, file: &str, labels: &LabelImage) -> Result<()> {
+    let Parsed { value: annotations, warnings, rejected } = parsed;
+    let (width, height) = (labels.width(), labels.height());
+    if annotations.has_size() && (annotations.width, annotations.height) != (width, height) {
+        let (w, h) = (annotations.width, annotations.height);
+        let reason = format!("is {width} × {height} pixels, but the annotated image is {w} × {h}");
+        return Err(Error::annotation(file, reason));
+    }
+    let skipped: Vec<usize> = rejected
+        .iter()
+        .filter_map(|e| match e {
+            Error::Object { object, .. } => Some(*object),
+            _ => None,
+        })
+        .collect();
+    let mut masks = labels.masks();
+    let mut numbers = (1usize..).filter(|n| !skipped.contains(n));
+    for object in &mut annotations.objects {
+        let Some(number) = numbers.next() else { break };
+        let Some(mask) = u16::try_from(number).ok().and_then(|n| masks.remove(&n)) else {
+            warnings.push(format!("{file}: no pixel belongs to object {number}; it stays without a mask"));
+            continue;
+        };
+        if let Some(bounds) = mask.bbox() {
+            let corners = object.bbox.corners();
+            if bounds.iter().zip(corners).any(|(m, b)| (*m as f32 - b).abs() > SLACK) {
+                let [x1, y1, x2, y2] = bounds;
+                warnings.push(format!(
+                    "{file}: the mask of object {number} reaches from ({x1}, {y1}) to ({x2}, {y2}), its box from ({}, {}) to ({}, {})",
+                    corners[0], corners[1], corners[2], corners[3]
+                ));
+            }
+        }
+        object.mask = Some(mask);
+    }
+    let unused: Vec<String> =
+        masks.keys().filter(|k| !skipped.contains(&usize::from(**k))).take(10).map(u16::to_string).collect();
+    if !unused.is_empty() {
+        warnings.push(format!("{file}: no object belongs to the values {}", unused.join(", ")));
+    }
+    Ok(())
+}
+
+/// The objects of a label image that nobody boxed, each in the box round its pixels.
+///
+/// # Errors
+/// None that a label image can cause.
+pub fn objects_of(image: &str, labels: &LabelImage, label: &str) -> Result<ImageAnnotations> {
+    let (width, height) = (labels.width(), labels.height());
+    let mut objects = Vec::new();
+    for mask in labels.masks().into_values() {
+        let Some(bounds) = mask.bbox() else { continue };
+        let bbox = BoxXyxy::new(bounds.map(|v| v as f32), width, height)?;
+        objects.push(Object { bbox, label: label.to_owned(), difficult: false, truncated: false, mask: Some(mask) });
+    }
+    Ok(ImageAnnotations { image: image.to_owned(), file: String::new(), width, height, verified: false, objects })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::annotations::voc;
+
+    const XML: &str = "<annotation><size><width>4</width><height>2</height></size>\
+        <object><name>a</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox></object>\
+        <object><name>b</name><bndbox><xmin>3</xmin><ymin>1</ymin><xmax>3</xmax><ymax>1</ymax></bndbox></object>\
+        <object><name>c</name><bndbox><xmin>3</xmin><ymin>1</ymin><xmax>4</xmax><ymax>2</ymax></bndbox></object>\
+        </annotation>";
+
+    #[test]
+    fn a_rejected_object_does_not_shift_the_masks() {
+        let mut parsed = voc::read("x.xml", XML.as_bytes()).unwrap();
+        assert_eq!(parsed.rejected.len(), 1);
+        let labels = LabelImage::new(4, 2, vec![1, 1, 2, 3, 1, 1, 7, 3]).unwrap();
+        attach_masks(&mut parsed, "x_mask.png", &labels).unwrap();
+        let bounds: Vec<_> = parsed.value.objects.iter().map(|o| o.mask.as_ref().unwrap().bbox().unwrap()).collect();
+        assert_eq!(bounds, [[0, 0, 2, 2], [3, 0, 4, 2]]);
+        assert!(parsed.warnings.last().unwrap().ends_with("the values 7"), "{:?}", parsed.warnings);
+    }
+
+    #[test]
+    fn another_size_is_an_error_and_a_missing_value_a_warning() {
+        let mut parsed = voc::read("x.xml", XML.as_bytes()).unwrap();
+        assert!(attach_masks(&mut parsed, "m.png", &LabelImage::new(2, 4, vec![0; 8]).unwrap()).is_err());
+        attach_masks(&mut parsed, "m.png", &LabelImage::new(4, 2, vec![0; 8]).unwrap()).unwrap();
+        assert_eq!(parsed.warnings.len(), 2);
+        assert!(parsed.value.objects.iter().all(|o| o.mask.is_none()));
+    }
+}
