@@ -1,0 +1,354 @@
+//! How fast the convolutions are on a device: every shape class of ResNet-18/50-FPN, with the device's own multiply-add peak and
+//! burn's convolution beside them, in one run.
+
+use std::hint::black_box;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Cube, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{Device, Tensor, TensorData, activation, module};
+use cubecl::prelude::*;
+use web_time::Instant;
+
+use super::conv::gpu::empty;
+use super::conv::micro::micro;
+use super::cube::{buffer, elementwise};
+use super::noise::noise;
+use super::parallel::for_each;
+use super::{ConvGeometry, ConvOptions, conv2d};
+use crate::error::{Error, Result};
+
+/// A convolution that a detector does.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct BenchLayer {
+    pub name: String,
+    /// `[n, h, w, cin]`
+    pub x: [usize; 4],
+    /// `[kh, kw, cin, cout]`
+    pub w: [usize; 4],
+    pub out: [usize; 4],
+    pub stride: usize,
+    pub padding: usize,
+    /// Of the forward pass; each of the two gradients takes as many. A multiplication and an addition count as two.
+    pub flops: f64,
+}
+
+impl BenchLayer {
+    /// Whether the share of the peak is asked of it: 3 × 3 with 64 channels or more.
+    pub fn is_dense(&self) -> bool {
+        self.w[0] == 3 && self.w[2].min(self.w[3]) >= 64
+    }
+}
+
+/// One convolution; rates are in GFLOP/s.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct BenchRow {
+    #[serde(flatten)]
+    pub layer: BenchLayer,
+    pub forward: f64,
+    pub forward_backward: f64,
+    pub burn_forward: f64,
+    pub burn_forward_backward: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct BenchReport {
+    /// Multiply-adds from and to registers alone.
+    pub peak: f64,
+    pub rows: Vec<BenchRow>,
+}
+
+impl BenchReport {
+    /// The geometric mean of one column.
+    pub fn mean(&self, column: impl Fn(&BenchRow) -> f64) -> f64 {
+        geometric_mean(self.rows.iter().map(column))
+    }
+
+    /// The part of the peak that the forward pass reaches on dense layers.
+    pub fn share_of_peak(&self) -> f64 {
+        geometric_mean(self.rows.iter().filter(|r| r.layer.is_dense()).map(|r| r.forward)) / self.peak
+    }
+}
+
+fn geometric_mean(rates: impl Iterator<Item = f64>) -> f64 {
+    let logarithms: Vec<f64> = rates.map(f64::ln).collect();
+    (logarithms.iter().sum::<f64>() / logarithms.len().max(1) as f64).exp()
+}
+
+/// The layers as (name, part of the image's side, input and output channels, kernel, stride).
+const LAYERS: [(&str, usize, usize, usize, usize, usize); 13] = [
+    ("stem 7×7", 1, 3, 64, 7, 2),
+    ("layer1 3×3", 4, 64, 64, 3, 1),
+    ("layer1 1×1 out", 4, 64, 256, 1, 1),
+    ("layer1 1×1 in", 4, 256, 64, 1, 1),
+    ("layer2 3×3 stride 2", 4, 64, 128, 3, 2),
+    ("layer2 3×3", 8, 128, 128, 3, 1),
+    ("layer2 1×1 stride 2", 4, 256, 512, 1, 2),
+    ("layer3 3×3", 16, 256, 256, 3, 1),
+    ("layer4 3×3", 32, 512, 512, 3, 1),
+    ("layer4 1×1 out", 32, 512, 2048, 1, 1),
+    ("pyramid 1×1", 8, 512, 256, 1, 1),
+    ("pyramid 3×3 fine", 4, 256, 256, 3, 1),
+    ("pyramid 3×3 coarse", 16, 256, 256, 3, 1),
+];
+
+/// Every layer for an image of `side × side` pixels, a multiple of 32.
+pub fn layers(side: usize) -> Result<Vec<BenchLayer>> {
+    if side == 0 || !side.is_multiple_of(32) || side > 4096 {
+        return Err(Error::Config(format!("a benchmark side of {side}: it must be a multiple of 32 up to 4096")));
+    }
+    let layer = |(name, part, cin, cout, kernel, stride): (&str, usize, usize, usize, usize, usize)| {
+        let (x, w, padding) = ([1, side / part, side / part, cin], [kernel, kernel, cin, cout], kernel / 2);
+        let g = ConvGeometry::new(x, w, stride, padding)?;
+        Ok(BenchLayer { name: name.to_owned(), x, w, out: g.out_shape(), stride, padding, flops: g.flops() })
+    };
+    LAYERS.into_iter().map(layer).collect()
+}
+
+/// Runs every layer for an image of that side, each for about `seconds` and at least twice, and calls `done` after each. The device
+/// must be without autodiff.
+pub async fn run(device: &Device, side: usize, seconds: f64, mut done: impl FnMut(&BenchRow)) -> Result<BenchReport> {
+    let best = async |flops: f64, work: &dyn Fn() -> Tensor<1>| -> Result<f64> {
+        // The first run compiles.
+        time(device, 1, work).await?;
+        let (start, mut best) = (Instant::now(), f64::INFINITY);
+        while best.is_infinite() || start.elapsed().as_secs_f64() < seconds {
+            best = best.min(time(device, 1, work).await?);
+        }
+        Ok(flops / best / 1e9)
+    };
+    let mut peak_rate = 0.0f64;
+    for _ in 0..4 {
+        let (seconds, flops) = peak(device, 1).await?;
+        peak_rate = peak_rate.max(flops / seconds / 1e9);
+    }
+    let mut rows = Vec::new();
+    for layer in layers(side)? {
+        let mut rates = [0.0; 4];
+        for (rate, (burn, backward)) in
+            rates.iter_mut().zip([(false, false), (false, true), (true, false), (true, true)])
+        {
+            let conv = BenchConv::new(layer.x, layer.w, layer.stride, layer.padding, burn, backward, device)?;
+            *rate = best(conv.flops(), &|| conv.mark()).await?;
+        }
+        let [forward, forward_backward, burn_forward, burn_forward_backward] = rates;
+        let row = BenchRow { layer, forward, forward_backward, burn_forward, burn_forward_backward };
+        done(&row);
+        rows.push(row);
+    }
+    Ok(BenchReport { peak: peak_rate, rows })
+}
+
+/// Seconds that `work` takes, of `runs` one after another; the clock stops when a number of the last result has been read.
+pub async fn time(device: &Device, runs: u32, work: impl Fn() -> Tensor<1>) -> Result<f64> {
+    let begin = Instant::now();
+    for _ in 1..runs {
+        drop(work());
+    }
+    black_box(numbers(work(), device).await?.first().copied());
+    Ok(begin.elapsed().as_secs_f64() / f64::from(runs.max(1)))
+}
+
+/// The numbers of a tensor, once they are known.
+pub async fn numbers<const D: usize>(tensor: Tensor<D>, device: &Device) -> Result<Vec<f32>> {
+    let failed = |reason: String| Error::DeviceFailed { device: format!("{device:?}"), reason };
+    let data = tensor.into_data_async().await.map_err(|e| failed(format!("{e:?}")))?;
+    data.try_to_vec().map_err(|e| failed(format!("{e:?}")))
+}
+
+/// Waits until everything that the device was given is there, and everything asked of it is done.
+pub async fn settle(device: &Device) -> Result<()> {
+    numbers(Tensor::<1>::zeros([1], device), device).await.map(drop)
+}
+
+/// Independent chains of four multiply-adds in each thread: few fit the registers of a CPU that imitates a GPU, many hide the
+/// latency of a GPU's units.
+const CHAINS: [usize; 2] = [3, 16];
+/// Steps of each chain in one round of the loop.
+const UNROLL: usize = 8;
+
+/// Seconds and operations of one run of multiply-adds from and to registers, in the form that is the faster here.
+pub async fn peak(device: &Device, runs: u32) -> Result<(f64, f64)> {
+    const THREADS: usize = 1 << 14;
+    const STEPS: usize = 1 << 15;
+    let x = Tensor::<1>::ones([THREADS], device);
+    settle(device).await?;
+    let mut best = (f64::INFINITY, 1.0);
+    for chains in CHAINS {
+        let rounds = STEPS / (chains * UNROLL);
+        let flops = (THREADS * rounds * UNROLL * chains * 8) as f64;
+        let work = || {
+            let out = <Dispatch as PeakOps>::multiply_add(x.clone().into_dispatch(), rounds, chains);
+            Tensor::<1>::from_dispatch(out).slice(0..1)
+        };
+        // The first run compiles.
+        time(device, 1, work).await?;
+        let seconds = time(device, runs, work).await?;
+        if seconds / flops < best.0 / best.1 {
+            best = (seconds, flops);
+        }
+    }
+    Ok(best)
+}
+
+/// A convolution with bias and ReLU and its operands, which are the [`noise`] of the seeds 1 (input), 2 (weights) and 3 (bias).
+pub struct BenchConv {
+    g: ConvGeometry,
+    burn: bool,
+    backward: bool,
+    x: Tensor<4>,
+    w: Tensor<4>,
+    bias: Tensor<1>,
+}
+
+impl BenchConv {
+    /// burn's own convolution, or this project's; with its gradients or without. The device must be without autodiff.
+    pub fn new(
+        x: [usize; 4],
+        w: [usize; 4],
+        stride: usize,
+        padding: usize,
+        burn: bool,
+        backward: bool,
+        device: &Device,
+    ) -> Result<Self> {
+        let g = ConvGeometry::new(x, w, stride, padding)?;
+        let device = if backward { device.clone().autodiff() } else { device.clone() };
+        let (mut x, mut w, bias) = (draw(x, 1, &device), draw(w, 2, &device), draw([g.cout], 3, &device));
+        if burn {
+            // burn's convolution is channels first.
+            (x, w) = (dense(x.permute([0, 3, 1, 2])), dense(w.permute([3, 2, 0, 1])));
+        }
+        if backward {
+            (x, w) = (x.require_grad(), w.require_grad());
+        }
+        Ok(Self { g, burn, backward, x, w, bias })
+    }
+
+    /// Operations of one run.
+    pub fn flops(&self) -> f64 {
+        if self.backward { 3.0 * self.g.flops() } else { self.g.flops() }
+    }
+
+    /// Does it; a number of the results, by which one knows that all is done.
+    pub fn mark(&self) -> Tensor<1> {
+        let parts = self.compute().into_iter().map(first);
+        parts.reduce(|a, b| a + b).unwrap_or_else(|| self.bias.clone())
+    }
+
+    /// Does it; the results channels last: the output, or the gradients of its sum with respect to input and weights.
+    pub fn results(&self) -> Vec<Tensor<4>> {
+        let results = self.compute();
+        if !self.burn {
+            return results;
+        }
+        // A weight `[cout, cin, kh, kw]` comes back as `[kh, kw, cin, cout]`.
+        let orders: [[isize; 4]; 2] = [[0, 2, 3, 1], [2, 3, 1, 0]];
+        results.into_iter().zip(orders).map(|(t, order)| t.permute(order)).collect()
+    }
+
+    fn compute(&self) -> Vec<Tensor<4>> {
+        let (x, w, bias) = (self.x.clone(), self.w.clone(), Some(self.bias.clone()));
+        let (stride, padding) = (self.g.stride, self.g.padding);
+        let out = if self.burn {
+            let options = burn::tensor::ops::ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1);
+            activation::relu(module::conv2d(x, w, bias, options))
+        } else {
+            conv2d(x, w, bias, ConvOptions { stride, padding, relu: true })
+        };
+        if !self.backward {
+            return vec![out];
+        }
+        let gradients = out.backward();
+        [&self.x, &self.w].into_iter().filter_map(|t| t.grad(&gradients)).collect()
+    }
+}
+
+/// A tensor of [`noise`].
+pub fn draw<const D: usize>(shape: [usize; D], seed: u32, device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(noise(shape.iter().product(), seed), shape), device)
+}
+
+/// The tensor with its numbers in the order of its axes.
+fn dense(t: Tensor<4>) -> Tensor<4> {
+    let shape = t.dims();
+    let count = shape.iter().product::<usize>();
+    t.reshape([count]).reshape(shape)
+}
+
+fn first(t: Tensor<4>) -> Tensor<1> {
+    t.slice([0..1, 0..1, 0..1, 0..1]).reshape([1])
+}
+
+/// `rounds · UNROLL · chains · 4` multiply-adds for each element.
+#[backend_extension(Cube, Flex)]
+trait PeakOps: Backend {
+    fn multiply_add(x: FloatTensor<Self>, rounds: usize, chains: usize) -> FloatTensor<Self>;
+}
+
+impl PeakOps for Flex {
+    fn multiply_add(x: FloatTensor<Self>, rounds: usize, chains: usize) -> FloatTensor<Self> {
+        let m = micro();
+        // The same number of operations in all, cut into as many tasks as keep every core busy.
+        let tasks = 64;
+        let steps = x.shape().num_elements() * rounds * UNROLL * chains * 4 / tasks / m.spin_width;
+        // SAFETY: `micro` gives only loops whose instructions exist.
+        for_each(tasks, |_| {
+            black_box(unsafe { (m.spin)(steps) });
+        });
+        x
+    }
+}
+
+impl PeakOps for Cube {
+    fn multiply_add(x: FloatTensor<Self>, rounds: usize, chains: usize) -> FloatTensor<Self> {
+        let count = x.shape().num_elements();
+        let out = empty(&x, [count]);
+        let (cubes, dim) = elementwise(&x, count);
+        // SAFETY: both buffers hold `count` numbers, and there are as many threads.
+        unsafe {
+            peak_kernel::launch_unchecked(
+                &x.client,
+                cubes,
+                dim,
+                4,
+                buffer(&x),
+                buffer(&out),
+                rounds as u32,
+                count as u32,
+                chains,
+            );
+        }
+        out
+    }
+}
+
+#[cube(launch_unchecked)]
+fn peak_kernel<N: Size>(x: &[f32], out: &mut [f32], rounds: u32, count: u32, #[comptime] chains: usize) {
+    let at = ABSOLUTE_POS;
+    if (at as u32) < count {
+        let factor = Vector::<f32, N>::new(x[at] * 0.999);
+        let addend = Vector::<f32, N>::new(x[at] * 0.001);
+        let mut sums = Sequence::<RuntimeCell<Vector<f32, N>>>::new();
+        #[unroll]
+        for i in 0..chains {
+            sums.push(RuntimeCell::new(factor * Vector::<f32, N>::new(f32::cast_from(i as u32))));
+        }
+        for _ in 0..rounds {
+            // Several steps a round: on a software adapter the loop itself costs more than one.
+            #[unroll]
+            for _ in 0..UNROLL {
+                #[unroll]
+                for i in 0..chains {
+                    let cell = sums.index(i);
+                    cell.store(cell.read() * factor + addend);
+                }
+            }
+        }
+        let mut sum = Vector::<f32, N>::new(0.0);
+        #[unroll]
+        for i in 0..chains {
+            sum += sums.index(i).read();
+        }
+        out[at] = sum.extract(0usize) + sum.extract(1usize) + sum.extract(2usize) + sum.extract(3usize);
+    }
+}

@@ -1,0 +1,68 @@
+//! What kind of adapter computes, and the block sizes that suit it: a small table instead of a search at run time.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use cubecl::client::Client;
+
+/// Whether a GPU's programs run on a real GPU or are imitated by the CPU's cores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adapter {
+    /// lavapipe, SwiftShader, WARP: few threads, dear loads, no use in barriers.
+    Software,
+    /// Thousands of threads.
+    Hardware,
+}
+
+static TOLD: AtomicU8 = AtomicU8::new(0);
+
+impl Adapter {
+    /// A browser hides the adapter's name from WebAssembly; the page, which sees `adapter.info`, can tell it here.
+    pub fn tell(self) {
+        TOLD.store(if self == Self::Software { 1 } else { 2 }, Ordering::Relaxed);
+    }
+
+    pub fn of(client: &Client) -> Self {
+        match TOLD.load(Ordering::Relaxed) {
+            1 => return Self::Software,
+            2 => return Self::Hardware,
+            _ => {}
+        }
+        let name = client.properties().identity.name.to_lowercase();
+        let software = ["llvmpipe", "lavapipe", "swiftshader", "microsoft basic render"];
+        if software.iter().any(|s| name.contains(s)) { Self::Software } else { Self::Hardware }
+    }
+
+    /// Pixels and lines (of four channels) of one thread's block, for so many pixels and lines in all: the largest
+    /// block that still gives every core or multiprocessor work.
+    pub fn block(self, pixels: usize, lines: usize) -> (usize, usize) {
+        let (sizes, enough): (&[(usize, usize)], usize) = match self {
+            Self::Software => (&[(32, 4), (16, 4), (8, 4), (8, 2), (4, 2), (4, 1)], 128),
+            Self::Hardware => (&[(8, 2), (8, 1), (4, 1), (2, 1)], 32768),
+        };
+        let fits = |&&(p, l): &&(usize, usize)| l <= lines && pixels.div_ceil(p) * lines.div_ceil(l) >= enough;
+        *sizes.iter().find(fits).unwrap_or(&sizes[sizes.len() - 1])
+    }
+
+    /// Whether the tiles in shared memory should do it: on a real GPU, with enough tiles for its multiprocessors, each mostly full.
+    pub fn tiles(self, pixels: usize, cin: usize, cout: usize) -> bool {
+        let tiles = pixels.div_ceil(64) * cout.div_ceil(64);
+        self == Self::Hardware && cin.is_multiple_of(16) && cout.is_multiple_of(4) && cout >= 48 && tiles >= 48
+    }
+
+    /// Lines of input and of output channels of one thread's block of a weight gradient at most, and the pixels that it takes at
+    /// a time.
+    pub fn weight_block(self) -> (usize, usize) {
+        match self {
+            Self::Software => (4, 4),
+            Self::Hardware => (2, 1),
+        }
+    }
+
+    /// Threads that a weight gradient should have; more of them make more partial sums.
+    pub fn reduction_threads(self) -> usize {
+        match self {
+            Self::Software => 256,
+            Self::Hardware => 65536,
+        }
+    }
+}

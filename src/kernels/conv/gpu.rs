@@ -1,0 +1,239 @@
+//! Convolution on a GPU: forward pass and data gradient as grid convolutions, and which kernel runs them.
+
+use burn::tensor::{DType, Shape};
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+
+use super::adapter::Adapter;
+use super::grid::GridLaunch;
+use super::{gpu_lines, gpu_small, gpu_tiled};
+use crate::kernels::cube::{buffer, dense, elementwise};
+use crate::kernels::geometry::{Axis, ConvGeometry};
+
+pub fn empty(like: &CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
+    empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape.into(), DType::F32)
+}
+
+pub fn forward(x: CubeTensor, w: CubeTensor, bias: CubeTensor, g: &ConvGeometry, relu: bool) -> CubeTensor {
+    // Outputs are written in lines of four channels.
+    let cout = g.cout.next_multiple_of(4);
+    if cout != g.cout {
+        let w = pad(&dense(w), [g.kh * g.kw, g.cin, 1, g.cout], [0, 0], [g.cin, 1, cout]);
+        let bias = pad(&dense(bias), [1, 1, 1, g.cout], [0, 0], [1, 1, cout]);
+        let out = forward(x, w, bias, &ConvGeometry { cout, ..*g }, relu);
+        return pad(&out, [g.n, g.oh, g.ow, cout], [0, 0], [g.oh, g.ow, g.cout]);
+    }
+    let out = empty(&x, g.out_shape());
+    let y = Axis::forward(g.oh, g.kh, g.stride, g.padding);
+    let xa = Axis::forward(g.ow, g.kw, g.stride, g.padding);
+    let operands = Operands {
+        x: dense(x),
+        x_shape: g.x_shape(),
+        w: dense(w),
+        w_shape: g.w_shape(),
+        bias: Some(dense(bias)),
+        out: &out,
+        out_shape: g.out_shape(),
+        relu,
+    };
+    operands.run(&[(y, xa)]);
+    out
+}
+
+pub fn data_gradient(dy: CubeTensor, w: CubeTensor, g: &ConvGeometry) -> CubeTensor {
+    let cin = g.cin.next_multiple_of(4);
+    if cin != g.cin {
+        let w = pad(&dense(w), [g.kh * g.kw, g.cin, 1, g.cout], [0, 0], [cin, 1, g.cout]);
+        let out = data_gradient(dy, w, &ConvGeometry { cin, ..*g });
+        return pad(&out, [g.n, g.h, g.w, cin], [0, 0], [g.h, g.w, g.cin]);
+    }
+    let out = empty(&dy, g.x_shape());
+    let ys = Axis::gradient(g.h, g.kh, g.stride, g.padding);
+    let xs = Axis::gradient(g.w, g.kw, g.stride, g.padding);
+    let grids: Vec<_> = ys.iter().flat_map(|y| xs.iter().map(|x| (*y, *x))).collect();
+    let operands = Operands {
+        x: dense(dy),
+        x_shape: g.out_shape(),
+        w: transpose(&dense(w), g),
+        w_shape: [g.kh, g.kw, g.cout, g.cin],
+        bias: None,
+        out: &out,
+        out_shape: g.x_shape(),
+        relu: false,
+    };
+    operands.run(&grids);
+    out
+}
+
+/// Weights `[kh, kw, cin, cout]` to `[kh, kw, cout, cin]`.
+fn transpose(w: &CubeTensor, g: &ConvGeometry) -> CubeTensor {
+    let out = empty(w, [g.kh, g.kw, g.cout, g.cin]);
+    let count = g.kh * g.kw * g.cin * g.cout;
+    let (cubes, dim) = elementwise(w, count);
+    // SAFETY: both buffers hold `count` numbers, and the kernel stays below it.
+    unsafe {
+        gpu_small::transpose_taps::launch_unchecked(
+            &w.client,
+            cubes,
+            dim,
+            buffer(w),
+            buffer(&out),
+            g.cin as u32,
+            g.cout as u32,
+            count as u32,
+        );
+    }
+    out
+}
+
+/// Writes out a border of zeros, and zeros in the channels from `c` to `cp`; or cuts off what is past `hp`, `wp` and `cp`.
+pub fn pad(x: &CubeTensor, [n, h, w, c]: [usize; 4], [top, left]: [usize; 2], [hp, wp, cp]: [usize; 3]) -> CubeTensor {
+    let out = empty(x, [n, hp, wp, cp]);
+    let lanes = if c.is_multiple_of(4) && cp.is_multiple_of(4) { 4 } else { 1 };
+    let count = n * hp * wp * cp / lanes;
+    let (cubes, dim) = elementwise(x, count);
+    // SAFETY: the kernel writes below `count` and reads only inside `[n, h, w, c]`.
+    unsafe {
+        gpu_small::pad::launch_unchecked(
+            &x.client,
+            cubes,
+            dim,
+            lanes,
+            buffer(x),
+            buffer(&out),
+            h as u32,
+            w as u32,
+            (c / lanes) as u32,
+            top as u32,
+            left as u32,
+            hp as u32,
+            wp as u32,
+            (cp / lanes) as u32,
+            count as u32,
+        );
+    }
+    out
+}
+
+struct Operands<'a> {
+    x: CubeTensor,
+    x_shape: [usize; 4],
+    w: CubeTensor,
+    w_shape: [usize; 4],
+    bias: Option<CubeTensor>,
+    out: &'a CubeTensor,
+    out_shape: [usize; 4],
+    relu: bool,
+}
+
+impl Operands<'_> {
+    /// Runs grid convolutions that together write all of the output, whose channels are a multiple of four.
+    fn run(self, grids: &[(Axis, Axis)]) {
+        let [n, h, width, cin] = self.x_shape;
+        let [kh, kw, _, cout] = self.w_shape;
+        let border = |axis: fn(&(Axis, Axis)) -> &Axis, len: usize| {
+            let reach = grids.iter().map(|grid| axis(grid).reach());
+            let (low, high) = reach.fold((0, len as isize - 1), |a, b| (a.0.min(b.0), a.1.max(b.1)));
+            ((-low) as usize, (high + 1) as usize - len)
+        };
+        let ((top, bottom), (left, right)) = (border(|g| &g.0, h), border(|g| &g.1, width));
+        let cp = cin.next_multiple_of(4);
+        let (hp, wp) = (h + top + bottom, width + left + right);
+        let padded = [hp, wp, cp] != [h, width, cin];
+        let x = if padded { pad(&self.x, self.x_shape, [top, left], [hp, wp, cp]) } else { self.x };
+        let w = if cp != cin { pad(&self.w, [kh * kw, cin, 1, cout], [0, 0], [cp, 1, cout]) } else { self.w };
+        let bias = self.bias.as_ref().unwrap_or(&w);
+        for (y, xa) in grids {
+            let pixels = n * y.len * xa.len;
+            let grid = launch_grid(y, xa, pixels, [hp, wp, cp / 4], [top, left], kw, self.out_shape);
+            if Adapter::of(&x.client).tiles(pixels, cp, cout) {
+                let (tiles, columns) = (pixels.div_ceil(gpu_tiled::TILE), cout.div_ceil(gpu_tiled::TILE));
+                let along = tiles.min(32768);
+                // SAFETY: as below; a tile's places past the end repeat the last one and are not written.
+                unsafe {
+                    gpu_tiled::grid_conv::launch_unchecked(
+                        &x.client,
+                        CubeCount::Static(along as u32, columns as u32, tiles.div_ceil(along) as u32),
+                        CubeDim::new_1d(gpu_tiled::TILE as u32),
+                        4,
+                        buffer(&x),
+                        buffer(&w),
+                        buffer(bias),
+                        buffer(self.out),
+                        grid,
+                        self.bias.is_some(),
+                        self.relu,
+                    );
+                }
+            } else {
+                let (block, lines) = Adapter::of(&x.client).block(pixels, cout / 4);
+                let (cubes, dim) = elementwise(&x, pixels.div_ceil(block) * (cout / 4).div_ceil(lines));
+                // SAFETY: the padded input holds every place that the axes reach, the weights every tap, and the kernel
+                // writes only to pixels below `pixels` and lines below `cout / 4`.
+                unsafe {
+                    gpu_lines::grid_conv::launch_unchecked(
+                        &x.client,
+                        cubes,
+                        dim,
+                        4,
+                        buffer(&x),
+                        buffer(&w),
+                        buffer(bias),
+                        buffer(self.out),
+                        grid,
+                        block,
+                        lines,
+                        self.bias.is_some(),
+                        self.relu,
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn launch_grid(
+    y: &Axis,
+    x: &Axis,
+    pixels: usize,
+    [hp, wp, cin]: [usize; 3],
+    [top, left]: [usize; 2],
+    kw: usize,
+    [_, oh, ow, cout]: [usize; 4],
+) -> GridLaunch {
+    let low = |axis: &Axis| axis.in_start + (axis.taps as isize - 1).max(0) * axis.tap_step.min(0);
+    // The taps go from the lowest input on, so a descending axis takes its weights from the last.
+    let weights = |axis: &Axis| {
+        let back = axis.tap_step < 0 && axis.taps > 0;
+        let start = if back { axis.w_start + (axis.taps - 1) * axis.w_step } else { axis.w_start };
+        (start as i32, if back { -(axis.w_step as i32) } else { axis.w_step as i32 })
+    };
+    let ((wy, wy_step), (wx, wx_step)) = (weights(y), weights(x));
+    GridLaunch::new(
+        pixels as u32,
+        y.len as u32,
+        x.len as u32,
+        hp as u32,
+        wp as u32,
+        cin as u32,
+        (cout / 4) as u32,
+        y.in_step as u32,
+        x.in_step as u32,
+        (low(y) + top as isize) as u32,
+        (low(x) + left as isize) as u32,
+        y.taps as u32,
+        x.taps as u32,
+        wy,
+        wy_step,
+        wx,
+        wx_step,
+        kw as i32,
+        oh as u32,
+        ow as u32,
+        y.out_start as u32,
+        y.out_step as u32,
+        x.out_start as u32,
+        x.out_step as u32,
+    )
+}

@@ -1,0 +1,13 @@
+//! Convolution, forward and backward.
+
+pub mod adapter;
+pub mod cpu;
+pub mod cpu_weight;
+pub mod gpu;
+mod gpu_lines;
+mod gpu_small;
+mod gpu_tiled;
+pub mod gpu_weight;
+mod grid;
+pub mod micro;
+mod walk;

@@ -1,0 +1,95 @@
+//! What a backend does for the kernels: [`Kernels`] is the plain arithmetic, forward and backward, and [`KernelOps`] the
+//! extension of burn's backends by which a `Tensor` reaches it, with or without a gradient.
+
+use std::sync::Arc;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Cube, Flex, backend_extension};
+
+use super::geometry::{ConvGeometry, PoolGeometry};
+use super::roi_align::RoiTable;
+
+/// The arithmetic. Shapes are those of the geometry and are not looked at again.
+pub trait Kernels: Backend {
+    fn conv(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        g: ConvGeometry,
+        relu: bool,
+    ) -> FloatTensor<Self>;
+    fn conv_data_gradient(dy: FloatTensor<Self>, w: FloatTensor<Self>, g: ConvGeometry) -> FloatTensor<Self>;
+    fn conv_weight_gradient(x: FloatTensor<Self>, dy: FloatTensor<Self>, g: ConvGeometry) -> FloatTensor<Self>;
+    /// The sums over all axes but the last, `[c]`.
+    fn channel_sums(dy: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// `dy` where the ReLU's output is not zero.
+    fn relu_gradient(out: FloatTensor<Self>, dy: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn pool(x: FloatTensor<Self>, g: PoolGeometry) -> FloatTensor<Self>;
+    fn pool_gradient(x: FloatTensor<Self>, dy: FloatTensor<Self>, g: PoolGeometry) -> FloatTensor<Self>;
+    fn upsample(top: FloatTensor<Self>, lateral: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// The gradient with respect to `top`, which is `height × width`.
+    fn upsample_gradient(dy: FloatTensor<Self>, height: usize, width: usize) -> FloatTensor<Self>;
+    fn roi(levels: Vec<FloatTensor<Self>>, table: &RoiTable) -> FloatTensor<Self>;
+    fn roi_gradient(dy: FloatTensor<Self>, level: usize, table: &RoiTable) -> FloatTensor<Self>;
+}
+
+/// The differentiable operations.
+#[backend_extension(Autodiff, Cube, Flex)]
+pub trait KernelOps: Backend {
+    fn kernel_conv(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        g: ConvGeometry,
+        relu: bool,
+    ) -> FloatTensor<Self>;
+    fn kernel_pool(x: FloatTensor<Self>, g: PoolGeometry) -> FloatTensor<Self>;
+    fn kernel_upsample(top: FloatTensor<Self>, lateral: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Level slots that the table does not have are ignored.
+    fn kernel_roi(
+        level0: FloatTensor<Self>,
+        level1: FloatTensor<Self>,
+        level2: FloatTensor<Self>,
+        level3: FloatTensor<Self>,
+        table: Arc<RoiTable>,
+    ) -> FloatTensor<Self>;
+}
+
+macro_rules! plain {
+    ($backend:ty) => {
+        impl KernelOps for $backend {
+            fn kernel_conv(
+                x: FloatTensor<Self>,
+                w: FloatTensor<Self>,
+                bias: FloatTensor<Self>,
+                g: ConvGeometry,
+                relu: bool,
+            ) -> FloatTensor<Self> {
+                Self::conv(x, w, bias, g, relu)
+            }
+
+            fn kernel_pool(x: FloatTensor<Self>, g: PoolGeometry) -> FloatTensor<Self> {
+                Self::pool(x, g)
+            }
+
+            fn kernel_upsample(top: FloatTensor<Self>, lateral: FloatTensor<Self>) -> FloatTensor<Self> {
+                Self::upsample(top, lateral)
+            }
+
+            fn kernel_roi(
+                level0: FloatTensor<Self>,
+                level1: FloatTensor<Self>,
+                level2: FloatTensor<Self>,
+                level3: FloatTensor<Self>,
+                table: Arc<RoiTable>,
+            ) -> FloatTensor<Self> {
+                let mut levels = vec![level0, level1, level2, level3];
+                levels.truncate(table.levels.len());
+                Self::roi(levels, &table)
+            }
+        }
+    };
+}
+
+plain!(Cube);
+plain!(Flex);

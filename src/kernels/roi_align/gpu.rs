@@ -1,0 +1,241 @@
+//! RoIAlign on a GPU: one thread for each output forward, for each feature element backward.
+
+use burn::tensor::DType;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+
+use super::{LEVELS, Roi, RoiTable, Sample};
+use crate::kernels::conv::adapter::Adapter;
+use crate::kernels::conv::gpu::empty;
+use crate::kernels::cube::{buffer, elementwise};
+
+/// Uploads numbers as a buffer of `u32`.
+fn upload(like: &CubeTensor, data: &[u32]) -> BufferArg {
+    let handle = like.client.create_from_slice(bytemuck::cast_slice(data));
+    // SAFETY: the buffer was made from that many numbers.
+    unsafe { BufferArg::from_raw_parts(handle, data.len()) }
+}
+
+/// `low, high, bits of low_weight, bits of high_weight` of each sample, so that one buffer holds them all.
+fn sample_words(samples: &[Sample]) -> Vec<u32> {
+    samples.iter().flat_map(|s| [s.low, s.high, s.low_weight.to_bits(), s.high_weight.to_bits()]).collect()
+}
+
+pub fn forward(levels: Vec<CubeTensor>, table: &RoiTable) -> CubeTensor {
+    let like = &levels[0];
+    let out = empty(like, table.out_shape());
+    let count = out.meta.shape().num_elements();
+    let (cubes, dim) = elementwise(like, count);
+    // Level, first element of the image, and width of each region's level.
+    let place = |roi: &Roi| {
+        let [h, w] = table.levels[roi.level as usize];
+        [roi.level, (roi.image as usize * h * w * table.channels) as u32, w as u32]
+    };
+    let places: Vec<u32> = table.rois.iter().flat_map(place).collect();
+    let level = |i: usize| buffer(&levels[i.min(levels.len() - 1)]);
+    const { assert!(LEVELS == 4, "the kernel has four level arguments") };
+    // SAFETY: the table's samples lie inside their levels, and the kernel writes below `count`.
+    unsafe {
+        forward_kernel::launch_unchecked(
+            &like.client,
+            cubes,
+            dim,
+            level(0),
+            level(1),
+            level(2),
+            level(3),
+            upload(like, &places),
+            upload(like, &sample_words(&table.samples)),
+            buffer(&out),
+            table.channels as u32,
+            table.size as u32,
+            count as u32,
+            table.ratio as u32,
+        );
+    }
+    out
+}
+
+#[cube]
+fn share(value: f32, weight: f32) -> f32 {
+    // What weighs nothing is left out, so that a NaN outside the region stays outside.
+    select(weight == 0.0, 0.0, value * weight)
+}
+
+#[cube(launch_unchecked)]
+fn forward_kernel(
+    level0: &[f32],
+    level1: &[f32],
+    level2: &[f32],
+    level3: &[f32],
+    places: &[u32],
+    samples: &[u32],
+    out: &mut [f32],
+    channels: u32,
+    size: u32,
+    count: u32,
+    #[comptime] ratio: u32,
+) {
+    let at = ABSOLUTE_POS as u32;
+    if at < count {
+        let channel = at % channels;
+        let (bin_x, bin_y) = ((at / channels) % size, (at / (channels * size)) % size);
+        let roi = at / (channels * size * size);
+        let level = places[(roi * 3) as usize];
+        let image = places[(roi * 3 + 1) as usize];
+        let width = places[(roi * 3 + 2) as usize];
+        let along = size * ratio;
+        let mut sum = 0.0f32;
+        for sy in 0..ratio {
+            let y = ((roi * 2) * along + bin_y * ratio + sy) * 4;
+            for sx in 0..ratio {
+                let x = ((roi * 2 + 1) * along + bin_x * ratio + sx) * 4;
+                for corner in 0..4u32 {
+                    let (cy, cx) = (corner / 2, corner % 2);
+                    let row = samples[(y + cy) as usize];
+                    let column = samples[(x + cx) as usize];
+                    let weight = f32::reinterpret(samples[(y + 2 + cy) as usize])
+                        * f32::reinterpret(samples[(x + 2 + cx) as usize])
+                        / f32::cast_from(ratio * ratio);
+                    let place = (image + (row * width + column) * channels + channel) as usize;
+                    if level == 0 {
+                        sum += share(level0[place], weight);
+                    } else if level == 1 {
+                        sum += share(level1[place], weight);
+                    } else if level == 2 {
+                        sum += share(level2[place], weight);
+                    } else {
+                        sum += share(level3[place], weight);
+                    }
+                }
+            }
+        }
+        out[at as usize] = sum;
+    }
+}
+
+/// Channels of a pixel that one thread sums: what a region weighs at the pixel is then found out once for all of them.
+/// A graphics card needs more threads than a processor.
+fn channel_block(dy: &CubeTensor, channels: usize) -> usize {
+    let most = match Adapter::of(&dy.client) {
+        Adapter::Software => 16,
+        Adapter::Hardware => 4,
+    };
+    [16, 8, 4, 2].into_iter().find(|n| *n <= most && channels.is_multiple_of(*n)).unwrap_or(1)
+}
+
+pub fn backward(dy: &CubeTensor, level: usize, table: &RoiTable) -> CubeTensor {
+    let [h, w] = table.levels[level];
+    let dx = empty(dy, [table.images, h, w, table.channels]);
+    let block = channel_block(dy, table.channels);
+    let count = dx.meta.shape().num_elements() / block;
+    let (starts, mut list) = table.rows(level);
+    // A buffer is never empty.
+    list.push(0);
+    let (cubes, dim) = elementwise(dy, count);
+    // SAFETY: the lists name regions of the table, and the kernel writes below `count * block`.
+    unsafe {
+        backward_kernel::launch_unchecked(
+            &dy.client,
+            cubes,
+            dim,
+            buffer(dy),
+            upload(dy, &starts),
+            upload(dy, &list),
+            upload(dy, &sample_words(&table.samples)),
+            buffer(&dx),
+            table.channels as u32,
+            h as u32,
+            w as u32,
+            count as u32,
+            table.size as u32,
+            table.ratio as u32,
+            block as u32,
+        );
+    }
+    debug_assert!(dx.dtype == DType::F32);
+    dx
+}
+
+/// What the sample whose words start at `s` takes of element `at`.
+#[cube]
+fn taken(samples: &[u32], s: u32, at: u32) -> f32 {
+    let low = select(samples[s as usize] == at, f32::reinterpret(samples[(s + 2) as usize]), 0.0);
+    let high = select(samples[(s + 1) as usize] == at, f32::reinterpret(samples[(s + 3) as usize]), 0.0);
+    low + high
+}
+
+/// What the samples of a bin, whose words start at `s`, take together of element `at`.
+#[cube]
+fn taken_by_bin(samples: &[u32], s: u32, at: u32, #[comptime] ratio: u32) -> f32 {
+    let mut sum = 0.0f32;
+    #[unroll]
+    for r in 0..ratio {
+        sum += taken(samples, s + r * 4, at);
+    }
+    sum
+}
+
+#[cube(launch_unchecked)]
+fn backward_kernel(
+    dy: &[f32],
+    starts: &[u32],
+    list: &[u32],
+    samples: &[u32],
+    dx: &mut [f32],
+    channels: u32,
+    h: u32,
+    w: u32,
+    count: u32,
+    #[comptime] size: u32,
+    #[comptime] ratio: u32,
+    #[comptime] block: u32,
+) {
+    let at = ABSOLUTE_POS as u32;
+    if at < count {
+        let blocks = channels / block;
+        let channel = (at % blocks) * block;
+        let column = (at / blocks) % w;
+        let line = at / (blocks * w);
+        let row = line % h;
+        let along = size * ratio;
+        let scale = 1.0 / f32::cast_from(ratio * ratio);
+        let mut sums = Array::<f32>::new(block as usize);
+        #[unroll]
+        for c in 0..block {
+            sums[c as usize] = 0.0f32;
+        }
+        let mut across = Array::<f32>::new(size as usize);
+        for entry in starts[line as usize]..starts[(line + 1) as usize] {
+            let roi = list[entry as usize];
+            let y = roi * 2 * along * 4;
+            let x = y + along * 4;
+            // Samples ascend along an axis: outside of their ends nothing is taken.
+            if samples[x as usize] <= column && column <= samples[(x + along * 4 - 3) as usize] {
+                for j in 0..size {
+                    across[j as usize] = taken_by_bin(samples, x + j * ratio * 4, column, ratio);
+                }
+                for i in 0..size {
+                    let down = taken_by_bin(samples, y + i * ratio * 4, row, ratio) * scale;
+                    if down != 0.0 {
+                        for j in 0..size {
+                            let weight = down * across[j as usize];
+                            if weight != 0.0 {
+                                let from = ((roi * size + i) * size + j) * channels + channel;
+                                #[unroll]
+                                for c in 0..block {
+                                    sums[c as usize] += weight * dy[(from + c) as usize];
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        let into = (line * w + column) * channels + channel;
+        #[unroll]
+        for c in 0..block {
+            dx[(into + c) as usize] = sums[c as usize];
+        }
+    }
+}

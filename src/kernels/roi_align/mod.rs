@@ -1,0 +1,152 @@
+//! RoIAlign over all levels of a feature pyramid (arXiv 1703.06870), as torchvision's `roi_align` with `aligned = false`.
+//!
+//! A region is scaled to its level, made at least one pixel wide and high, and cut into `S × S` bins; each bin is the mean of
+//! `sampling_ratio²` bilinear samples. A sample outside `[-1, side]` counts as zero, one inside is clamped to the pixels.
+//!
+//! The regions are host data, so everything that does not depend on features is laid out here once: the samples of each
+//! region along each axis ([`Sample`]) and, for the backward pass, which regions reach each row of each level. The backward pass is
+//! a gather: a feature element asks those regions for their share, in a fixed order, and nothing is added by two writers.
+
+pub mod cpu;
+pub mod gpu;
+
+use crate::error::{Error, Result};
+
+/// The levels of one pyramid.
+pub const LEVELS: usize = 4;
+
+/// A region of one image, in pixels of the network's input.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Roi {
+    pub image: u32,
+    pub level: u32,
+    /// `x1, y1, x2, y2`
+    pub corners: [f32; 4],
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoiAlignOptions {
+    /// The side `S` of the output.
+    pub output_size: usize,
+    /// Samples of each bin along each axis; at least 1.
+    pub sampling_ratio: usize,
+    /// Pixels of each level for one pixel of the network's input (1/4, 1/8, ...).
+    pub scales: Vec<f32>,
+}
+
+/// Where one sample lies along one axis: `(1 - high_weight) · x[low] + high_weight · x[high]`, times `inside` (0 or 1).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample {
+    pub low: u32,
+    pub high: u32,
+    pub low_weight: f32,
+    pub high_weight: f32,
+}
+
+/// All that RoIAlign needs beside the features.
+#[derive(Debug)]
+pub struct RoiTable {
+    pub size: usize,
+    pub ratio: usize,
+    /// Images, and the shape `[h, w]` of each level.
+    pub images: usize,
+    pub levels: Vec<[usize; 2]>,
+    pub channels: usize,
+    pub rois: Vec<Roi>,
+    /// `[roi][axis (y, x)][bin · ratio + sample]`
+    pub samples: Vec<Sample>,
+}
+
+impl RoiTable {
+    /// `levels` are the shapes `[n, h, w, c]`; all share `n` and `c`.
+    pub fn new(levels: &[[usize; 4]], rois: &[Roi], options: &RoiAlignOptions) -> Result<Self> {
+        let refuse = |reason: String| Err(Error::Config(format!("RoIAlign: {reason}")));
+        let Some(&[images, _, _, channels]) = levels.first() else {
+            return refuse("no level was given".into());
+        };
+        if levels.len() > LEVELS || options.scales.len() != levels.len() {
+            return refuse(format!("{} levels with {} scales; at most {LEVELS}", levels.len(), options.scales.len()));
+        }
+        if levels.iter().any(|l| l[0] != images || l[3] != channels || l.contains(&0)) {
+            return refuse(format!("the levels {levels:?} do not fit together"));
+        }
+        if options.scales.iter().any(|s| !s.is_finite() || *s <= 0.0) {
+            return refuse("a scale is not a positive number".into());
+        }
+        let (size, ratio) = (options.output_size, options.sampling_ratio);
+        if size == 0 || size > 64 || ratio == 0 || ratio > 8 {
+            return refuse(format!("output size {size} (1 to 64), sampling ratio {ratio} (1 to 8)"));
+        }
+        if super::geometry::elements(&[rois.len(), size, size, channels]).is_none() {
+            return refuse(format!("{} regions are too many", rois.len()));
+        }
+        let mut samples = Vec::with_capacity(rois.len() * 2 * size * ratio);
+        for roi in rois {
+            let Some(&[_, h, w, _]) = levels.get(roi.level as usize) else {
+                return refuse(format!("a region names level {}", roi.level));
+            };
+            if roi.image as usize >= images || roi.corners.iter().any(|c| !c.is_finite()) {
+                return refuse(format!("the region {roi:?} of {images} images"));
+            }
+            let scale = options.scales[roi.level as usize];
+            let [x1, y1, x2, y2] = roi.corners.map(|c| c * scale);
+            axis(&mut samples, y1, y2, h, size, ratio);
+            axis(&mut samples, x1, x2, w, size, ratio);
+        }
+        let levels = levels.iter().map(|l| [l[1], l[2]]).collect();
+        Ok(Self { size, ratio, images, levels, channels, rois: rois.to_vec(), samples })
+    }
+
+    pub fn out_shape(&self) -> [usize; 4] {
+        [self.rois.len(), self.size, self.size, self.channels]
+    }
+
+    /// The samples of one region along `y` (0) or `x` (1).
+    pub fn axis(&self, roi: usize, axis: usize) -> &[Sample] {
+        let n = self.size * self.ratio;
+        &self.samples[(roi * 2 + axis) * n..][..n]
+    }
+
+    /// The regions of one level that reach each row of each image: `starts[image · h + row]..starts[.. + 1]` of `list`, ascending.
+    pub fn rows(&self, level: usize) -> (Vec<u32>, Vec<u32>) {
+        let h = self.levels[level][0];
+        let mut rows = vec![Vec::new(); self.images * h];
+        for (index, roi) in self.rois.iter().enumerate().filter(|(_, r)| r.level as usize == level) {
+            let samples = self.axis(index, 0);
+            let low = samples.iter().map(|s| s.low).min().unwrap_or(0);
+            let high = samples.iter().map(|s| s.high).max().unwrap_or(0);
+            for row in low..=high {
+                rows[roi.image as usize * h + row as usize].push(index as u32);
+            }
+        }
+        let mut starts = vec![0u32];
+        for row in &rows {
+            starts.push(starts[starts.len() - 1] + row.len() as u32);
+        }
+        (starts, rows.concat())
+    }
+}
+
+/// `bilinear_interpolate` of torchvision/csrc/ops/cpu/roi_align_common.h, for one axis.
+fn axis(samples: &mut Vec<Sample>, start: f32, end: f32, side: usize, size: usize, ratio: usize) {
+    let length = (end - start).max(1.0);
+    let bin = length / size as f32;
+    for i in 0..size * ratio {
+        let (b, s) = ((i / ratio) as f32, (i % ratio) as f32);
+        let at = start + b * bin + (s + 0.5) * bin / ratio as f32;
+        if at < -1.0 || at > side as f32 {
+            let nearest = if at < 0.0 { 0 } else { side as u32 - 1 };
+            samples.push(Sample { low: nearest, high: nearest, low_weight: 0.0, high_weight: 0.0 });
+            continue;
+        }
+        let at = at.max(0.0);
+        let low = at as usize;
+        let last = side - 1;
+        samples.push(if low >= last {
+            Sample { low: last as u32, high: last as u32, low_weight: 1.0, high_weight: 0.0 }
+        } else {
+            let high_weight = at - low as f32;
+            Sample { low: low as u32, high: low as u32 + 1, low_weight: 1.0 - high_weight, high_weight }
+        });
+    }
+}
