@@ -1,0 +1,69 @@
+//! What a detector found on one image.
+
+use serde::{Deserialize, Serialize};
+
+use crate::annotations::label;
+use crate::boxes::BoxXyxy;
+use crate::channels::{Channel, Merge};
+use crate::error::{Error, Result};
+use crate::masks::Rle;
+
+/// One cell that was found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Detection {
+    /// Pixels of the original merged image.
+    #[serde(rename = "box")]
+    pub bbox: BoxXyxy,
+    #[serde(deserialize_with = "label::deserialize")]
+    pub label: String,
+    /// 0–1.
+    pub score: f32,
+    /// Over the whole image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<Rle>,
+}
+
+/// Everything that was found on one image, and what the picture was made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageDetections {
+    /// The image's name without channel and extension.
+    pub image: String,
+    /// The name of a file of the image, without folders; empty where unknown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub file: String,
+    pub width: u32,
+    pub height: u32,
+    pub detections: Vec<Detection>,
+    /// Weights with which channels were merged; `None` for a picture that was taken as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge: Option<Merge>,
+    /// Channels that were missing and taken as black.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filled: Vec<Channel>,
+}
+
+impl ImageDetections {
+    /// Checks what the types alone cannot, for detections that come from a file.
+    ///
+    /// # Errors
+    /// A box that reaches outside the image, a score that is not in 0–1, a mask of another size than the image.
+    pub fn check(&self) -> Result<()> {
+        for detection in &self.detections {
+            BoxXyxy::new(detection.bbox.corners(), self.width, self.height)?;
+            let fits = |mask: &Rle| (mask.width(), mask.height()) == (self.width, self.height);
+            if !detection.mask.as_ref().is_none_or(fits) {
+                return Err(Error::Usage(format!("{}: a mask has another size than the image", self.image)));
+            }
+            if !(0.0..=1.0).contains(&detection.score) {
+                return Err(Error::Usage(format!("{}: {} is no score from 0 to 1", self.image, detection.score)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same image with the detections of at least this score.
+    pub fn above(&self, score: f32) -> Self {
+        let detections = self.detections.iter().filter(|d| d.score >= score).cloned().collect();
+        Self { detections, ..self.clone() }
+    }
+}

@@ -1,0 +1,192 @@
+//! Chooses the device, proves it, and says why it was chosen.
+//!
+//! A real GPU is taken where there is one that burn can use; everything else runs on the CPU (burn flex). A software
+//! adapter counts as no GPU unless it is asked for by name: the CPU form is faster and needs no driver.
+
+mod log_bridge;
+mod self_test;
+
+use burn::tensor::{
+    Device,
+    wgpu::{WgpuSetup, wgpu::DeviceType},
+};
+
+pub use self::log_bridge::{install as install_log_bridge, take_fault};
+use crate::{
+    error::{Error, Result},
+    kernels::Adapter,
+    protocol::{DeviceChoice, DeviceKind, DeviceReport, Probe, SelfTest},
+};
+
+/// A device that has given the right answers.
+#[derive(Debug, Clone)]
+pub struct ActiveDevice {
+    pub device: Device,
+    pub report: DeviceReport,
+}
+
+impl ActiveDevice {
+    /// Turns an error that the GPU layers only logged into an error of the run.
+    ///
+    /// wgpu skips a dispatch whose shader does not compile, and says so in the log alone; the buffer then holds what it
+    /// held before. Called before results are believed.
+    pub fn check(&self) -> Result<()> {
+        match take_fault() {
+            Some(reason) => Err(Error::DeviceFailed { device: self.report.name.clone(), reason }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Opens the device that was asked for, or the best there is.
+///
+/// `probe` is what JavaScript found in a browser; natively the adapter is asked itself.
+///
+/// # Errors
+/// [`Error::Device`] if a GPU or a software adapter was asked for by name and there is none, or its self-test failed.
+pub async fn open(choice: DeviceChoice, probe: Option<&Probe>) -> Result<ActiveDevice> {
+    install_log_bridge();
+    let refused = match choice {
+        DeviceChoice::Cpu => return open_cpu("the CPU was asked for".to_owned()).await,
+        DeviceChoice::Auto | DeviceChoice::Gpu | DeviceChoice::Software => match open_gpu(choice, probe).await {
+            Ok(active) => return Ok(active),
+            Err(reason) => reason,
+        },
+    };
+    match choice {
+        DeviceChoice::Auto => open_cpu(refused).await,
+        _ => Err(Error::Device(refused)),
+    }
+}
+
+async fn open_cpu(why: String) -> Result<ActiveDevice> {
+    let device = Device::flex();
+    let tests = self_test::run(&device).await?;
+    if let Some(failed) = first_failure(&tests) {
+        return Err(Error::Device(format!("the CPU failed its self-test: {failed}")));
+    }
+    let report = DeviceReport { kind: DeviceKind::Cpu, name: cpu_name(), why, self_test: tests };
+    Ok(ActiveDevice { device, report })
+}
+
+/// The error is the sentence that says why there is no GPU to use.
+async fn open_gpu(choice: DeviceChoice, probe: Option<&Probe>) -> Result<ActiveDevice, String> {
+    if let Some(probe) = probe {
+        refuse_by_probe(choice, probe)?;
+    }
+    let (device, setup) = init_gpu(choice).await.map_err(|e| format!("no GPU could be opened: {e}"))?;
+    let info = setup.adapter.get_info();
+    let software = probe.map_or(info.device_type == DeviceType::Cpu, |p| p.software);
+    if software && choice != DeviceChoice::Software {
+        return Err(format!("the only graphics adapter is a software one ({})", info.name));
+    }
+    // A browser does not tell wasm what its adapter is, and the best kernels differ.
+    if software { Adapter::Software } else { Adapter::Hardware }.tell();
+    let name = probe.map_or(info.name, |p| p.name.clone());
+
+    let tests = self_test::run(&device).await.map_err(|e| format!("{name} failed its self-test: {e}"))?;
+    if let Some(fault) = take_fault() {
+        return Err(format!("{name} failed its self-test: {fault}"));
+    }
+    if let Some(failed) = first_failure(&tests) {
+        return Err(format!("{name} gave a wrong answer in its self-test ({failed}); a driver update may help"));
+    }
+    let (kind, why) = if software {
+        (DeviceKind::Software, "a software adapter was asked for; it is slow and meant for tests".to_owned())
+    } else {
+        (DeviceKind::Gpu, "a graphics processor was found, and it passed the self-test".to_owned())
+    };
+    Ok(ActiveDevice { device, report: DeviceReport { kind, name, why, self_test: tests } })
+}
+
+#[cfg(target_arch = "wasm32")]
+async fn init_gpu(_: DeviceChoice) -> Result<(Device, WgpuSetup), String> {
+    Device::wgpu_options().init_with_setup_async().await.map_err(|e| e.to_string())
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+async fn init_gpu(choice: DeviceChoice) -> Result<(Device, WgpuSetup), String> {
+    use burn::tensor::DeviceKind as Selector;
+    let kind = if choice == DeviceChoice::Software { Selector::Cpu } else { Selector::DefaultDevice };
+    Device::wgpu_options().device_kind(kind).init_with_setup_async().await.map_err(|e| e.to_string())
+}
+
+/// Everything that would make the GPU layers panic in a browser is refused before they are touched.
+fn refuse_by_probe(choice: DeviceChoice, probe: &Probe) -> Result<(), String> {
+    let sentence = if !probe.secure_context {
+        "the page was not opened over https or from localhost, and a browser gives WebGPU to such pages only".to_owned()
+    } else if !probe.webgpu {
+        "this browser has no WebGPU; a current Chrome, Edge, Firefox or Safari has".to_owned()
+    } else if !probe.adapter {
+        "this browser has WebGPU but offers no graphics adapter; its GPU may be blocked, see chrome://gpu".to_owned()
+    } else if !probe.timestamp_query {
+        format!("the graphics adapter ({}) lacks timestamp-query, which the GPU layer needs", probe.name)
+    } else if probe.software && choice != DeviceChoice::Software {
+        format!("the only graphics adapter is a software one ({})", probe.name)
+    } else {
+        return Ok(());
+    };
+    Err(sentence)
+}
+
+fn first_failure(tests: &[SelfTest]) -> Option<String> {
+    tests.iter().find(|t| !t.passed).map(|t| format!("{}: relative error {:.1e}", t.operator, t.error))
+}
+
+fn cpu_name() -> String {
+    let simd = if cfg!(target_feature = "simd128") {
+        "CPU, simd128"
+    } else if cfg!(target_arch = "wasm32") {
+        "CPU, scalar"
+    } else {
+        "CPU"
+    };
+    simd.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good_probe() -> Probe {
+        Probe {
+            secure_context: true,
+            webgpu: true,
+            adapter: true,
+            software: false,
+            timestamp_query: true,
+            name: "a GPU".into(),
+        }
+    }
+
+    #[test]
+    fn each_lack_has_its_own_sentence() {
+        let refuse = |change: fn(&mut Probe)| {
+            let mut probe = good_probe();
+            change(&mut probe);
+            refuse_by_probe(DeviceChoice::Auto, &probe).unwrap_err()
+        };
+        assert!(refuse(|p| p.secure_context = false).contains("https"));
+        assert!(refuse(|p| p.webgpu = false).contains("no WebGPU"));
+        assert!(refuse(|p| p.adapter = false).contains("no graphics adapter"));
+        assert!(refuse(|p| p.timestamp_query = false).contains("timestamp-query"));
+        assert!(refuse(|p| p.software = true).contains("software"));
+        assert_eq!(refuse_by_probe(DeviceChoice::Auto, &good_probe()), Ok(()));
+    }
+
+    #[test]
+    fn a_software_adapter_is_taken_when_asked_for_by_name() {
+        let probe = Probe { software: true, ..good_probe() };
+        assert_eq!(refuse_by_probe(DeviceChoice::Software, &probe), Ok(()));
+        assert!(refuse_by_probe(DeviceChoice::Gpu, &probe).is_err());
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    #[test]
+    fn the_cpu_passes_its_self_test_and_says_why_it_runs() {
+        let active = pollster::block_on(open(DeviceChoice::Cpu, None)).unwrap();
+        assert_eq!(active.report.kind, DeviceKind::Cpu);
+        assert!(active.report.why.contains("asked for"));
+        assert!(active.report.self_test.len() >= 5 && active.report.self_test.iter().all(|t| t.passed));
+    }
+}

@@ -1,0 +1,378 @@
+//! Every number of a detector, named as torchvision names it.
+//!
+//! The same struct is the JSON under the metadata key `config` of a detector file. A key that is absent there has
+//! torchvision's default (`models/detection/{faster_rcnn,mask_rcnn}.py`).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::coco::COCO_CLASSES;
+use crate::boxes::BoxCoder;
+use crate::channels::Merge;
+use crate::error::{Error, Result};
+use crate::limits;
+
+/// Levels of the pyramid: four of the backbone and the pooled one above them.
+pub const LEVELS: usize = 5;
+/// Inputs are padded to a multiple of this, the stride of the last backbone stage.
+pub const SIZE_DIVISIBLE: usize = 32;
+
+/// The two detectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Architecture {
+    /// Boxes only (Ren et al. 2015).
+    #[serde(rename = "fasterrcnn_resnet_fpn")]
+    FasterRcnn,
+    /// Boxes and a mask for each (He et al. 2017).
+    #[serde(rename = "maskrcnn_resnet_fpn")]
+    MaskRcnn,
+}
+
+/// The residual networks that can stand under the pyramid (He et al. 2015, torchvision's v1.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backbone {
+    ResNet18,
+    ResNet34,
+    ResNet50,
+    ResNet101,
+}
+
+impl Backbone {
+    /// Residual blocks of the four stages.
+    pub fn blocks(self) -> [usize; 4] {
+        match self {
+            Self::ResNet18 => [2, 2, 2, 2],
+            Self::ResNet34 | Self::ResNet50 => [3, 4, 6, 3],
+            Self::ResNet101 => [3, 4, 23, 3],
+        }
+    }
+
+    /// Whether a block is 1×1, 3×3, 1×1 rather than two 3×3.
+    pub fn bottleneck(self) -> bool {
+        matches!(self, Self::ResNet50 | Self::ResNet101)
+    }
+
+    /// Channels that leave the four stages.
+    pub fn channels(self) -> [usize; 4] {
+        let expansion = if self.bottleneck() { 4 } else { 1 };
+        [64, 128, 256, 512].map(|planes| planes * expansion)
+    }
+}
+
+impl fmt::Display for Backbone {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::ResNet18 => "resnet18",
+            Self::ResNet34 => "resnet34",
+            Self::ResNet50 => "resnet50",
+            Self::ResNet101 => "resnet101",
+        })
+    }
+}
+
+/// The configuration of a detector. [`Default`] is torchvision's Mask R-CNN with ResNet-50 and COCO's classes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DetectorConfig {
+    pub architecture: Architecture,
+    pub backbone: Backbone,
+    /// Channels of every pyramid level (256).
+    pub fpn_channels: usize,
+    /// Class names; index 0 is the background.
+    pub classes: Vec<String>,
+
+    /// Mean of R, G, B on the scale 0–1, taken from every pixel.
+    pub image_mean: [f32; 3],
+    /// What R, G, B are divided by after that.
+    pub image_std: [f32; 3],
+    /// The short side is resized to this many pixels (800) …
+    pub min_size: u32,
+    /// … unless the long side would be longer than this (1333).
+    pub max_size: u32,
+    /// Added to the variance of a batch norm when it is folded. torchvision's published COCO files need 0.
+    pub batch_norm_eps: f32,
+
+    /// Anchor sizes of each pyramid level, in pixels of the network's input.
+    pub anchor_sizes: Vec<Vec<f32>>,
+    /// Height over width; the same for every level.
+    pub aspect_ratios: Vec<f32>,
+
+    /// Proposals of each level that enter and of each image that leave the NMS, in training.
+    pub rpn_pre_nms_top_n_train: usize,
+    pub rpn_post_nms_top_n_train: usize,
+    /// The same in detection.
+    pub rpn_pre_nms_top_n_test: usize,
+    pub rpn_post_nms_top_n_test: usize,
+    pub rpn_nms_thresh: f32,
+    /// Proposals with a lower objectness (0–1) are dropped.
+    pub rpn_score_thresh: f32,
+    /// An anchor is positive from this IoU on, and negative below the next.
+    pub rpn_fg_iou_thresh: f32,
+    pub rpn_bg_iou_thresh: f32,
+    /// Anchors sampled for the loss of one image, and the share of positive ones among them.
+    pub rpn_batch_size_per_image: usize,
+    pub rpn_positive_fraction: f32,
+
+    /// Side of the RoIAlign grid of the box head (7) and of the mask head (14).
+    pub box_roi_pool_size: usize,
+    pub mask_roi_pool_size: usize,
+    /// Samples along each side of a RoIAlign bin.
+    pub roi_sampling_ratio: usize,
+    /// Width of `fc6` and `fc7`.
+    pub representation_size: usize,
+    /// Weights of dx, dy, dw, dh in the box head.
+    pub bbox_reg_weights: [f32; 4],
+    /// Detections need a higher score …
+    pub box_score_thresh: f32,
+    /// … and no better detection of their class with a greater IoU; the best of them are kept.
+    pub box_nms_thresh: f32,
+    pub box_detections_per_img: usize,
+    /// A proposal is foreground from this IoU on, and background below the next.
+    pub box_fg_iou_thresh: f32,
+    pub box_bg_iou_thresh: f32,
+    /// Proposals sampled for the loss of one image, and the share of foreground among them.
+    pub box_batch_size_per_image: usize,
+    pub box_positive_fraction: f32,
+
+    /// Output channels of the mask head's convolutions.
+    pub mask_layers: Vec<usize>,
+    /// Channels between the transposed convolution and the mask logits.
+    pub mask_dim_reduced: usize,
+
+    /// How the channels of an image became R, G, B in training; `None` where nobody said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merge: Option<Merge>,
+    /// How the detector was trained, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trained: Option<String>,
+}
+
+impl Default for DetectorConfig {
+    fn default() -> Self {
+        Self {
+            architecture: Architecture::MaskRcnn,
+            backbone: Backbone::ResNet50,
+            fpn_channels: 256,
+            classes: COCO_CLASSES.iter().map(|&name| name.to_owned()).collect(),
+            image_mean: [0.485, 0.456, 0.406],
+            image_std: [0.229, 0.224, 0.225],
+            min_size: 800,
+            max_size: 1333,
+            batch_norm_eps: 1e-5,
+            anchor_sizes: vec![vec![32.0], vec![64.0], vec![128.0], vec![256.0], vec![512.0]],
+            aspect_ratios: vec![0.5, 1.0, 2.0],
+            rpn_pre_nms_top_n_train: 2000,
+            rpn_post_nms_top_n_train: 2000,
+            rpn_pre_nms_top_n_test: 1000,
+            rpn_post_nms_top_n_test: 1000,
+            rpn_nms_thresh: 0.7,
+            rpn_score_thresh: 0.0,
+            rpn_fg_iou_thresh: 0.7,
+            rpn_bg_iou_thresh: 0.3,
+            rpn_batch_size_per_image: 256,
+            rpn_positive_fraction: 0.5,
+            box_roi_pool_size: 7,
+            mask_roi_pool_size: 14,
+            roi_sampling_ratio: 2,
+            representation_size: 1024,
+            bbox_reg_weights: [10.0, 10.0, 5.0, 5.0],
+            box_score_thresh: 0.05,
+            box_nms_thresh: 0.5,
+            box_detections_per_img: 100,
+            box_fg_iou_thresh: 0.5,
+            box_bg_iou_thresh: 0.5,
+            box_batch_size_per_image: 512,
+            box_positive_fraction: 0.25,
+            mask_layers: vec![256; 4],
+            mask_dim_reduced: 256,
+            merge: None,
+            trained: None,
+        }
+    }
+}
+
+impl DetectorConfig {
+    /// What torchvision's published COCO_V1 files leave unsaid: [`Default`] with batch norm eps 0, which they were
+    /// trained with (`_utils.overwrite_eps`).
+    pub fn coco_v1(architecture: Architecture, backbone: Backbone) -> Self {
+        let trained = Some(format!("torchvision's published {backbone} weights, COCO 2017"));
+        Self { architecture, backbone, batch_norm_eps: 0.0, trained, ..Self::default() }
+    }
+
+    pub fn has_mask(&self) -> bool {
+        self.architecture == Architecture::MaskRcnn
+    }
+
+    pub fn num_classes(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// Anchors at each place of a level; [`Self::validate`] has seen to it that the levels agree.
+    pub fn num_anchors_per_location(&self) -> usize {
+        self.anchor_sizes.first().map_or(0, Vec::len) * self.aspect_ratios.len()
+    }
+
+    pub fn box_coder(&self) -> BoxCoder {
+        BoxCoder::new(self.bbox_reg_weights)
+    }
+
+    /// From the JSON of a detector file, checked.
+    ///
+    /// # Errors
+    /// Text that is no such JSON, and everything that [`Self::validate`] finds.
+    pub fn from_json(json: &str) -> Result<Self> {
+        let broken = |e: serde_json::Error| Error::Config(e.to_string());
+        // Keys, not a bare list of values, which serde would take for a struct as well.
+        let keys: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).map_err(broken)?;
+        let config: Self = serde_json::from_value(keys.into()).map_err(broken)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|e| Error::Config(e.to_string()))
+    }
+
+    /// Refuses what cannot work, and what would ask for more memory than the caps allow.
+    pub fn validate(&self) -> Result<()> {
+        self.validate_classes()?;
+        self.validate_image()?;
+        self.validate_anchors()?;
+        within("fpn_channels", self.fpn_channels, 1, 2048)?;
+        within("representation_size", self.representation_size, 1, 8192)?;
+        within("mask_dim_reduced", self.mask_dim_reduced, 1, 1024)?;
+        within("mask_layers: their number", self.mask_layers.len(), 1, 8)?;
+        self.mask_layers.iter().try_for_each(|&n| within("mask_layers", n, 1, 1024))?;
+        within("box_roi_pool_size", self.box_roi_pool_size, 1, 32)?;
+        let fc6 = self.fpn_channels * self.box_roi_pool_size.pow(2) * self.representation_size;
+        limits::check("configuration", "the number of weights of fc6", fc6 as u64, limits::LAYER_WEIGHTS)?;
+        within("mask_roi_pool_size", self.mask_roi_pool_size, 1, 64)?;
+        within("roi_sampling_ratio", self.roi_sampling_ratio, 1, 8)?;
+        for (what, n) in [
+            ("rpn_pre_nms_top_n_train", self.rpn_pre_nms_top_n_train),
+            ("rpn_post_nms_top_n_train", self.rpn_post_nms_top_n_train),
+            ("rpn_pre_nms_top_n_test", self.rpn_pre_nms_top_n_test),
+            ("rpn_post_nms_top_n_test", self.rpn_post_nms_top_n_test),
+            ("rpn_batch_size_per_image", self.rpn_batch_size_per_image),
+            ("box_batch_size_per_image", self.box_batch_size_per_image),
+            ("box_detections_per_img", self.box_detections_per_img),
+        ] {
+            within(what, n, 1, limits::PROPOSALS)?;
+        }
+        for (what, share) in [
+            ("rpn_nms_thresh", self.rpn_nms_thresh),
+            ("rpn_score_thresh", self.rpn_score_thresh),
+            ("rpn_fg_iou_thresh", self.rpn_fg_iou_thresh),
+            ("rpn_bg_iou_thresh", self.rpn_bg_iou_thresh),
+            ("rpn_positive_fraction", self.rpn_positive_fraction),
+            ("box_score_thresh", self.box_score_thresh),
+            ("box_nms_thresh", self.box_nms_thresh),
+            ("box_fg_iou_thresh", self.box_fg_iou_thresh),
+            ("box_bg_iou_thresh", self.box_bg_iou_thresh),
+            ("box_positive_fraction", self.box_positive_fraction),
+            ("batch_norm_eps", self.batch_norm_eps),
+        ] {
+            if !(0.0..=1.0).contains(&share) {
+                return fault(format!("{what} is {share}; it must be between 0 and 1"));
+            }
+        }
+        if self.bbox_reg_weights.iter().any(|w| !(w.is_finite() && *w > 0.0)) {
+            return fault("bbox_reg_weights must be positive numbers");
+        }
+        Ok(())
+    }
+
+    fn validate_classes(&self) -> Result<()> {
+        let n = self.classes.len();
+        if n < 2 {
+            return fault("classes needs the background and at least one more name");
+        }
+        limits::check("configuration", "the number of classes", n as u64 - 1, limits::CLASSES as u64)?;
+        if self.classes.iter().any(|name| name.chars().count() > limits::LABEL_CHARS) {
+            return fault(format!("a class name is longer than {} characters", limits::LABEL_CHARS));
+        }
+        Ok(())
+    }
+
+    fn validate_image(&self) -> Result<()> {
+        if self.image_mean.iter().any(|m| !m.is_finite()) {
+            return fault("image_mean must be three finite numbers");
+        }
+        if self.image_std.iter().any(|s| !(s.is_finite() && *s > 0.0)) {
+            return fault("image_std must be three positive numbers");
+        }
+        within("min_size", self.min_size as usize, 1, limits::NETWORK_SIDE as usize)?;
+        within("max_size", self.max_size as usize, 1, limits::NETWORK_SIDE as usize)
+    }
+
+    fn validate_anchors(&self) -> Result<()> {
+        if self.anchor_sizes.len() != LEVELS {
+            return fault(format!("anchor_sizes has {} levels; the pyramid has {LEVELS}", self.anchor_sizes.len()));
+        }
+        let per_level = self.anchor_sizes[0].len();
+        if self.anchor_sizes.iter().any(|sizes| sizes.len() != per_level) {
+            return fault("anchor_sizes must name as many sizes on every level");
+        }
+        within("anchors at each place", self.num_anchors_per_location(), 1, 32)?;
+        let positive = |v: &f32| v.is_finite() && *v > 0.0;
+        if !self.anchor_sizes.iter().flatten().chain(&self.aspect_ratios).all(positive) {
+            return fault("anchor_sizes and aspect_ratios must be positive numbers");
+        }
+        Ok(())
+    }
+}
+
+fn fault<T>(reason: impl Into<String>) -> Result<T> {
+    Err(Error::Config(reason.into()))
+}
+
+fn within(what: &str, found: usize, low: usize, high: usize) -> Result<()> {
+    if (low..=high).contains(&found) {
+        return Ok(());
+    }
+    fault(format!("{what} is {found}; it must be between {low} and {high}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_configuration_is_torchvisions() {
+        let config = DetectorConfig::from_json("{}").unwrap();
+        assert_eq!(config, DetectorConfig::default());
+        assert_eq!(config.num_classes(), 91);
+        assert_eq!(config.num_anchors_per_location(), 3);
+    }
+
+    #[test]
+    fn json_round_trip() {
+        let config = DetectorConfig::coco_v1(Architecture::FasterRcnn, Backbone::ResNet101);
+        let json = config.to_json().unwrap();
+        assert!(json.contains("\"fasterrcnn_resnet_fpn\"") && json.contains("\"resnet101\""), "{json}");
+        assert_eq!(DetectorConfig::from_json(&json).unwrap(), config);
+    }
+
+    #[test]
+    fn the_impossible_is_refused() {
+        for json in [
+            r#"{"classes": ["__background__"]}"#,
+            r#"{"min_size": 0}"#,
+            r#"{"max_size": 100000}"#,
+            r#"{"image_std": [0, 1, 1]}"#,
+            r#"{"anchor_sizes": [[16], [32]]}"#,
+            r#"{"anchor_sizes": [[16], [32], [64], [128], [256, 512]]}"#,
+            r#"{"aspect_ratios": []}"#,
+            r#"{"aspect_ratios": [-1]}"#,
+            r#"{"box_nms_thresh": 1.5}"#,
+            r#"{"fpn_channels": 4000000000}"#,
+            r#"{"rpn_post_nms_top_n_test": 100000000}"#,
+            r#"{"backbone": "resnet152"}"#,
+            "[]",
+        ] {
+            assert_eq!(DetectorConfig::from_json(json).unwrap_err().code(), "config", "{json}");
+        }
+    }
+}

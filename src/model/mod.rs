@@ -1,0 +1,65 @@
+//! The detectors: Faster R-CNN and Mask R-CNN with a ResNet and a feature pyramid, in torchvision's layout.
+//!
+//! ```text
+//!  picture ─► transform ─► backbone: resnet ─► fpn ─┬─► rpn ─► proposals ─► roi_heads ─► boxes ─► mask_head ─► masks
+//!                                                   └───────────────────────────▲───────────────────▲
+//! ```
+//!
+//! One part a file, named as in torchvision. Tensors inside are `[N, H, W, C]`; everything that is not dense arithmetic
+//! (anchors, decoding, NMS, pasting) runs on the host. The modules are burn modules and can be trained; training itself
+//! is elsewhere.
+
+pub mod anchors;
+pub mod coco;
+pub mod config;
+pub mod fpn;
+pub mod init;
+pub mod layers;
+pub mod mask_head;
+pub mod norm;
+pub mod pooler;
+pub mod progress;
+pub mod rcnn;
+pub(crate) mod read;
+pub mod resnet;
+pub mod roi_heads;
+pub mod rpn;
+pub mod transform;
+
+use burn::tensor::Device;
+
+pub use config::{Architecture, Backbone, DetectorConfig};
+pub use progress::{Go, Progress, Stage};
+pub use rcnn::GeneralizedRcnn;
+
+use crate::error::Result;
+use layers::{Builder, Layer, ParameterSource};
+
+/// A network with its configuration, on a device.
+#[derive(Debug, Clone)]
+pub struct Detector {
+    pub config: DetectorConfig,
+    pub network: GeneralizedRcnn,
+    /// Every layer under torchvision's name; its parameters are found in `network` by their ids, which training keeps.
+    pub layers: Vec<Layer>,
+    pub device: Device,
+}
+
+impl Detector {
+    /// A network of `config` with the values of `source`.
+    ///
+    /// # Errors
+    /// A configuration that cannot work, and what the source answers.
+    pub fn build(config: DetectorConfig, source: &mut dyn ParameterSource, device: &Device) -> Result<Self> {
+        config.validate()?;
+        let mut builder = Builder::new(source, device);
+        let network = GeneralizedRcnn::build(&mut builder, &config)?;
+        let layers = builder.finish();
+        Ok(Self { config, network, layers, device: device.clone() })
+    }
+
+    /// A network with torchvision's first values, drawn from `seed`.
+    pub fn init(config: DetectorConfig, seed: u64, device: &Device) -> Result<Self> {
+        Self::build(config, &mut init::Seeded { seed }, device)
+    }
+}

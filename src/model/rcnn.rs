@@ -1,0 +1,63 @@
+//! The whole detector: `GeneralizedRCNN.forward` of torchvision, on one screen.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::anchors::pyramid_anchors;
+use super::config::DetectorConfig;
+use super::fpn::BackboneWithFpn;
+use super::layers::Builder;
+use super::progress::{Progress, Stage};
+use super::roi_heads::{NetworkDetection, RoiHeads};
+use super::rpn::{self, HeadOutput, RpnHead, TopN};
+use super::transform::NetworkInput;
+use crate::error::Result;
+
+/// Faster R-CNN, or with two more fields in `roi_heads` Mask R-CNN.
+#[derive(Module, Debug)]
+pub struct GeneralizedRcnn {
+    pub backbone: BackboneWithFpn,
+    pub rpn: RpnHead,
+    pub roi_heads: RoiHeads,
+}
+
+impl GeneralizedRcnn {
+    pub fn build(builder: &mut Builder, config: &DetectorConfig) -> Result<Self> {
+        Ok(Self {
+            backbone: BackboneWithFpn::build(builder, "backbone", config)?,
+            rpn: RpnHead::build(builder, "rpn.head", config)?,
+            roi_heads: RoiHeads::build(builder, "roi_heads", config)?,
+        })
+    }
+
+    /// The detections of one picture, best first, in pixels of the network's input.
+    ///
+    /// # Errors
+    /// [`crate::Error::DeviceFailed`] when the device fails or gives what is not finite; what `progress` answers.
+    pub async fn forward(
+        &self,
+        config: &DetectorConfig,
+        input: &NetworkInput,
+        device: &Device,
+        progress: &dyn Progress,
+    ) -> Result<Vec<NetworkDetection>> {
+        let features = self.backbone.forward(input.to_tensor(device), progress).await?;
+        progress.at(Stage::Rpn, 0.0).await?;
+        let outputs = self.rpn_outputs(&features);
+        progress.at(Stage::Proposals, 0.0).await?;
+        let predictions = rpn::read_predictions(&outputs).await?.pop().unwrap_or_default();
+        let anchors = pyramid_anchors(config, &grids(&features), input.padded);
+        let proposals = rpn::filter_proposals(config, TopN::test(config), &predictions, &anchors, input.size);
+        self.roi_heads.detect(config, &features, &proposals, input.size, progress).await
+    }
+
+    /// The RPN's head on every level.
+    pub fn rpn_outputs(&self, features: &[Tensor<4>]) -> Vec<HeadOutput> {
+        features.iter().map(|level| self.rpn.forward(level.clone())).collect()
+    }
+}
+
+/// Height and width of every level.
+pub fn grids(features: &[Tensor<4>]) -> Vec<[usize; 2]> {
+    features.iter().map(|level| [level.dims()[1], level.dims()[2]]).collect()
+}

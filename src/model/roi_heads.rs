@@ -1,0 +1,234 @@
+//! The second stage: what is in each proposal, and where exactly (torchvision's `roi_heads.py`, `faster_rcnn.py`).
+
+use burn::module::Module;
+use burn::tensor::{Tensor, Transaction};
+
+use super::config::DetectorConfig;
+use super::layers::{Builder, Linear};
+use super::mask_head::{MaskHead, MaskPredictor};
+use super::pooler::MultiScaleRoiAlign;
+use super::progress::{Progress, Stage};
+use super::read::{self, softmax};
+use super::rpn::{Proposal, boxes_at_least};
+use crate::boxes;
+use crate::error::Result;
+
+/// Detections with a shorter side, in pixels of the network's input, are dropped.
+const MIN_SIZE: f32 = 1e-2;
+/// RoIs that go through the box head at a time, and detections through the mask head, whose grids are larger. Together
+/// with the pyramid they must fit a browser's memory, and a cancellation waits for no more than these.
+const ROIS_AT_A_TIME: usize = 256;
+const MASKS_AT_A_TIME: usize = 32;
+
+/// `box_head`: two fully connected layers.
+#[derive(Module, Debug)]
+pub struct TwoMlpHead {
+    pub fc6: Linear,
+    pub fc7: Linear,
+}
+
+impl TwoMlpHead {
+    pub fn build(builder: &mut Builder, name: &str, config: &DetectorConfig) -> Result<Self> {
+        let (channels, width) = (config.fpn_channels, config.representation_size);
+        Ok(Self {
+            fc6: builder.linear_after_pool(format!("{name}.fc6"), [channels, config.box_roi_pool_size, width])?,
+            fc7: builder.linear(format!("{name}.fc7"), [width, width])?,
+        })
+    }
+
+    /// `[R, S, S, C]` → `[R, representation]`
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+        self.fc7.forward_relu(self.fc6.forward_relu(x.flatten(1, 3)))
+    }
+}
+
+/// `box_predictor`: a logit and four deltas for each class, the background included.
+#[derive(Module, Debug)]
+pub struct FastRcnnPredictor {
+    pub cls_score: Linear,
+    pub bbox_pred: Linear,
+}
+
+impl FastRcnnPredictor {
+    pub fn build(builder: &mut Builder, name: &str, config: &DetectorConfig) -> Result<Self> {
+        let (width, classes) = (config.representation_size, config.num_classes());
+        Ok(Self {
+            cls_score: builder.linear(format!("{name}.cls_score"), [width, classes])?,
+            bbox_pred: builder.linear(format!("{name}.bbox_pred"), [width, 4 * classes])?,
+        })
+    }
+
+    /// `[R, representation]` → logits `[R, K]` and deltas `[R, 4 K]`
+    pub fn forward(&self, x: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        (self.cls_score.forward(x.clone()), self.bbox_pred.forward(x))
+    }
+}
+
+/// `roi_heads`.
+#[derive(Module, Debug)]
+pub struct RoiHeads {
+    pub box_head: TwoMlpHead,
+    pub box_predictor: FastRcnnPredictor,
+    pub mask_head: Option<MaskHead>,
+    pub mask_predictor: Option<MaskPredictor>,
+}
+
+/// What the box head says of the proposals of one image, on the host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BoxPredictions {
+    pub classes: usize,
+    /// `[R, K]`
+    pub logits: Vec<f32>,
+    /// `[R, K]` of dx, dy, dw, dh
+    pub deltas: Vec<[f32; 4]>,
+}
+
+/// A detection in pixels of the network's input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NetworkDetection {
+    pub corners: [f32; 4],
+    /// Index into the configuration's classes; never 0.
+    pub class: usize,
+    pub score: f32,
+    /// Probabilities of its class on a square grid over the box, row by row.
+    pub mask: Option<MaskGrid>,
+}
+
+/// Mask probabilities on a square grid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MaskGrid {
+    pub side: usize,
+    pub probabilities: Vec<f32>,
+}
+
+impl RoiHeads {
+    pub fn build(builder: &mut Builder, name: &str, config: &DetectorConfig) -> Result<Self> {
+        let box_head = TwoMlpHead::build(builder, &format!("{name}.box_head"), config)?;
+        let box_predictor = FastRcnnPredictor::build(builder, &format!("{name}.box_predictor"), config)?;
+        let (mut mask_head, mut mask_predictor) = (None, None);
+        if config.has_mask() {
+            mask_head = Some(MaskHead::build(builder, &format!("{name}.mask_head"), config)?);
+            mask_predictor = Some(MaskPredictor::build(builder, &format!("{name}.mask_predictor"), config)?);
+        }
+        Ok(Self { box_head, box_predictor, mask_head, mask_predictor })
+    }
+
+    /// Logits `[R, K]` and deltas `[R, 4 K]` of boxes of each image.
+    pub fn box_outputs(
+        &self,
+        pool: &MultiScaleRoiAlign,
+        features: &[Tensor<4>],
+        boxes: &[Vec<[f32; 4]>],
+    ) -> (Tensor<2>, Tensor<2>) {
+        self.box_predictor.forward(self.box_head.forward(pool.forward(features, boxes)))
+    }
+
+    /// Mask logits `[R, 2 S, 2 S, K]` of boxes of each image; `None` for a Faster R-CNN.
+    pub fn mask_logits(
+        &self,
+        pool: &MultiScaleRoiAlign,
+        features: &[Tensor<4>],
+        boxes: &[Vec<[f32; 4]>],
+    ) -> Option<Tensor<4>> {
+        let (head, predictor) = (self.mask_head.as_ref()?, self.mask_predictor.as_ref()?);
+        Some(predictor.forward(head.forward(pool.forward(features, boxes))))
+    }
+
+    /// The detections of one image: boxes for every proposal, the best of them kept, masks for those.
+    ///
+    /// `size` is the height and width of the resized image without padding.
+    ///
+    /// # Errors
+    /// A device that failed or gave what is not finite, and what `progress` answers.
+    pub async fn detect(
+        &self,
+        config: &DetectorConfig,
+        features: &[Tensor<4>],
+        proposals: &[Proposal],
+        size: [usize; 2],
+        progress: &dyn Progress,
+    ) -> Result<Vec<NetworkDetection>> {
+        let heights: Vec<usize> = features.iter().map(|level| level.dims()[1]).collect();
+        let pool = |side| MultiScaleRoiAlign::new(&heights, size[0], side, config.roi_sampling_ratio);
+        let box_pool = pool(config.box_roi_pool_size);
+        let mut predictions = BoxPredictions { classes: config.num_classes(), logits: Vec::new(), deltas: Vec::new() };
+        for (i, chunk) in proposals.chunks(ROIS_AT_A_TIME).enumerate() {
+            progress.at(Stage::Boxes, (i * ROIS_AT_A_TIME) as f32 / proposals.len() as f32).await?;
+            let boxes = chunk.iter().map(|p| p.corners).collect();
+            let (logits, deltas) = self.box_outputs(&box_pool, features, &[boxes]);
+            predictions.append(logits, deltas).await?;
+        }
+        let mut detections = postprocess_detections(config, proposals, predictions, size);
+        if self.mask_head.is_some() {
+            let mask_pool = pool(config.mask_roi_pool_size);
+            let total = detections.len();
+            for (i, chunk) in detections.chunks_mut(MASKS_AT_A_TIME).enumerate() {
+                progress.at(Stage::Masks, (i * MASKS_AT_A_TIME) as f32 / total as f32).await?;
+                self.add_masks(&mask_pool, features, chunk).await?;
+            }
+        }
+        Ok(detections)
+    }
+
+    /// Gives each detection the mask of its class.
+    async fn add_masks(
+        &self,
+        pool: &MultiScaleRoiAlign,
+        features: &[Tensor<4>],
+        detections: &mut [NetworkDetection],
+    ) -> Result<()> {
+        let boxes = detections.iter().map(|d| d.corners).collect();
+        let Some(logits) = self.mask_logits(pool, features, &[boxes]) else { return Ok(()) };
+        let classes: Vec<usize> = detections.iter().map(|d| d.class).collect();
+        let side = logits.dims()[1];
+        let probabilities = super::mask_head::class_probabilities(logits, &classes).await?;
+        for (detection, probabilities) in detections.iter_mut().zip(probabilities) {
+            detection.mask = Some(MaskGrid { side, probabilities });
+        }
+        Ok(())
+    }
+}
+
+impl BoxPredictions {
+    /// Reads further rows from the device.
+    pub async fn append(&mut self, logits: Tensor<2>, deltas: Tensor<2>) -> Result<()> {
+        let device = logits.device();
+        let data = read::execute(Transaction::default().register(logits).register(deltas), &device).await?;
+        self.logits.extend(&data[0]);
+        self.deltas.extend(data[1].as_chunks::<4>().0);
+        Ok(())
+    }
+}
+
+/// `postprocess_detections` of one image: every foreground class of every proposal is a candidate; those above the
+/// score threshold and not tiny go through NMS within their class; the best stay, highest score first.
+pub fn postprocess_detections(
+    config: &DetectorConfig,
+    proposals: &[Proposal],
+    mut predictions: BoxPredictions,
+    size: [usize; 2],
+) -> Vec<NetworkDetection> {
+    let coder = config.box_coder();
+    let classes = predictions.classes;
+    let (mut corners, mut scores, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+    for (r, row) in predictions.logits.chunks_exact_mut(classes).enumerate() {
+        softmax(row);
+        for (class, &score) in row.iter().enumerate().skip(1) {
+            if score <= config.box_score_thresh {
+                continue;
+            }
+            let decoded = coder.decode(predictions.deltas[r * classes + class], proposals[r].corners);
+            let clipped = boxes::clip(decoded, size[1] as f32, size[0] as f32);
+            if boxes_at_least(clipped, MIN_SIZE) {
+                corners.push(clipped);
+                scores.push(score);
+                labels.push(class as u32);
+            }
+        }
+    }
+    let mut kept = boxes::batched_nms(&corners, &scores, &labels, config.box_nms_thresh);
+    kept.truncate(config.box_detections_per_img);
+    kept.into_iter()
+        .map(|i| NetworkDetection { corners: corners[i], class: labels[i] as usize, score: scores[i], mask: None })
+        .collect()
+}

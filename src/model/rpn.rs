@@ -1,0 +1,190 @@
+//! The region proposal network (Ren et al. 2015, torchvision's `rpn.py`).
+//!
+//! The head runs on the device; its answers are read once, and everything after (decoding, top-k, clipping, NMS) is
+//! plain arithmetic on the host.
+
+use burn::module::Module;
+use burn::tensor::{Tensor, Transaction};
+
+use super::config::DetectorConfig;
+use super::layers::{Builder, Conv2d, Initializer};
+use super::read::{self, sigmoid};
+use crate::boxes::{self, BoxCoder};
+use crate::error::Result;
+
+/// The deltas of an anchor are not weighted.
+pub const RPN_BOX_CODER: BoxCoder = BoxCoder::new([1.0; 4]);
+/// Proposals with a shorter side, in pixels of the network's input, are dropped.
+const MIN_SIZE: f32 = 1e-3;
+
+/// `rpn.head`: a shared 3×3 convolution, then a logit and four deltas for each anchor.
+#[derive(Module, Debug)]
+pub struct RpnHead {
+    pub conv: Conv2d,
+    pub cls_logits: Conv2d,
+    pub bbox_pred: Conv2d,
+}
+
+/// What the head says of one pyramid level, on the device.
+#[derive(Debug, Clone)]
+pub struct HeadOutput {
+    /// `[N, H, W, A]`
+    pub objectness: Tensor<4>,
+    /// `[N, H, W, 4 A]`: dx, dy, dw, dh of one anchor after another
+    pub deltas: Tensor<4>,
+}
+
+/// What the head says of one level of one image, on the host, in the order of [`super::anchors::grid_anchors`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct LevelPrediction {
+    pub objectness: Vec<f32>,
+    pub deltas: Vec<[f32; 4]>,
+}
+
+/// A box that may hold an object, in pixels of the network's input, and how sure the RPN is of it (0–1).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Proposal {
+    pub corners: [f32; 4],
+    pub score: f32,
+}
+
+impl RpnHead {
+    pub fn build(builder: &mut Builder, name: &str, config: &DetectorConfig) -> Result<Self> {
+        let (channels, anchors) = (config.fpn_channels, config.num_anchors_per_location());
+        let init = Initializer::Normal(0.01);
+        Ok(Self {
+            conv: builder.conv(format!("{name}.conv.0.0"), [channels, channels, 3], 1, init)?,
+            cls_logits: builder.conv(format!("{name}.cls_logits"), [channels, anchors, 1], 1, init)?,
+            bbox_pred: builder.conv(format!("{name}.bbox_pred"), [channels, 4 * anchors, 1], 1, init)?,
+        })
+    }
+
+    /// One level, `[N, H, W, C]`.
+    pub fn forward(&self, level: Tensor<4>) -> HeadOutput {
+        let x = self.conv.forward_relu(level);
+        HeadOutput { objectness: self.cls_logits.forward(x.clone()), deltas: self.bbox_pred.forward(x) }
+    }
+}
+
+/// Reads what the head says of every level in one transfer: `[image][level]`.
+///
+/// # Errors
+/// [`crate::Error::DeviceFailed`] when the transfer fails or a value is not finite.
+pub async fn read_predictions(outputs: &[HeadOutput]) -> Result<Vec<Vec<LevelPrediction>>> {
+    let Some(first) = outputs.first() else { return Ok(Vec::new()) };
+    let (device, images) = (first.objectness.device(), first.objectness.dims()[0]);
+    Ok(split_predictions(&read::execute(register_predictions(outputs), &device).await?, images))
+}
+
+/// The reading of every level's objectness and deltas.
+pub fn register_predictions(outputs: &[HeadOutput]) -> Transaction {
+    outputs.iter().fold(Transaction::default(), |transaction, level| {
+        transaction.register(level.objectness.clone()).register(level.deltas.clone())
+    })
+}
+
+/// What [`register_predictions`] read, as `[image][level]`.
+pub fn split_predictions(data: &[Vec<f32>], images: usize) -> Vec<Vec<LevelPrediction>> {
+    let mut predictions = vec![Vec::with_capacity(data.len() / 2); images];
+    for level in data.chunks_exact(2) {
+        let (objectness, deltas) = (&level[0], &level[1]);
+        let anchors = objectness.len() / images.max(1);
+        for (image, of_image) in predictions.iter_mut().enumerate() {
+            let range = image * anchors..(image + 1) * anchors;
+            let (deltas, _) = deltas[range.start * 4..range.end * 4].as_chunks::<4>();
+            of_image.push(LevelPrediction { objectness: objectness[range].to_vec(), deltas: deltas.to_vec() });
+        }
+    }
+    predictions
+}
+
+/// How many proposals go on, before and after the NMS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopN {
+    /// Of each level.
+    pub pre_nms: usize,
+    /// Of the whole image.
+    pub post_nms: usize,
+}
+
+impl TopN {
+    pub fn test(config: &DetectorConfig) -> Self {
+        Self { pre_nms: config.rpn_pre_nms_top_n_test, post_nms: config.rpn_post_nms_top_n_test }
+    }
+
+    pub fn train(config: &DetectorConfig) -> Self {
+        Self { pre_nms: config.rpn_pre_nms_top_n_train, post_nms: config.rpn_post_nms_top_n_train }
+    }
+}
+
+/// `filter_proposals` of one image: the best anchors of each level, decoded, clipped to `size` (height and width of
+/// the resized image, without padding), without the tiny and the unlikely, after NMS within each level, best first.
+pub fn filter_proposals(
+    config: &DetectorConfig,
+    top_n: TopN,
+    levels: &[LevelPrediction],
+    anchors: &[Vec<[f32; 4]>],
+    size: [usize; 2],
+) -> Vec<Proposal> {
+    let (mut corners, mut scores, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+    for (level, (prediction, anchors)) in levels.iter().zip(anchors).enumerate() {
+        for i in top_k(&prediction.objectness, top_n.pre_nms) {
+            let decoded = RPN_BOX_CODER.decode(prediction.deltas[i], anchors[i]);
+            let clipped = boxes::clip(decoded, size[1] as f32, size[0] as f32);
+            let score = sigmoid(prediction.objectness[i]);
+            if boxes_at_least(clipped, MIN_SIZE) && score >= config.rpn_score_thresh {
+                corners.push(clipped);
+                scores.push(score);
+                groups.push(level as u32);
+            }
+        }
+    }
+    let mut kept = boxes::batched_nms(&corners, &scores, &groups, config.rpn_nms_thresh);
+    kept.truncate(top_n.post_nms);
+    kept.into_iter().map(|i| Proposal { corners: corners[i], score: scores[i] }).collect()
+}
+
+/// Both sides of a box reach `min_size` (`remove_small_boxes`).
+pub(super) fn boxes_at_least([x1, y1, x2, y2]: [f32; 4], min_size: f32) -> bool {
+    x2 - x1 >= min_size && y2 - y1 >= min_size
+}
+
+/// Indices of the `k` greatest values, the greatest first; equal values in their order.
+fn top_k(values: &[f32], k: usize) -> Vec<usize> {
+    let order = |a: &usize, b: &usize| values[*b].total_cmp(&values[*a]).then(a.cmp(b));
+    let mut indices: Vec<usize> = (0..values.len()).collect();
+    if k < indices.len() {
+        indices.select_nth_unstable_by(k, order);
+        indices.truncate(k);
+    }
+    indices.sort_unstable_by(order);
+    indices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn top_k_is_the_head_of_a_sort() {
+        let values = [0.5, -1.0, 3.0, 0.5, 2.0, 3.0];
+        assert_eq!(top_k(&values, 4), [2, 5, 4, 0]);
+        assert_eq!(top_k(&values, 10), [2, 5, 4, 0, 3, 1]);
+        assert_eq!(top_k(&values, 0), [0usize; 0]);
+    }
+
+    #[test]
+    fn proposals_are_clipped_filtered_and_suppressed_within_a_level() {
+        let config = DetectorConfig::default();
+        let level = |objectness: Vec<f32>| LevelPrediction { deltas: vec![[0.0; 4]; objectness.len()], objectness };
+        let big = [-5.0, -5.0, 20.0, 20.0];
+        let anchors = vec![vec![big, big, [40.0, 0.0, 60.0, 10.0]], vec![big]];
+        let levels = [level(vec![2.0, 1.0, 3.0]), level(vec![0.0])];
+        let found = filter_proposals(&config, TopN { pre_nms: 9, post_nms: 9 }, &levels, &anchors, [32, 32]);
+        // The third is outside the image, the second is the first again; another level's twin stays.
+        assert_eq!(found.iter().map(|p| p.corners).collect::<Vec<_>>(), [[0.0, 0.0, 20.0, 20.0]; 2]);
+        assert_eq!(found[1].score, 0.5);
+        let one = filter_proposals(&config, TopN { pre_nms: 9, post_nms: 1 }, &levels, &anchors, [32, 32]);
+        assert_eq!(one.len(), 1);
+    }
+}

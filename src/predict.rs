@@ -1,0 +1,71 @@
+//! A detector on a picture: detections in pixels of the picture.
+
+use crate::boxes::BoxXyxy;
+use crate::channels::Picture;
+use crate::detections::Detection;
+use crate::error::{Error, Result};
+use crate::model::mask_head::paste_mask;
+use crate::model::roi_heads::NetworkDetection;
+use crate::model::transform::NetworkInput;
+use crate::model::{Detector, Go, Progress, Stage};
+use crate::observe::Observer;
+
+/// Corners that rounding moved over the edge of the picture by less than this many pixels are moved back.
+const EDGE_TOLERANCE: f32 = 1.0;
+/// Masks that are pasted between two words to `progress`.
+const MASKS_AT_A_TIME: usize = 16;
+
+/// Hears a cancellation between the stages of an image, for work that tells of images and not of stages.
+pub struct Unseen<'a, O>(pub &'a O);
+
+impl<O: Observer> Progress for Unseen<'_, O> {
+    fn at(&self, _: Stage, _: f32) -> Go<'_> {
+        Box::pin(async {
+            self.0.turn().await;
+            if self.0.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+        })
+    }
+}
+
+/// Everything the detector finds above its own score threshold, best first.
+///
+/// `progress` is told of every stage, may wait (for a browser's event loop) and may end the run.
+///
+/// # Errors
+/// A picture that the detector cannot take; [`crate::Error::DeviceFailed`] when the device fails or computes what is
+/// not finite, in which case nothing is returned; what `progress` answers.
+pub async fn detect(detector: &Detector, picture: &Picture, progress: &dyn Progress) -> Result<Vec<Detection>> {
+    progress.at(Stage::Transform, 0.0).await?;
+    let config = &detector.config;
+    let input = NetworkInput::new(picture, config)?;
+    let found = detector.network.forward(config, &input, &detector.device, progress).await?;
+    let mut detections = Vec::with_capacity(found.len());
+    for (i, one) in found.iter().enumerate() {
+        if i % MASKS_AT_A_TIME == 0 {
+            progress.at(Stage::Paste, i as f32 / found.len() as f32).await?;
+        }
+        if let Some(detection) = to_picture(detector, picture, &input, one)? {
+            detections.push(detection);
+        }
+    }
+    Ok(detections)
+}
+
+/// `None` for a box so small that no width is left of it in the picture's pixels.
+fn to_picture(
+    detector: &Detector,
+    picture: &Picture,
+    input: &NetworkInput,
+    one: &NetworkDetection,
+) -> Result<Option<Detection>> {
+    let corners = input.to_original(one.corners);
+    let Ok((bbox, _)) = BoxXyxy::new_clipped(corners, picture.width, picture.height, EDGE_TOLERANCE) else {
+        return Ok(None);
+    };
+    let mask = match &one.mask {
+        Some(grid) => Some(paste_mask(grid, corners, picture.width, picture.height)?),
+        None => None,
+    };
+    let label = detector.config.classes.get(one.class).cloned().unwrap_or_default();
+    Ok(Some(Detection { bbox, label, score: one.score, mask }))
+}

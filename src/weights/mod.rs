@@ -1,0 +1,103 @@
+//! Detector files: reading, writing, and what they hold.
+//!
+//! ```text
+//!  .safetensors ─► safetensors ─┐
+//!                               ├─► names ─► state dict ─► infer (no configuration) ─► load ─► network + report
+//!  .pth ─► torch ─► pickle ─────┘                                                       network ─► save
+//! ```
+//!
+//! No file is trusted: sizes have caps, every value must be finite, every tensor has the shape that the network needs,
+//! and a network is built of a file's values or not at all.
+
+pub mod infer;
+pub mod load;
+pub mod names;
+pub mod pickle;
+pub mod report;
+pub mod safetensors;
+pub mod save;
+pub mod state;
+pub mod torch;
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+pub use load::{load, load_into};
+pub use report::LoadReport;
+pub use save::{Precision, save};
+pub use state::StateDict;
+
+use crate::error::{Error, Result};
+use crate::model::DetectorConfig;
+
+/// Reads a file of any kind that cytobox knows; the content decides, not the name.
+///
+/// # Errors
+/// What the readers say; a file of another kind.
+pub fn read<'a>(file: &str, bytes: &'a [u8]) -> Result<StateDict<'a>> {
+    if torch::is_torch(bytes) {
+        torch::read(file, bytes)
+    } else if bytes.starts_with(b"\x89HDF") {
+        Err(Error::weights(file, "it is a Keras (HDF5) file, which cytobox does not read yet"))
+    } else {
+        safetensors::read(file, bytes)
+    }
+}
+
+/// What a detector file says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ModelInfo {
+    pub config: DetectorConfig,
+    /// The file has a configuration; else it was inferred from shapes.
+    pub has_config: bool,
+    pub parameters: usize,
+    pub tensors: usize,
+    /// Number types of its values.
+    pub dtypes: Vec<&'static str>,
+    pub warnings: Vec<String>,
+}
+
+/// Looks into a file without building its network.
+///
+/// # Errors
+/// A file that cannot be read or is no detector.
+pub fn describe(file: &str, bytes: &[u8]) -> Result<ModelInfo> {
+    let state = read(file, bytes)?;
+    let (config, warnings) = load::config_of(file, &state)?;
+    let dtypes: BTreeSet<_> = state.tensors.values().map(|t| t.dtype.name()).collect();
+    Ok(ModelInfo {
+        config,
+        has_config: state.config.is_some(),
+        parameters: state.parameters(),
+        tensors: state.tensors.len(),
+        dtypes: dtypes.into_iter().collect(),
+        warnings,
+    })
+}
+
+/// A detector file with present names and a configuration from any file that is read. Values and batch norms stay as
+/// they are. The file is loaded once on the CPU, so that what does not load is not written.
+///
+/// # Errors
+/// What [`load`] says.
+pub fn convert_bytes(file: &str, bytes: &[u8]) -> Result<(Vec<u8>, LoadReport)> {
+    let mut state = read(file, bytes)?;
+    let (config, _) = load::config_of(file, &state)?;
+    let (_, report) = load::from_state(file, &state, &burn::tensor::Device::flex())?;
+    state.config = Some(config.to_json()?);
+    state.tensors.retain(|name, _| !report.unexpected.contains(name) && !names::is_counter(name));
+    Ok((safetensors::write(file, &state)?, report))
+}
+
+/// [`convert_bytes`] from file to file.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn convert(from: &std::path::Path, to: &std::path::Path) -> Result<LoadReport> {
+    let size = std::fs::metadata(from).map_err(|e| Error::io(from, e))?.len();
+    crate::limits::check(&from.display().to_string(), "its size in bytes", size, crate::limits::DETECTOR_BYTES)?;
+    let bytes = std::fs::read(from).map_err(|e| Error::io(from, e))?;
+    let name = from.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let (converted, report) = convert_bytes(&name, &bytes)?;
+    std::fs::write(to, converted).map_err(|e| Error::io(to, e))?;
+    Ok(report)
+}

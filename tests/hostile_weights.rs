@@ -1,0 +1,231 @@
+//! Detector files that are broken or lie: every one is an error with a sentence, none a panic or a network.
+#![cfg(not(target_arch = "wasm32"))]
+
+mod golden;
+
+use burn::tensor::Device;
+use cytobox::Error;
+use cytobox::model::{Architecture, Backbone, Detector, DetectorConfig};
+use cytobox::weights::{self, Precision, pickle, safetensors};
+use serde_json::{Value, json};
+use std::sync::OnceLock;
+
+/// A detector that is as small as a ResNet-18 lets it be.
+fn config() -> DetectorConfig {
+    DetectorConfig {
+        architecture: Architecture::FasterRcnn,
+        backbone: Backbone::ResNet18,
+        fpn_channels: 2,
+        classes: vec!["__background__".into(), "cell".into()],
+        representation_size: 4,
+        box_roi_pool_size: 2,
+        min_size: 64,
+        max_size: 64,
+        ..DetectorConfig::default()
+    }
+}
+
+fn good() -> &'static [u8] {
+    static FILE: OnceLock<Vec<u8>> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let detector = Detector::init(config(), 7, &Device::flex()).unwrap();
+        pollster::block_on(weights::save(&detector, Precision::F16)).unwrap()
+    })
+}
+
+/// Header and data of a file.
+fn parts(file: &[u8]) -> (Value, &[u8]) {
+    let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    (serde_json::from_slice(&file[8..8 + length]).unwrap(), &file[8 + length..])
+}
+
+fn joined(header: &Value, data: &[u8]) -> Vec<u8> {
+    let header = header.to_string().into_bytes();
+    [&(header.len() as u64).to_le_bytes(), &header[..], data].concat()
+}
+
+/// The good file with its header changed.
+fn with_header(change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let (mut header, data) = parts(good());
+    change(&mut header);
+    joined(&header, data)
+}
+
+/// The good file with the bytes of one tensor changed.
+fn with_tensor(name: &str, change: impl FnOnce(&mut [u8])) -> Vec<u8> {
+    let (header, data) = parts(good());
+    let offsets: [usize; 2] = serde_json::from_value(header[name]["data_offsets"].clone()).unwrap();
+    let mut data = data.to_vec();
+    change(&mut data[offsets[0]..offsets[1]]);
+    joined(&header, &data)
+}
+
+fn with_config(change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    with_header(|header| {
+        let mut config = serde_json::from_str(header["__metadata__"]["config"].as_str().unwrap()).unwrap();
+        change(&mut config);
+        header["__metadata__"]["config"] = Value::String(config.to_string());
+    })
+}
+
+fn refused(bytes: &[u8]) -> Error {
+    weights::load("hostile", bytes, &Device::flex()).expect_err("a hostile file was loaded")
+}
+
+/// The sentence must name the cause.
+fn refused_for(bytes: &[u8], cause: &str) {
+    let sentence = refused(bytes).to_string();
+    assert!(sentence.contains(cause), "{sentence:?} does not speak of {cause:?}");
+}
+
+const CONV: &str = "backbone.body.layer1.0.conv1.weight";
+const NORM: &str = "backbone.body.layer1.0.bn1.running_var";
+
+#[test]
+fn the_good_file_is_good() {
+    let (detector, report) = weights::load("good", good(), &Device::flex()).unwrap();
+    assert_eq!(detector.config, config());
+    assert_eq!((report.missing.len(), report.unexpected.len()), (0, 0));
+    let picture = cytobox::channels::Picture { width: 70, height: 50, rgb: vec![0.5; 70 * 50 * 3] };
+    pollster::block_on(cytobox::predict::detect(&detector, &picture, &())).unwrap();
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    let file = good();
+    let header = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize + 8;
+    let ends = (0..header).step_by(37).chain((header..file.len()).step_by(file.len() / 200)).chain([file.len() - 1]);
+    for end in ends {
+        let error = safetensors::read("cut", &file[..end]).expect_err("a cut file was read");
+        assert!(matches!(error.code(), "weights" | "too-large"), "{error}");
+    }
+}
+
+#[test]
+fn headers_that_lie_are_refused() {
+    let mut huge = good().to_vec();
+    huge[..8].copy_from_slice(&(9u64 << 20).to_le_bytes());
+    assert_eq!(refused(&huge).code(), "too-large");
+    huge[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+    assert_eq!(refused(&huge).code(), "too-large");
+    refused_for(&with_header(|h| h[CONV]["data_offsets"] = json!([0, 8])), "broken");
+    let other = parts(good()).0["rpn.head.conv.0.0.bias"]["data_offsets"].clone();
+    refused_for(&with_header(|h| h["rpn.head.cls_logits.bias"]["data_offsets"] = other), "broken");
+    refused_for(&with_header(|h| h[CONV]["data_offsets"] = json!([0, u64::MAX])), "broken");
+    refused_for(&with_header(|h| h[CONV]["data_offsets"] = json!([73728, 0])), "broken");
+    refused_for(&with_header(|h| h[CONV]["shape"] = json!([u64::MAX, u64::MAX])), "broken");
+    refused_for(&with_header(|h| h[CONV]["dtype"] = json!("F8")), "broken");
+    refused_for(&with_header(|h| h[CONV]["dtype"] = json!("U16")), "type");
+    refused_for(&with_header(|h| h[CONV]["dtype"] = json!("BOOL")), "broken");
+    refused_for(&joined(&json!({}), &[]), "is missing");
+    refused_for(&joined(&json!([1, 2]), &[]), "no safetensors");
+    refused(b"");
+    refused(b"{}");
+    refused(&[0; 4096]);
+    refused(b"\x89HDF\r\n\x1a\n and more");
+}
+
+#[test]
+fn values_that_are_no_weights_are_refused() {
+    let (nan, infinite) = ([0x00, 0x7e], [0x00, 0xfc]);
+    refused_for(&with_tensor(CONV, |b| b[10..12].copy_from_slice(&nan)), "finite");
+    refused_for(&with_tensor(CONV, |b| b[10..12].copy_from_slice(&infinite)), CONV);
+    refused_for(&with_tensor(CONV, |b| b.fill(0)), "all zero");
+    refused_for(&with_tensor("roi_heads.box_head.fc6.weight", |b| b.fill(0)), "all zero");
+    // A variance of −1.
+    refused_for(&with_tensor(NORM, |b| b[..2].copy_from_slice(&[0x00, 0xbc])), "variance");
+    refused_for(&with_header(|h| h[CONV]["dtype"] = json!("I16")), "type");
+}
+
+#[test]
+fn tensors_that_do_not_fit_are_refused() {
+    refused_for(&with_header(|h| h[CONV]["shape"] = json!([64, 64, 9, 1])), "shape");
+    refused_for(&with_header(|h| h[NORM]["shape"] = json!([1, 64])), "shape");
+    let rename = |from: &'static str, to: &'static str| {
+        with_header(move |h| {
+            let tensor = h.as_object_mut().unwrap().remove(from).unwrap();
+            h[to] = tensor;
+        })
+    };
+    refused_for(&rename(CONV, "something.else"), "lacks");
+    refused_for(&rename("rpn.head.cls_logits.bias", "rpn.head.conv.bias"), "twice");
+    refused_for(&rename("rpn.head.cls_logits.bias", "rpn.head.conv.1.0.weight"), "v2");
+}
+
+#[test]
+fn configurations_that_lie_are_refused() {
+    refused(&with_config(|c| c["backbone"] = json!("resnet50")));
+    refused(&with_config(|c| c["backbone"] = json!("resnet99")));
+    refused(&with_config(|c| c["architecture"] = json!("maskrcnn_resnet_fpn")));
+    refused(&with_config(|c| c["classes"] = json!(["a", "b", "c"])));
+    refused(&with_config(|c| c["fpn_channels"] = json!(4)));
+    refused(&with_config(|c| c["fpn_channels"] = json!(4_000_000_000u64)));
+    refused(&with_config(|c| c["representation_size"] = json!(-1)));
+    refused(&with_config(|c| c["anchor_sizes"] = json!([])));
+    refused(&with_config(|c| c["image_std"] = json!([0, 0, 0])));
+    refused(&with_config(|c| c["min_size"] = json!(1e30)));
+    refused(&with_header(|h| h["__metadata__"]["config"] = json!("{")));
+    refused(&with_header(|h| h["__metadata__"]["config"] = json!("{\"classes\": 3}")));
+}
+
+#[test]
+fn what_does_not_fit_is_drawn_when_training_starts() {
+    let config = DetectorConfig { classes: ["__background__", "a", "b"].map(String::from).to_vec(), ..config() };
+    let (detector, report) = weights::load_into(config, "good", good(), 3, &Device::flex()).unwrap();
+    assert_eq!(detector.config.num_classes(), 3);
+    assert_eq!(report.missing.len(), 4, "{report:?}");
+    assert!(report.missing.iter().all(|name| name.starts_with("roi_heads.box_predictor.")));
+    let nan = with_tensor(CONV, |b| b[10..12].copy_from_slice(&[0x00, 0x7e]));
+    assert!(weights::load_into(self::config(), "nan", &nan, 3, &Device::flex()).is_err());
+}
+
+/// Pickles by hand: what a state dict never holds ends the reading.
+#[test]
+fn pickles_that_do_more_than_hold_values_are_refused() {
+    let refused = |bytes: &[u8], cause: &str| {
+        let sentence = pickle::read(bytes).expect_err("a hostile pickle was read");
+        assert!(sentence.contains(cause), "{sentence:?} does not speak of {cause:?}");
+    };
+    refused(b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.", "os.system");
+    refused(b"\x80\x02cbuiltins\neval\n)R.", "builtins.eval");
+    refused(b"\x80\x02}cbuiltins\neval\nb.", "sets the state");
+    refused(b"\x80\x02i", "belongs to no state dict");
+    refused(b"\x80\x02X\xff\xff\xff\xffabc", "ends early");
+    refused(b"\x80\x02h\x05.", "leads nowhere");
+    refused(b"\x80\x02R.", "empty");
+    refused(b"\x80\x02]q\x00h\x00a.", "twice");
+    refused(b"", "ends early");
+    let deep = [&[0x80, 2][..], &b")"[..], &b"\x85".repeat(100_000)[..], b"."].concat();
+    refused(&deep, "nested");
+    let lists = [&[0x80, 2][..], &b"]".repeat(100_000)[..], &b"a".repeat(99_999)[..], b"."].concat();
+    refused(&lists, "nested");
+    // Each level holds the one below twice: 2^60 values of a small file.
+    let mut doubling = b"\x80\x02)q\x00".to_vec();
+    for i in 0..60u8 {
+        doubling.extend([b'h', i, b'h', i, 0x86, b'q', i + 1]);
+    }
+    doubling.push(b'.');
+    assert!(pickle::read(&doubling).is_ok());
+    let endless = [&[0x80, 2][..], &b")".repeat(5_000_000)[..], b"."].concat();
+    refused(&endless, "too many");
+}
+
+#[test]
+fn broken_torch_files_are_refused() {
+    refused_for(b"PK\x03\x04 and no more", "archive");
+    refused_for(b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", "ends early");
+    let Some(folder) = golden::folder() else { return };
+    for name in ["zip.pth", "old.pth"] {
+        let file = std::fs::read(folder.join(name)).unwrap();
+        let dense = (0..60_000.min(file.len())).step_by(3701);
+        for end in dense.chain((0..file.len()).step_by(file.len() / 20)).chain([file.len() - 1]) {
+            assert!(weights::read(name, &file[..end]).is_err(), "{name} cut at {end}");
+        }
+        // Damage anywhere in the description: an error or the same names, never a panic.
+        for at in (0..20_000).step_by(97) {
+            let mut damaged = file.clone();
+            damaged[at] ^= 0x55;
+            drop(weights::read(name, &damaged));
+        }
+    }
+}

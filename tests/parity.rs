@@ -1,0 +1,317 @@
+//! Every stage of the detectors beside torchvision's, on the CPU and on the GPU; and the reference model on real images.
+#![cfg(not(target_arch = "wasm32"))]
+
+mod common;
+mod golden;
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use cytobox::channels::{self, Merge, Picture};
+use cytobox::model::anchors::pyramid_anchors;
+use cytobox::model::mask_head::class_probabilities;
+use cytobox::model::pooler::MultiScaleRoiAlign;
+use cytobox::model::rcnn::grids;
+use cytobox::model::roi_heads::{BoxPredictions, postprocess_detections};
+use cytobox::model::rpn::{Proposal, TopN, filter_proposals, read_predictions};
+use cytobox::model::transform::NetworkInput;
+use cytobox::model::{Detector, DetectorConfig};
+use cytobox::weights::{self, Precision};
+use cytobox::{boxes, predict};
+use golden::Golden;
+
+type Stages = BTreeMap<String, Golden>;
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    let data = pollster::block_on(tensor.into_data_async()).unwrap();
+    data.as_slice::<f32>().unwrap().to_vec()
+}
+
+fn picture(golden: &Golden) -> Picture {
+    Picture { width: golden.shape[1] as u32, height: golden.shape[0] as u32, rgb: golden.values.clone() }
+}
+
+fn load(case: &str, device: &Device) -> Detector {
+    let file = format!("{case}.safetensors");
+    let bytes = std::fs::read(golden::folder().unwrap().join(&file)).unwrap();
+    let (detector, report) = weights::load(&file, &bytes, device).unwrap();
+    assert_eq!((report.missing.len(), report.unexpected.len()), (0, 0), "{report:?}");
+    detector
+}
+
+/// A GPU through Vulkan, lavapipe counted, or `None` with a line that says so. It can be opened once in a process.
+fn gpu() -> Option<Device> {
+    static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
+    let open = || pollster::block_on(Device::wgpu_options().init_async());
+    let device = DEVICE.get_or_init(|| open().map_err(|e| println!("skipped: no graphics adapter ({e})")).ok());
+    device.clone()
+}
+
+/// Largest relative error of each stage; the bounds are asserted where they are measured.
+struct Check<'a> {
+    case: &'a str,
+    stages: &'a Stages,
+    tolerance: f32,
+}
+
+impl Check<'_> {
+    fn near(&self, stage: &str, found: &[f32]) {
+        let error = self.stages[stage].error(found);
+        println!("{} {stage}: {error:.2e}", self.case);
+        assert!(error <= self.tolerance, "{} {stage}: {error:e} over {:e}", self.case, self.tolerance);
+    }
+}
+
+/// Stage by stage: dense stages run on from each other; a stage that chooses (top-k, NMS) starts from torchvision's own
+/// numbers, so that a tie broken the other way does not hide what comes after it.
+fn every_stage(case: &str, device: &Device, tolerance: f32) {
+    let stages = golden::read(&format!("{case}.golden.safetensors"));
+    let check = Check { case, stages: &stages, tolerance };
+    let detector = load(case, device);
+    let (config, network) = (&detector.config, &detector.network);
+
+    let input = NetworkInput::new(&picture(&stages["picture"]), config).unwrap();
+    assert_eq!(input.size.map(|n| n as f32), stages["size"].values[..]);
+    check.near("transform", &input.values);
+
+    let features = pollster::block_on(network.backbone.forward(input.to_tensor(device), &())).unwrap();
+    for (i, level) in features.iter().enumerate() {
+        check.near(&format!("fpn.{i}"), &values(level.clone()));
+    }
+    let outputs = network.rpn_outputs(&features);
+    for (i, level) in outputs.iter().enumerate() {
+        check.near(&format!("rpn.objectness.{i}"), &values(level.objectness.clone()));
+        check.near(&format!("rpn.deltas.{i}"), &values(level.deltas.clone()));
+    }
+    let golden_boxes = proposals(&check, config, &input, &features, device);
+    let pool = |side| {
+        let heights: Vec<usize> = features.iter().map(|level| level.dims()[1]).collect();
+        MultiScaleRoiAlign::new(&heights, input.size[0], side, config.roi_sampling_ratio)
+    };
+    let box_pool = pool(config.box_roi_pool_size);
+    let one_image = [golden_boxes.clone()];
+    check.near("box.pooled", &values(box_pool.forward(&features, &one_image)));
+    let (logits, deltas) = network.roi_heads.box_outputs(&box_pool, &features, &one_image);
+    check.near("box.logits", &values(logits));
+    check.near("box.deltas", &values(deltas));
+    detections(&check, config, &golden_boxes, input.size);
+    if config.has_mask() {
+        let found = [stages["network.boxes"].boxes()];
+        let logits = network.roi_heads.mask_logits(&pool(config.mask_roi_pool_size), &features, &found).unwrap();
+        let labels: Vec<usize> = stages["network.labels"].values.iter().map(|l| *l as usize).collect();
+        let probabilities = pollster::block_on(class_probabilities(logits, &labels)).unwrap();
+        check.near("mask.probabilities", &probabilities.concat());
+    }
+}
+
+/// Proposals from torchvision's logits and deltas are torchvision's, in its order.
+fn proposals(
+    check: &Check,
+    config: &DetectorConfig,
+    input: &NetworkInput,
+    features: &[Tensor<4>],
+    device: &Device,
+) -> Vec<[f32; 4]> {
+    let on_device = |name: String| {
+        let golden = &check.stages[&name];
+        let shape: [usize; 4] = golden.shape.clone().try_into().unwrap();
+        Tensor::<4>::from_data(TensorData::new(golden.values.clone(), shape), device)
+    };
+    let outputs: Vec<_> = (0..5)
+        .map(|i| cytobox::model::rpn::HeadOutput {
+            objectness: on_device(format!("rpn.objectness.{i}")),
+            deltas: on_device(format!("rpn.deltas.{i}")),
+        })
+        .collect();
+    let predictions = pollster::block_on(read_predictions(&outputs)).unwrap();
+    let anchors = pyramid_anchors(config, &grids(features), input.padded);
+    let found = filter_proposals(config, TopN::test(config), &predictions[0], &anchors, input.size);
+    let found: Vec<f32> = found.iter().flat_map(|p| p.corners).collect();
+    check.near("proposals", &found);
+    check.stages["proposals"].boxes()
+}
+
+/// Detections from torchvision's logits and deltas are torchvision's, in its order.
+fn detections(check: &Check, config: &DetectorConfig, proposals: &[[f32; 4]], size: [usize; 2]) {
+    let proposals: Vec<_> = proposals.iter().map(|&corners| Proposal { corners, score: 1.0 }).collect();
+    let predictions = BoxPredictions {
+        classes: config.num_classes(),
+        logits: check.stages["box.logits"].values.clone(),
+        deltas: check.stages["box.deltas"].boxes(),
+    };
+    let found = postprocess_detections(config, &proposals, predictions, size);
+    check.near("network.boxes", &found.iter().flat_map(|d| d.corners).collect::<Vec<_>>());
+    check.near("network.scores", &found.iter().map(|d| d.score).collect::<Vec<_>>());
+    let labels: Vec<f32> = found.iter().map(|d| d.class as f32).collect();
+    assert_eq!(labels, check.stages["network.labels"].values);
+}
+
+/// From picture to detections in one go: the same labels in the same order, corners within half a pixel, masks alike.
+fn end_to_end(case: &str, device: &Device) {
+    let stages = golden::read(&format!("{case}.golden.safetensors"));
+    let detector = load(case, device);
+    let found = pollster::block_on(predict::detect(&detector, &picture(&stages["picture"]), &())).unwrap();
+    let (expected, scores) = (stages["final.boxes"].boxes(), &stages["final.scores"].values);
+    assert_eq!(found.len(), expected.len(), "{case}");
+    let pixels = stages["picture"].shape[0] * stages["picture"].shape[1];
+    for (i, one) in found.iter().enumerate() {
+        let off = one.bbox.corners().iter().zip(expected[i]).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+        assert!(off <= 0.5, "{case} {i}: {off} px");
+        assert!((one.score - scores[i]).abs() < 2e-3, "{case} {i}: {} and {}", one.score, scores[i]);
+        assert_eq!(one.label, detector.config.classes[stages["final.labels"].values[i] as usize]);
+        if let Some(masks) = stages.get("final.masks") {
+            let mask = one.mask.as_ref().unwrap().to_bitmap();
+            let golden = &masks.values[i * pixels..(i + 1) * pixels];
+            let differ = mask.iter().zip(golden).filter(|(a, b)| **a != (**b == 1.0)).count();
+            assert!(differ <= 3, "{case} {i}: {differ} pixels of {pixels}");
+        }
+    }
+}
+
+#[test]
+fn every_stage_on_the_cpu() {
+    if golden::folder().is_none() {
+        return;
+    }
+    for case in golden::CASES {
+        every_stage(case, &Device::flex(), 1e-4);
+        end_to_end(case, &Device::flex());
+    }
+}
+
+#[test]
+fn every_stage_on_the_gpu() {
+    if golden::folder().is_none() {
+        return;
+    }
+    let Some(device) = gpu() else { return };
+    for case in golden::CASES {
+        every_stage(case, &device, 1e-3);
+        end_to_end(case, &device);
+    }
+}
+
+/// What cytobox writes, torchvision loads with `strict=True` and computes the same of.
+#[test]
+fn saved_files_load_into_torchvision() {
+    let Some(folder) = golden::folder() else { return };
+    for case in golden::CASES {
+        let detector = load(case, &Device::flex());
+        for (name, precision) in [("f32", Precision::F32), ("f16", Precision::F16)] {
+            let bytes = pollster::block_on(weights::save(&detector, precision)).unwrap();
+            std::fs::write(folder.join(format!("{case}.saved.{name}.safetensors")), &bytes).unwrap();
+            let (again, report) = weights::load("saved", &bytes, &Device::flex()).unwrap();
+            assert_eq!(again.config, detector.config);
+            assert_eq!((report.missing.len(), report.unexpected.len()), (0, 0));
+        }
+    }
+    golden::run("verify", folder);
+}
+
+/// `.pth` in both forms, old names, a checkpoint, a tensor in channels-last order: all the same weights.
+#[test]
+fn torch_files_hold_the_same_weights() {
+    let Some(folder) = golden::folder() else { return };
+    let read = |file: &str| std::fs::read(folder.join(file)).unwrap();
+    let original = read("mask_resnet18.safetensors");
+    let original = weights::read("mask_resnet18.safetensors", &original).unwrap();
+    for file in ["zip.pth", "checkpoint.pth", "old.pth"] {
+        let bytes = read(file);
+        let found = weights::read(file, &bytes).unwrap();
+        assert_eq!(found.tensors, original.tensors, "{file}");
+    }
+}
+
+/// A mask detector without its configuration is read from its shapes.
+#[test]
+fn the_configuration_is_inferred() {
+    let Some(folder) = golden::folder() else { return };
+    let bytes = std::fs::read(folder.join("old.pth")).unwrap();
+    let info = weights::describe("old.pth", &bytes).unwrap();
+    let config = &info.config;
+    assert!(!info.has_config && !info.warnings.is_empty());
+    assert_eq!((config.fpn_channels, config.representation_size, config.num_classes()), (24, 64, 4));
+    assert_eq!((config.mask_layers.clone(), config.mask_dim_reduced), (vec![24, 16], 20));
+    let converted = tempfile::tempdir().unwrap();
+    let to = converted.path().join("converted.safetensors");
+    weights::convert(&folder.join("old.pth"), &to).unwrap();
+    let (detector, report) = weights::load("converted", &std::fs::read(to).unwrap(), &Device::flex()).unwrap();
+    assert_eq!(&detector.config, config);
+    assert!(report.warnings.is_empty(), "{report:?}");
+}
+
+#[derive(serde::Deserialize)]
+struct Reference {
+    #[serde(rename = "box")]
+    corners: [f32; 4],
+    label: String,
+    score: f32,
+}
+
+/// The reference model on the five test images: all that torchvision finds above 0.5, IoU ≥ 0.98, |Δscore| ≤ 0.005,
+/// and nothing else.
+///
+/// Of the first `images`, and with detections from `score` on: a software adapter takes a minute for an image, most of it
+/// for masks.
+fn reference_model(device: &Device, images: usize, score: f32) {
+    let Some(data) = common::real_data() else { return };
+    let file = data.join("models/hpa_maskrcnn_resnet18_fpn.safetensors");
+    let (mut detector, report) = weights::load("reference", &std::fs::read(file).unwrap(), device).unwrap();
+    assert_eq!((report.missing.len(), report.unexpected.len()), (0, 0), "{report:?}");
+    detector.config.box_score_thresh = score;
+    let expected = std::fs::read(data.join("models/predictions_hpa_test.json")).unwrap();
+    let expected: BTreeMap<String, Vec<Reference>> = serde_json::from_slice(&expected).unwrap();
+    assert_eq!(expected.len(), 5);
+    for (stem, expected) in expected.iter().rev().take(images) {
+        let picture = hpa_picture(&data, stem);
+        let started = std::time::Instant::now();
+        let found = pollster::block_on(predict::detect(&detector, &picture, &())).unwrap();
+        println!("{stem}: {:.2} s, {} detections", started.elapsed().as_secs_f32(), found.len());
+        let (mut worst_iou, mut worst_score) = (1f32, 0f32);
+        for one in expected.iter().filter(|one| one.score > 0.5) {
+            let best = found
+                .iter()
+                .filter(|d| d.label == one.label)
+                .max_by(|a, b| {
+                    let iou = |d: &&cytobox::detections::Detection| boxes::iou(d.bbox.corners(), one.corners);
+                    iou(a).total_cmp(&iou(b))
+                })
+                .unwrap();
+            worst_iou = worst_iou.min(boxes::iou(best.bbox.corners(), one.corners));
+            worst_score = worst_score.max((best.score - one.score).abs());
+        }
+        println!("  worst IoU {worst_iou:.5}, worst score difference {worst_score:.5}");
+        assert!(worst_iou >= 0.98 && worst_score <= 0.005);
+        for d in found.iter().filter(|d| d.score > 0.505) {
+            let twin = |one: &Reference| one.label == d.label && boxes::iou(d.bbox.corners(), one.corners) >= 0.98;
+            assert!(expected.iter().any(|one| one.score > 0.495 && twin(one)), "{stem}: extra {d:?}");
+            let mask = d.mask.as_ref().unwrap();
+            assert!(mask.area() > 0, "{stem}: an empty mask");
+        }
+    }
+}
+
+fn hpa_picture(data: &std::path::Path, stem: &str) -> Picture {
+    let files: Vec<_> = ["red", "green", "blue", "yellow"]
+        .into_iter()
+        .map(|name| {
+            let file = format!("{stem}_{name}.png");
+            let bytes = std::fs::read(data.join("hpa/test").join(&file)).unwrap();
+            (Some(serde_json::from_str(&format!("\"{name}\"")).unwrap()), file, bytes)
+        })
+        .collect();
+    let set = channels::assemble(stem, &files, &[]).unwrap();
+    channels::merge(&set, &Merge::hpa()).unwrap()
+}
+
+#[test]
+fn reference_model_on_the_cpu() {
+    reference_model(&Device::flex(), 5, 0.05);
+}
+
+#[test]
+fn reference_model_on_the_gpu() {
+    let Some(device) = gpu() else { return };
+    reference_model(&device, 2, 0.5);
+}
