@@ -1,0 +1,184 @@
+//! How well detections agree with annotations: average precision as COCO defines it (`cocoeval.py` of pycocotools), curves
+//! of precision and recall, a confusion matrix with background, and the images with most mistakes.
+//!
+//! Objects marked `difficult` are neither asked for nor held against a detection, as COCO's `ignore`.
+
+mod ap;
+mod confusion;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::annotations::{ImageAnnotations, Object};
+use crate::boxes::BoxXyxy;
+use crate::detections::{Detection, ImageDetections};
+use crate::error::{Error, Result};
+
+pub use ap::{Average, Curve};
+pub use confusion::{Confusion, ImageScore};
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Measure {
+    Boxes,
+    Masks,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Options {
+    pub measure: Measure,
+    /// Detections of one class that count on one image, best first; COCO takes 100.
+    pub max_detections: usize,
+    /// For the confusion matrix and the scores of images, which need a decision: detections below it are left out.
+    pub score: f32,
+    /// For the same: overlap from which a detection has found an object.
+    pub iou: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { measure: Measure::Boxes, max_detections: 100, score: 0.5, iou: 0.5 }
+    }
+}
+
+/// The outcome; as JSON it has the keys `map_50`, `map_50_95`, `per_class`, `images`, `boxes` and more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Mean over the classes that occur of AP at IoU 0.5; `None` where nothing is annotated.
+    pub map_50: Option<f64>,
+    /// The same over IoU 0.5, 0.55 … 0.95.
+    pub map_50_95: Option<f64>,
+    /// Of each class, in the order of names.
+    pub per_class: BTreeMap<String, ClassResult>,
+    /// As if all cells were of one class: how well they are found, whatever they are called.
+    pub class_ignoring: Average,
+    pub images: usize,
+    /// Annotated objects, without difficult ones.
+    pub boxes: usize,
+    pub measure: Measure,
+    pub confusion: Confusion,
+    /// The worst first.
+    pub worst_images: Vec<ImageScore>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClassResult {
+    #[serde(flatten)]
+    pub average: Average,
+    /// Annotated objects, without difficult ones.
+    pub boxes: usize,
+    /// At IoU 0.5.
+    pub curve: Curve,
+}
+
+/// Compares each image's annotations with its detections.
+///
+/// # Errors
+/// Masks are asked for and an object or detection has none, or two masks of one image differ in size.
+pub fn evaluate(images: &[(&ImageAnnotations, &ImageDetections)], options: &Options) -> Result<Evaluation> {
+    let mut classes: Vec<&str> = images
+        .iter()
+        .flat_map(|(a, d)| {
+            let annotated = a.objects.iter().map(|o| o.label.as_str());
+            annotated.chain(d.detections.iter().map(|d| d.label.as_str()))
+        })
+        .collect();
+    classes.sort_unstable();
+    classes.dedup();
+    let class_of = |label: &str| classes.binary_search(&label).unwrap_or(classes.len());
+
+    let pairs = images.iter().map(|(a, d)| Pair::new(a, d, class_of, options.measure)).collect::<Result<Vec<_>>>()?;
+    let mut per_class = BTreeMap::new();
+    for (class, label) in classes.iter().enumerate() {
+        let (average, curve, boxes) = ap::average_precision(&pairs, Some(class), options)?;
+        per_class.insert((*label).to_owned(), ClassResult { average, boxes, curve });
+    }
+    let (class_ignoring, _, boxes) = ap::average_precision(&pairs, None, options)?;
+    let (confusion, worst_images) = confusion::confuse(&pairs, &classes, options)?;
+    Ok(Evaluation {
+        map_50: mean(per_class.values().filter_map(|c| c.average.ap_50)),
+        map_50_95: mean(per_class.values().filter_map(|c| c.average.ap_50_95)),
+        per_class,
+        class_ignoring,
+        images: images.len(),
+        boxes,
+        measure: options.measure,
+        confusion,
+        worst_images,
+    })
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0usize), |(sum, count), v| (sum + v, count + 1));
+    (count > 0).then(|| sum / count as f64)
+}
+
+/// One image with the class numbers of its objects and detections, both in the order of classes.
+struct Pair<'a> {
+    image: &'a str,
+    objects: Vec<(usize, &'a Object)>,
+    detections: Vec<(usize, &'a Detection)>,
+}
+
+impl<'a> Pair<'a> {
+    fn new(
+        annotations: &'a ImageAnnotations,
+        detections: &'a ImageDetections,
+        class_of: impl Fn(&str) -> usize,
+        measure: Measure,
+    ) -> Result<Self> {
+        let image = annotations.image.as_str();
+        let masks = || {
+            let objects = annotations.objects.iter().map(|o| o.mask.is_some());
+            objects.chain(detections.detections.iter().map(|d| d.mask.is_some()))
+        };
+        if measure == Measure::Masks && !masks().all(|has_mask| has_mask) {
+            return Err(Error::Usage(format!(
+                "{image}: masks cannot be compared, as some cells have none; compare boxes"
+            )));
+        }
+        let mut objects: Vec<_> = annotations.objects.iter().map(|o| (class_of(&o.label), o)).collect();
+        let mut detections: Vec<_> = detections.detections.iter().map(|d| (class_of(&d.label), d)).collect();
+        // Stable: within a class the given order stays, which decides between equal scores.
+        objects.sort_by_key(|(class, _)| *class);
+        detections.sort_by_key(|(class, _)| *class);
+        Ok(Self { image, objects, detections })
+    }
+}
+
+/// Overlap of every detection (row) with every object.
+fn overlaps(detections: &[&Detection], objects: &[&Object], measure: Measure) -> Result<Vec<Vec<f64>>> {
+    let row = |detection: &&Detection| {
+        objects
+            .iter()
+            .map(|object| match (measure, &detection.mask, &object.mask) {
+                (Measure::Masks, Some(a), Some(b)) => a.iou(b),
+                _ => Ok(box_iou(detection.bbox, object.bbox)),
+            })
+            .collect()
+    };
+    detections.iter().map(row).collect()
+}
+
+/// In double precision, as `bbIou` of pycocotools: thresholds are met or missed by the last bit.
+fn box_iou(a: BoxXyxy, b: BoxXyxy) -> f64 {
+    let (a, b) = (a.corners().map(f64::from), b.corners().map(f64::from));
+    let w = a[2].min(b[2]) - a[0].max(b[0]);
+    let h = a[3].min(b[3]) - a[1].max(b[1]);
+    if w <= 0.0 || h <= 0.0 {
+        return 0.0;
+    }
+    let area = |c: [f64; 4]| (c[2] - c[0]) * (c[3] - c[1]);
+    w * h / (area(a) + area(b) - w * h)
+}
+
+/// Indices by score, best first; equal scores keep their order.
+fn by_score(detections: &[&Detection]) -> Vec<usize> {
+    let scores: Vec<f32> = detections.iter().map(|d| d.score).collect();
+    crate::boxes::argsort_descending(&scores)
+}
+
+#[cfg(test)]
+mod tests;

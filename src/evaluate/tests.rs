@@ -1,0 +1,157 @@
+use serde::Deserialize;
+
+use super::*;
+use crate::masks::Rle;
+
+/// One random case of `tests/golden/make_average_precision.py` and pycocotools' answer; numbers are quarters of a pixel
+/// and hundredths of a score.
+#[derive(Deserialize)]
+struct Case {
+    masks: bool,
+    max: usize,
+    side: u32,
+    /// Of each image: `[class, x, y, width, height, difficult]`.
+    objects: Vec<Vec<[u32; 6]>>,
+    /// Of each image: `[class, x, y, width, height, score]`.
+    detections: Vec<Vec<[u32; 6]>>,
+    /// Of each class that occurs: AP50 and AP50:95, -1 where nothing is annotated.
+    per_class: BTreeMap<String, [f64; 2]>,
+    class_ignoring: [f64; 2],
+    /// The sum of the precisions of the curve at IoU 0.5 over all classes with objects, each times its place from 1.
+    curve: f64,
+}
+
+fn corners([x, y, w, h]: [u32; 4]) -> [f32; 4] {
+    [x, y, x + w, y + h].map(|c| c as f32 / 4.0)
+}
+
+/// The ellipse in the box, in whole numbers, so that Python draws the same.
+fn ellipse(side: u32, [x, y, w, h]: [u32; 4]) -> Rle {
+    let inside = |i: u32| {
+        let (px, py) = (i64::from(i % side) * 8 + 4, i64::from(i / side) * 8 + 4);
+        let (cx, cy) = (i64::from(2 * x + w), i64::from(2 * y + h));
+        let (w, h) = (i64::from(w), i64::from(h));
+        ((px - cx) * h).pow(2) + ((py - cy) * w).pow(2) <= (w * h).pow(2)
+    };
+    Rle::from_bitmap(side, side, &(0..side * side).map(inside).collect::<Vec<_>>()).unwrap()
+}
+
+impl Case {
+    fn images(&self) -> Vec<(ImageAnnotations, ImageDetections)> {
+        let side = self.side;
+        let bbox = |b| BoxXyxy::new(corners(b), side, side).unwrap();
+        let mask = |b| self.masks.then(|| ellipse(side, b));
+        let object = |&[c, x, y, w, h, difficult]: &[u32; 6]| Object {
+            bbox: bbox([x, y, w, h]),
+            label: format!("c{c}"),
+            difficult: difficult == 1,
+            truncated: false,
+            mask: mask([x, y, w, h]),
+        };
+        let detection = |&[c, x, y, w, h, score]: &[u32; 6]| Detection {
+            bbox: bbox([x, y, w, h]),
+            label: format!("c{c}"),
+            score: score as f32 / 100.0,
+            mask: mask([x, y, w, h]),
+        };
+        let pair = |(i, (objects, detections)): (usize, (&Vec<_>, &Vec<_>))| {
+            let (objects, detections) =
+                (objects.iter().map(object).collect(), detections.iter().map(detection).collect());
+            image(&format!("i{i}"), side, objects, detections)
+        };
+        self.objects.iter().zip(&self.detections).enumerate().map(pair).collect()
+    }
+}
+
+fn image(
+    name: &str,
+    side: u32,
+    objects: Vec<Object>,
+    detections: Vec<Detection>,
+) -> (ImageAnnotations, ImageDetections) {
+    let (image, file, width, height) = (name.to_owned(), String::new(), side, side);
+    (
+        ImageAnnotations { image: image.clone(), file: file.clone(), width, height, verified: false, objects },
+        ImageDetections { image, file, width, height, detections, merge: None, filled: Vec::new() },
+    )
+}
+
+#[test]
+fn average_precision_is_that_of_pycocotools() {
+    let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/golden/average_precision.json")).unwrap();
+    assert!(cases.len() >= 200);
+    let near = |a: Option<f64>, b: f64| (a.unwrap_or(-1.0) - b).abs() < 1e-6;
+    for (n, case) in cases.iter().enumerate() {
+        let images = case.images();
+        let pairs: Vec<_> = images.iter().map(|(a, d)| (a, d)).collect();
+        let measure = if case.masks { Measure::Masks } else { Measure::Boxes };
+        let options = Options { measure, max_detections: case.max, ..Options::default() };
+        let found = evaluate(&pairs, &options).unwrap();
+        assert!(found.per_class.keys().eq(case.per_class.keys()), "case {n}");
+        for (label, expected) in &case.per_class {
+            let average = found.per_class[label].average;
+            assert!(
+                near(average.ap_50, expected[0]) && near(average.ap_50_95, expected[1]),
+                "case {n}, {label}: {average:?} {expected:?}"
+            );
+        }
+        let known = |k: usize| mean(case.per_class.values().map(|v| v[k]).filter(|v| *v >= 0.0)).unwrap_or(-1.0);
+        assert!(near(found.map_50, known(0)) && near(found.map_50_95, known(1)), "case {n}");
+        let ignoring = found.class_ignoring;
+        assert!(
+            near(ignoring.ap_50, case.class_ignoring[0]) && near(ignoring.ap_50_95, case.class_ignoring[1]),
+            "case {n}"
+        );
+        let curve: f64 = found
+            .per_class
+            .values()
+            .flat_map(|c| c.curve.precision.iter().zip(1..))
+            .map(|(p, i)| p * f64::from(i))
+            .sum();
+        assert!((curve - case.curve).abs() < 1e-6, "case {n}");
+    }
+}
+
+fn object(label: &str, corners: [f32; 4], difficult: bool) -> Object {
+    let bbox = BoxXyxy::new(corners, 100, 100).unwrap();
+    Object { bbox, label: label.into(), difficult, truncated: false, mask: None }
+}
+
+fn detection(label: &str, corners: [f32; 4], score: f32) -> Detection {
+    Detection { bbox: BoxXyxy::new(corners, 100, 100).unwrap(), label: label.into(), score, mask: None }
+}
+
+#[test]
+fn confusion_and_the_worst_image() {
+    const A: [f32; 4] = [0.0, 0.0, 10.0, 10.0];
+    const B: [f32; 4] = [20.0, 20.0, 30.0, 30.0];
+    const C: [f32; 4] = [50.0, 50.0, 60.0, 60.0];
+    let good = image("good", 100, vec![object("x", A, false)], vec![detection("x", A, 0.9), detection("x", B, 0.1)]);
+    let bad = image(
+        "bad",
+        100,
+        vec![object("x", A, false), object("y", B, false), object("x", C, true)],
+        vec![detection("y", A, 0.9), detection("x", C, 0.8), detection("x", [70.0, 70.0, 80.0, 80.0], 0.7)],
+    );
+    let empty = image("empty", 100, vec![], vec![]);
+    let pairs = [(&good.0, &good.1), (&bad.0, &bad.1), (&empty.0, &empty.1)];
+    let found = evaluate(&pairs, &Options::default()).unwrap();
+    assert_eq!(found.confusion.classes, ["x", "y", "background"]);
+    assert_eq!(found.confusion.counts, [[1, 1, 0], [0, 0, 1], [1, 0, 0]]);
+    assert_eq!(found.worst_images.iter().map(|s| s.image.as_str()).collect::<Vec<_>>(), ["bad", "empty", "good"]);
+    let ImageScore { right, confused, missed, extra, f1, .. } = found.worst_images[0];
+    assert_eq!((right, confused, missed, extra, f1), (0, 1, 1, 1, 0.0));
+    assert_eq!((found.images, found.boxes), (3, 3));
+    let json = serde_json::to_value(&found).unwrap();
+    assert!(json["map_50"].is_number() && json["per_class"]["x"]["ap_50"].is_number(), "{json}");
+}
+
+#[test]
+fn nothing_to_compare_is_said() {
+    let found = evaluate(&[], &Options::default()).unwrap();
+    assert_eq!((found.map_50, found.class_ignoring.ap_50, found.boxes), (None, None, 0));
+    let (a, d) = image("a", 100, vec![object("x", [0.0, 0.0, 9.0, 9.0], false)], vec![]);
+    let found = evaluate(&[(&a, &d)], &Options::default()).unwrap();
+    assert_eq!(found.map_50, Some(0.0), "nothing found is no undefined value");
+    assert!(evaluate(&[(&a, &d)], &Options { measure: Measure::Masks, ..Options::default() }).is_err());
+}

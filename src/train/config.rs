@@ -1,0 +1,271 @@
+//! Every number of a training, with defaults that need no thought.
+
+use serde::{Deserialize, Serialize};
+
+use super::augment::Augment;
+use super::schedule::{Decay, Schedule};
+use crate::error::{Error, Result};
+use crate::limits;
+
+/// What stays as it was loaded: stages are those of the ResNet, counted as in its paper (`conv1` is 1, `layer1` is 2 …
+/// `layer4` is 5); the pyramid, the RPN and the RoI heads always learn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Trainable {
+    /// The pyramid, the RPN and the RoI heads alone.
+    #[serde(rename = "heads")]
+    Heads,
+    /// And `layer4`.
+    #[serde(rename = "5+")]
+    From5,
+    /// And `layer3`, `layer4`.
+    #[serde(rename = "4+")]
+    From4,
+    /// And `layer2` to `layer4`: torchvision's `trainable_backbone_layers = 3`.
+    #[default]
+    #[serde(rename = "3+")]
+    From3,
+    /// Everything.
+    #[serde(rename = "all")]
+    All,
+}
+
+impl Trainable {
+    /// Whether the parameter under torchvision's name learns.
+    pub fn includes(self, name: &str) -> bool {
+        let Some(body) = name.strip_prefix("backbone.body.") else { return true };
+        let first = match self {
+            Self::Heads => return false,
+            Self::From5 => 4,
+            Self::From4 => 3,
+            Self::From3 => 2,
+            Self::All => return true,
+        };
+        let layer = body.strip_prefix("layer").and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+        layer.is_some_and(|layer| layer >= first)
+    }
+}
+
+/// How gradients become steps.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum OptimizerConfig {
+    /// `torch.optim.SGD` without dampening or Nesterov's change.
+    Sgd { momentum: f32, weight_decay: f32 },
+    /// `torch.optim.AdamW`.
+    AdamW { beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32 },
+}
+
+impl OptimizerConfig {
+    pub const fn sgd() -> Self {
+        Self::Sgd { momentum: 0.9, weight_decay: 1e-4 }
+    }
+
+    pub const fn adamw() -> Self {
+        Self::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.05 }
+    }
+}
+
+/// Which convolutions have a batch norm while a network is trained from scratch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NormScope {
+    /// Those of the ResNet, as in torchvision.
+    Body,
+    /// Those of the pyramid, the RPN and the mask head as well: without pretraining they learn faster so (He et al. 2018,
+    /// "Rethinking ImageNet Pre-training"), and once folded nothing of it is left in the file.
+    #[default]
+    All,
+}
+
+/// Batch norm that trains, and is then folded into the convolutions.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NormConfig {
+    pub scope: NormScope,
+    /// Weight of the newest batch in the running mean and variance.
+    pub momentum: f32,
+    /// When this share (0–1) of the training is done, the norms are folded and the rest of the training goes on without
+    /// them, so that the network also learns with the statistics that it will be used with.
+    pub fold_at: f32,
+}
+
+impl Default for NormConfig {
+    fn default() -> Self {
+        Self { scope: NormScope::All, momentum: 0.1, fold_at: 0.8 }
+    }
+}
+
+/// How long a training goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Budget {
+    /// Times through the training images.
+    Epochs(u32),
+    Minutes(f32),
+}
+
+/// A training. [`TrainConfig::fine_tune`] and [`TrainConfig::from_scratch`] are the two ways to start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// All chance comes from it: the same seed on the same CPU gives the same detector, bit for bit.
+    pub seed: u64,
+    pub budget: Budget,
+    /// Images (or crops) of a step.
+    pub batch_size: usize,
+    /// Times that an image counts in one epoch; crops see a part of it each time.
+    pub repeats: usize,
+    pub optimizer: OptimizerConfig,
+    pub schedule: Schedule,
+    /// Gradients of all parameters together are scaled down to this length.
+    pub gradient_clip: Option<f32>,
+    pub trainable: Trainable,
+    /// `Some` trains batch norms; for networks without pretraining.
+    pub norm: Option<NormConfig>,
+    pub augment: Augment,
+    /// Share of the images that is kept out of the training to measure it, where no other images are given. At least one
+    /// image stays on each side; with fewer than [`TrainConfig::LEAST_TO_SPLIT`] images all are trained on.
+    pub validation_share: f32,
+    /// Epochs between two validations.
+    pub validate_every: u32,
+    /// Whether objects marked `difficult` are learnt.
+    pub use_difficult: bool,
+    /// Seconds between two checkpoints.
+    pub checkpoint_seconds: f64,
+}
+
+impl TrainConfig {
+    /// With fewer images a split would leave nothing to measure.
+    pub const LEAST_TO_SPLIT: usize = 5;
+
+    /// On from a detector that knows something already: whole images, SGD as torchvision uses it at the rate that its
+    /// 0.02 for 16 images gives for 2.
+    pub fn fine_tune() -> Self {
+        Self {
+            seed: 0,
+            budget: Budget::Epochs(20),
+            batch_size: 2,
+            repeats: 1,
+            optimizer: OptimizerConfig::sgd(),
+            schedule: Schedule {
+                base: 0.0025,
+                warmup_steps: 50,
+                warmup_factor: 1e-3,
+                decay: Decay::Step { shares: vec![0.6, 0.85], gamma: 0.1 },
+            },
+            gradient_clip: Some(10.0),
+            trainable: Trainable::From3,
+            norm: None,
+            augment: Augment::default(),
+            validation_share: 0.2,
+            validate_every: 1,
+            use_difficult: true,
+            checkpoint_seconds: 60.0,
+        }
+    }
+
+    /// From nothing: batches of small crops, so that batch norm has enough to count, AdamW and a cosine.
+    pub fn from_scratch() -> Self {
+        Self {
+            budget: Budget::Epochs(60),
+            batch_size: 4,
+            repeats: 2,
+            optimizer: OptimizerConfig::adamw(),
+            schedule: Schedule {
+                base: 1e-3,
+                warmup_steps: 30,
+                warmup_factor: 1e-2,
+                decay: Decay::Cosine { end: 0.01 },
+            },
+            trainable: Trainable::All,
+            norm: Some(NormConfig::default()),
+            augment: Augment { crop: Some(256), ..Augment::default() },
+            validate_every: 5,
+            ..Self::fine_tune()
+        }
+    }
+
+    /// # Errors
+    /// A number that no training can work with.
+    pub fn validate(&self) -> Result<()> {
+        let fault = |what: String| Err(Error::Config(what));
+        if !(1..=64).contains(&self.batch_size) {
+            return fault(format!("batch_size is {}; it must be between 1 and 64", self.batch_size));
+        }
+        if !(1..=1000).contains(&self.repeats) {
+            return fault(format!("repeats is {}; it must be between 1 and 1000", self.repeats));
+        }
+        match self.budget {
+            Budget::Epochs(0) => return fault("epochs is 0; a training needs at least one".into()),
+            Budget::Minutes(m) if !(m.is_finite() && m > 0.0) => {
+                return fault(format!("minutes is {m}; it must be more than 0"));
+            }
+            _ => {}
+        }
+        let rate = self.schedule.base;
+        if !(rate.is_finite() && rate > 0.0 && rate <= 10.0) {
+            return fault(format!("the learning rate is {rate}; it must be above 0 and at most 10"));
+        }
+        if self.gradient_clip.is_some_and(|c| !(c.is_finite() && c > 0.0)) {
+            return fault("gradient_clip must be above 0".into());
+        }
+        if !(0.0..1.0).contains(&self.validation_share) {
+            return fault(format!("validation_share is {}; it must be from 0 to below 1", self.validation_share));
+        }
+        if self.validate_every == 0 {
+            return fault("validate_every is 0; it must be at least 1".into());
+        }
+        if let Some(crop) = self.augment.crop
+            && !(crop.is_multiple_of(32) && (64..=limits::NETWORK_SIDE).contains(&crop))
+        {
+            return fault(format!("crop is {crop}; it must be a multiple of 32 from 64 to {}", limits::NETWORK_SIDE));
+        }
+        if self.norm.is_some() && self.trainable != Trainable::All {
+            return fault("batch norms train only where every stage does".into());
+        }
+        self.augment.validate()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_presets_are_valid_and_survive_json() {
+        for config in [TrainConfig::fine_tune(), TrainConfig::from_scratch()] {
+            config.validate().unwrap();
+            let json = serde_json::to_string(&config).unwrap();
+            assert_eq!(serde_json::from_str::<TrainConfig>(&json).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn stages_are_frozen_from_below() {
+        let learns = |t: Trainable| {
+            ["conv1", "layer1.0.conv1", "layer2.1.conv2", "layer3.0.downsample.0", "layer4.1.conv1"]
+                .map(|n| t.includes(&format!("backbone.body.{n}.weight")))
+        };
+        assert_eq!(learns(Trainable::Heads), [false; 5]);
+        assert_eq!(learns(Trainable::From5), [false, false, false, false, true]);
+        assert_eq!(learns(Trainable::From4), [false, false, false, true, true]);
+        assert_eq!(learns(Trainable::From3), [false, false, true, true, true]);
+        assert_eq!(learns(Trainable::All), [true; 5]);
+        assert!(Trainable::Heads.includes("backbone.fpn.inner_blocks.0.0.weight"));
+        assert!(Trainable::Heads.includes("roi_heads.box_head.fc6.weight"));
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        let refuse = |change: fn(&mut TrainConfig)| {
+            let mut config = TrainConfig::fine_tune();
+            change(&mut config);
+            config.validate().unwrap_err().to_string()
+        };
+        assert!(refuse(|c| c.batch_size = 0).contains("batch_size"));
+        assert!(refuse(|c| c.budget = Budget::Minutes(f32::NAN)).contains("minutes"));
+        assert!(refuse(|c| c.schedule.base = -1.0).contains("learning rate"));
+        assert!(refuse(|c| c.augment.crop = Some(100)).contains("crop"));
+        assert!(refuse(|c| c.norm = Some(NormConfig::default())).contains("batch norms"));
+    }
+}

@@ -1,0 +1,44 @@
+//! Training: what the network is to say, how wrong it is, and how it gets better.
+//!
+//! ```text
+//!  truth ─► augment ─► batch ─► step: targets ─► loss ─► optimizer ─► checkpoint
+//!    ▲ sampler                    schedule, norms                  └─► trainer ─► events, the best detector
+//! ```
+//!
+//! Semantics are torchvision's (`references/detection`, `models/detection`); everything that is not dense arithmetic runs
+//! on the host, from one seeded stream of chance.
+
+pub mod anchor_check;
+pub mod augment;
+pub mod checkpoint;
+pub mod config;
+pub mod estimate;
+pub mod events;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod folder_store;
+pub mod loss;
+pub mod mask_target;
+pub mod norms;
+pub mod optimizer;
+pub mod parameters;
+pub mod plan;
+pub mod rng;
+pub mod sampler;
+pub mod schedule;
+pub mod setup;
+pub mod step;
+pub mod targets;
+pub mod trainer;
+pub mod truth;
+pub mod validation;
+
+pub use checkpoint::{MemoryStore, Store};
+pub use config::{Budget, NormConfig, NormScope, OptimizerConfig, TrainConfig, Trainable};
+pub use estimate::Estimate;
+pub use events::{TrainEvent, TrainObserver, Validation, Wish};
+#[cfg(not(target_arch = "wasm32"))]
+pub use folder_store::FolderStore;
+pub use plan::{Begun, Plan, Start};
+pub use step::{Batch, Losses};
+pub use trainer::{Finished, Trainer};
+pub use truth::{Example, Patch, Sample, Truth};

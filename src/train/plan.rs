@@ -1,0 +1,174 @@
+//! What a training is asked to do, by the page and the command line alike: where it begins, and with which settings.
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use super::anchor_check::{AnchorReport, AnchorSet};
+use super::config::TrainConfig;
+use super::setup::{self, Layout, Shape};
+use super::truth::Example;
+use crate::channels::Merge;
+use crate::error::{Error, Result};
+use crate::model::transform::resized;
+use crate::model::{Architecture, Detector, DetectorConfig};
+use crate::weights::{self, LoadReport};
+
+/// Crops are no smaller than this, and a multiple of [`CROP_STEP`].
+const LEAST_CROP: u32 = 64;
+const CROP_STEP: u32 = 32;
+
+/// Where a training begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Start {
+    /// A network that knows nothing yet.
+    Scratch { shape: Shape },
+    /// A detector that is there already; its heads are replaced where the classes are others.
+    Detector { architecture: Option<Architecture> },
+}
+
+/// A training as it is asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    pub start: Start,
+    /// The preset for the way of starting when absent.
+    #[serde(default)]
+    pub settings: Option<TrainConfig>,
+    /// Anchors to use instead of the detector's own.
+    #[serde(default)]
+    pub anchors: Option<AnchorSet>,
+}
+
+impl Plan {
+    /// The configuration that is trained: that of a fresh network, or of `base` for these classes.
+    ///
+    /// # Errors
+    /// No images, no classes; a plan that needs a detector where there is none.
+    pub fn detector_config(
+        &self,
+        base: Option<&DetectorConfig>,
+        classes: Vec<String>,
+        layouts: &[Layout],
+    ) -> Result<DetectorConfig> {
+        let mut config = match (self.start, base) {
+            (Start::Scratch { shape }, _) => setup::fresh(shape, classes, layouts)?,
+            (Start::Detector { architecture }, Some(base)) => {
+                let architecture = architecture.unwrap_or(base.architecture);
+                DetectorConfig { classes, architecture, trained: None, ..base.clone() }
+            }
+            (Start::Detector { .. }, None) => {
+                return Err(Error::Usage("there is no detector to go on from; load one, or train from scratch".into()));
+            }
+        };
+        if let Some(anchors) = self.anchors.clone() {
+            anchors.put_into(&mut config);
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The settings asked for, or the preset, whose crops are made to fit into the images.
+    ///
+    /// # Errors
+    /// Settings that cannot work; an image that cannot be resized.
+    pub fn settings(&self, config: &DetectorConfig, layouts: &[Layout]) -> Result<TrainConfig> {
+        if let Some(settings) = &self.settings {
+            settings.validate()?;
+            return Ok(settings.clone());
+        }
+        let mut settings = match self.start {
+            Start::Scratch { .. } => TrainConfig::from_scratch(),
+            Start::Detector { .. } => TrainConfig::fine_tune(),
+        };
+        let mut least = u32::MAX;
+        for layout in layouts.iter().filter(|l| l.width > 0 && l.height > 0) {
+            let input = resized([layout.height as usize, layout.width as usize], config.min_size, config.max_size)?;
+            least = least.min(input[0].min(input[1]) as u32);
+        }
+        if let Some(crop) = &mut settings.augment.crop {
+            *crop = (*crop).min(least / CROP_STEP * CROP_STEP).max(LEAST_CROP);
+        }
+        Ok(settings)
+    }
+
+    /// The network that the training begins with; `base` is the name and the bytes of the detector to go on from.
+    ///
+    /// # Errors
+    /// As [`Self::detector_config`]; a detector that cannot be read.
+    pub fn detector(
+        &self,
+        base: Option<(&str, &[u8])>,
+        classes: Vec<String>,
+        merge: Option<Merge>,
+        examples: &[Example],
+        seed: u64,
+        device: &Device,
+    ) -> Result<Begun> {
+        let layouts: Vec<Layout> = examples.iter().map(Layout::from).collect();
+        let base_config = match base {
+            Some((name, bytes)) => Some(weights::describe(name, bytes)?.config),
+            None => None,
+        };
+        let mut config = self.detector_config(base_config.as_ref(), classes, &layouts)?;
+        config.merge = merge;
+        let (detector, load) = match (self.start, base) {
+            (Start::Detector { .. }, Some((name, bytes))) => {
+                let (detector, report) = weights::load_into(config, name, bytes, seed, device)?;
+                (detector, Some(report))
+            }
+            _ => {
+                let pictures = examples.iter().map(|e| &e.picture);
+                (config.image_mean, config.image_std) = setup::statistics(pictures.into_iter());
+                (Detector::init(config, seed, device)?, None)
+            }
+        };
+        let anchors = setup::anchors(&layouts, &detector.config)?;
+        Ok(Begun { detector, load, anchors })
+    }
+}
+
+/// What a training begins with.
+pub struct Begun {
+    pub detector: Detector,
+    /// What was taken over from the detector that it goes on from.
+    pub load: Option<LoadReport>,
+    pub anchors: AnchorReport,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layouts(side: u32) -> Vec<Layout> {
+        vec![Layout { width: side, height: side, boxes: vec![[1.0, 1.0, 30.0, 30.0]] }]
+    }
+
+    fn classes() -> Vec<String> {
+        ["__background__", "cell"].map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn crops_of_a_preset_fit_into_small_images() {
+        let plan = Plan { start: Start::Scratch { shape: Shape::default() }, settings: None, anchors: None };
+        for (side, crop) in [(512, 256), (200, 192), (96, 96), (40, 64)] {
+            let config = plan.detector_config(None, classes(), &layouts(side)).unwrap();
+            assert_eq!(plan.settings(&config, &layouts(side)).unwrap().augment.crop, Some(crop));
+        }
+    }
+
+    #[test]
+    fn a_detector_to_go_on_from_is_asked_for() {
+        let plan = Plan { start: Start::Detector { architecture: None }, settings: None, anchors: None };
+        assert!(plan.detector_config(None, classes(), &layouts(64)).unwrap_err().to_string().contains("load one"));
+        let base = DetectorConfig::default();
+        let anchors = AnchorSet {
+            sizes: base.anchor_sizes.iter().map(|_| vec![20.0]).collect(),
+            aspect_ratios: vec![0.5, 1.0, 2.0],
+        };
+        let plan = Plan { anchors: Some(anchors), ..plan };
+        let config = plan.detector_config(Some(&base), classes(), &layouts(64)).unwrap();
+        assert_eq!((config.classes.len(), config.anchor_sizes[0][0]), (2, 20.0));
+        assert_eq!(plan.settings(&config, &layouts(64)).unwrap(), TrainConfig::fine_tune());
+    }
+}

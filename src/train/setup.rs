@@ -1,0 +1,180 @@
+//! From data to a detector that fits it: classes, colour statistics, size of the input, anchors.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::anchor_check::{AnchorReport, PlacedBox, check_anchors};
+use super::config::TrainConfig;
+use super::truth::Example;
+use crate::annotations::{ImageAnnotations, dataset};
+use crate::channels::Picture;
+use crate::error::{Error, Result};
+use crate::model::config::LEVELS;
+use crate::model::transform::resized;
+use crate::model::{Architecture, Backbone, DetectorConfig};
+
+/// The sizes of a network that starts from nothing: a few hundred cells cannot fill wide heads, and narrow ones learn
+/// several times faster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shape {
+    pub architecture: Architecture,
+    pub backbone: Backbone,
+    pub fpn_channels: usize,
+    /// Width of the box head.
+    pub representation: usize,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            architecture: Architecture::MaskRcnn,
+            backbone: Backbone::ResNet18,
+            fpn_channels: 128,
+            representation: 512,
+        }
+    }
+}
+
+/// The longest short side that a fresh detector works at.
+const GREATEST_SIDE: u32 = 800;
+
+/// Every label, in the order of names, behind the background.
+pub fn classes(annotations: &[ImageAnnotations]) -> Vec<String> {
+    let labels: BTreeSet<&str> = annotations.iter().flat_map(|a| a.objects.iter().map(|o| o.label.as_str())).collect();
+    std::iter::once("__background__").chain(labels).map(str::to_owned).collect()
+}
+
+/// The size of an image and the boxes on it: all that sizes and anchors are chosen by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layout {
+    pub width: u32,
+    pub height: u32,
+    pub boxes: Vec<[f32; 4]>,
+}
+
+impl From<&Example> for Layout {
+    fn from(example: &Example) -> Self {
+        let boxes = example.objects.iter().map(|o| o.corners).collect();
+        Self { width: example.picture.width, height: example.picture.height, boxes }
+    }
+}
+
+impl From<&ImageAnnotations> for Layout {
+    fn from(image: &ImageAnnotations) -> Self {
+        let boxes = image.objects.iter().map(|o| o.bbox.corners()).collect();
+        Self { width: image.width, height: image.height, boxes }
+    }
+}
+
+/// The configuration of a detector that is to be trained from nothing on images like these. Mean and deviation of the
+/// colours are still ImageNet's; [`statistics`] gives those of the pictures.
+///
+/// # Errors
+/// No images, or classes that make no detector.
+pub fn fresh(shape: Shape, classes: Vec<String>, layouts: &[Layout]) -> Result<DetectorConfig> {
+    let mut sides: Vec<[u32; 2]> =
+        layouts.iter().map(|l| [l.width.min(l.height), l.width.max(l.height)]).filter(|s| s[0] > 0).collect();
+    sides.sort_unstable();
+    let [short, long] =
+        *sides.get(sides.len() / 2).ok_or_else(|| Error::Training("there are no images to train on".into()))?;
+    let scale = (GREATEST_SIDE as f32 / short as f32).min(1.0);
+    let mut config = DetectorConfig {
+        architecture: shape.architecture,
+        backbone: shape.backbone,
+        fpn_channels: shape.fpn_channels,
+        representation_size: shape.representation,
+        mask_layers: vec![shape.fpn_channels; 4],
+        mask_dim_reduced: shape.fpn_channels,
+        classes,
+        min_size: (short as f32 * scale) as u32,
+        max_size: (long as f32 * scale) as u32,
+        anchor_sizes: (0..LEVELS).map(|i| vec![(16 << i) as f32]).collect(),
+        rpn_pre_nms_top_n_train: 1000,
+        rpn_post_nms_top_n_train: 500,
+        rpn_pre_nms_top_n_test: 600,
+        rpn_post_nms_top_n_test: 300,
+        box_batch_size_per_image: 128,
+        ..DetectorConfig::default()
+    };
+    if let Some((set, _)) = anchors(layouts, &config)?.suggestion {
+        set.put_into(&mut config);
+    }
+    config.validate()?;
+    Ok(config)
+}
+
+/// How the configuration's anchors fit the boxes.
+///
+/// # Errors
+/// An image that cannot be resized.
+pub fn anchors(layouts: &[Layout], config: &DetectorConfig) -> Result<AnchorReport> {
+    let mut placed = Vec::new();
+    for layout in layouts.iter().filter(|l| l.width > 0 && l.height > 0) {
+        let original = [layout.height as usize, layout.width as usize];
+        let input = resized(original, config.min_size, config.max_size)?;
+        let [y, x] = [0, 1].map(|axis| input[axis] as f32 / original[axis] as f32);
+        placed.extend(
+            layout.boxes.iter().map(|[x1, y1, x2, y2]| PlacedBox { corners: [x1 * x, y1 * y, x2 * x, y2 * y], input }),
+        );
+    }
+    Ok(check_anchors(&placed, config))
+}
+
+/// Takes a share of the examples out, to measure a training by; which ones depends on their names and the seed alone.
+///
+/// # Errors
+/// A share that is none.
+pub fn hold_out(examples: Vec<Example>, config: &TrainConfig) -> Result<(Vec<Example>, Vec<Example>)> {
+    if examples.len() < TrainConfig::LEAST_TO_SPLIT {
+        return Ok((examples, Vec::new()));
+    }
+    let names: Vec<String> = examples.iter().map(|e| e.name.clone()).collect();
+    let (_, held) = dataset::split(&names, config.validation_share, config.seed)?;
+    let (held, kept): (Vec<_>, Vec<_>) = examples.into_iter().enumerate().partition(|(i, _)| held.contains(i));
+    let strip = |v: Vec<(usize, Example)>| v.into_iter().map(|(_, e)| e).collect();
+    Ok((strip(kept), strip(held)))
+}
+
+/// Mean and deviation of red, green and blue over all pixels, to three digits as they stand in papers.
+pub fn statistics<'a>(pictures: impl Iterator<Item = &'a Picture>) -> ([f32; 3], [f32; 3]) {
+    let (mut sums, mut squares, mut n) = ([0f64; 3], [0f64; 3], 0f64);
+    for picture in pictures {
+        for pixel in picture.rgb.as_chunks::<3>().0 {
+            for c in 0..3 {
+                sums[c] += f64::from(pixel[c]);
+                squares[c] += f64::from(pixel[c]).powi(2);
+            }
+        }
+        n += (picture.rgb.len() / 3) as f64;
+    }
+    let n = n.max(1.0);
+    let round = |v: f64| ((v * 1000.0).round() / 1000.0) as f32;
+    let mean = sums.map(|s| s / n);
+    let std = [0, 1, 2].map(|c| (squares[c] / n - mean[c] * mean[c]).max(0.0).sqrt());
+    // A channel that is empty everywhere must not divide by nothing.
+    (mean.map(round), std.map(|s| round(s).max(0.01)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::truth::Truth;
+
+    #[test]
+    fn a_fresh_configuration_fits_the_data() {
+        let picture = |v: f32| Picture { width: 600, height: 400, rgb: [v, 0.5, 0.0].repeat(600 * 400) };
+        let cell = |x: f32| Truth { corners: [x, 10.0, x + 15.0, 25.0], class: 1, mask: None, difficult: false };
+        let example = |v| Example { name: "a".into(), picture: picture(v), objects: vec![cell(5.0), cell(77.0)] };
+        let classes = vec!["__background__".to_owned(), "cell".to_owned()];
+        let examples = [example(0.2), example(0.4)];
+        let layouts: Vec<Layout> = examples.iter().map(Layout::from).collect();
+        let config = fresh(Shape::default(), classes, &layouts).unwrap();
+        assert_eq!((config.min_size, config.max_size), (400, 600));
+        let colours = statistics(examples.iter().map(|e| &e.picture));
+        assert_eq!(colours, ([0.3, 0.5, 0.0], [0.1, 0.01, 0.01]));
+        assert!(anchors(&layouts, &config).unwrap().fit.at_70 > 0.9);
+        assert!(fresh(Shape::default(), vec!["__background__".into()], &layouts).is_err());
+    }
+}

@@ -1,0 +1,376 @@
+//! The whole of a training: epochs, schedule, the fold of the norms, validations, checkpoints, events.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, Transaction};
+use web_time::Instant;
+
+use super::checkpoint::{Checkpoint, State, Store, VERSION};
+use super::config::{Budget, TrainConfig};
+use super::events::{TrainEvent, TrainObserver, Validation, Wish};
+use super::norms;
+use super::optimizer::Optimizer;
+use super::parameters::{self, Names};
+use super::rng::TrainRng;
+use super::sampler::EpochSampler;
+use super::step::{Batch, Learner, StepFault, Stepped};
+use super::truth::Example;
+use super::validation::validate;
+use crate::error::{Error, Result};
+use crate::model::{Detector, read};
+use crate::weights::{self, Precision};
+
+/// Steps that may be thrown away one after another before the training ends.
+const SKIPS: u32 = 3;
+/// After the fold the optimiser begins anew, with a rate that rises over as many steps.
+const SECOND_WARMUP: u64 = 20;
+
+/// A training between two steps.
+pub struct Trainer {
+    config: TrainConfig,
+    /// The detector without what it learns: configuration, layers, device without autodiff.
+    frame: Detector,
+    learner: Learner,
+    examples: Vec<Example>,
+    validation: Vec<Example>,
+    rng: TrainRng,
+    sampler: EpochSampler,
+    step: u64,
+    seconds: f64,
+    folded: bool,
+    folded_at: u64,
+    best: Option<(f64, f64)>,
+    validated: u64,
+}
+
+/// How a training ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The best detector by validation; without one, the last.
+    pub detector: Detector,
+    pub best: Option<(f64, f64)>,
+    pub steps: u64,
+    pub seconds: f64,
+}
+
+impl Finished {
+    /// How the detector came about, for its file.
+    pub fn sentence(&self) -> String {
+        let best = self.best.map_or_else(String::new, |(ap, _)| format!(", AP50 {ap:.3} on the validation images"));
+        let (version, steps, minutes) = (env!("CARGO_PKG_VERSION"), self.steps, self.seconds / 60.0);
+        format!("cytobox {version}: {steps} steps, {minutes:.0} minutes{best}")
+    }
+}
+
+impl Trainer {
+    /// Begins with `detector`, which lies on a device without autodiff.
+    ///
+    /// # Errors
+    /// Settings that cannot work; nothing to train on.
+    pub fn new(
+        config: TrainConfig,
+        mut detector: Detector,
+        examples: Vec<Example>,
+        validation: Vec<Example>,
+    ) -> Result<Self> {
+        config.validate()?;
+        if examples.is_empty() {
+            return Err(Error::Training("there are no images to train on".into()));
+        }
+        if examples.iter().all(|e| e.objects.is_empty()) {
+            return Err(Error::Training("no image has a box; there is nothing to learn".into()));
+        }
+        if let Some(norm) = config.norm {
+            norms::install(&mut detector.network, norm.scope, &detector.device);
+        }
+        let folded = config.norm.is_none();
+        let (rng, sampler) = (TrainRng::new(config.seed), EpochSampler::new(examples.len() * config.repeats));
+        let learner = learner(&detector, &config, Optimizer::new(config.optimizer));
+        let examples = without_difficult(examples, &config);
+        Ok(Self {
+            frame: detector,
+            learner,
+            examples,
+            validation,
+            rng,
+            sampler,
+            step: 0,
+            seconds: 0.0,
+            folded,
+            folded_at: 0,
+            best: None,
+            validated: 0,
+            config,
+        })
+    }
+
+    /// Goes on from a checkpoint, with the images of the training that made it.
+    ///
+    /// # Errors
+    /// A checkpoint that is broken or of another training.
+    pub fn resume(bytes: &[u8], examples: Vec<Example>, validation: Vec<Example>, device: &Device) -> Result<Self> {
+        let Checkpoint { state, tensors } = Checkpoint::from_bytes(bytes)?;
+        let names: Vec<&str> = examples.iter().map(|e| e.name.as_str()).collect();
+        if state.images != names {
+            let reason = "the checkpoint was made with other images; begin anew, or bring the same ones";
+            return Err(Error::Training(reason.into()));
+        }
+        let (mut network, mut moments) = (BTreeMap::new(), BTreeMap::new());
+        for (key, values) in tensors {
+            match key.strip_prefix("network:") {
+                Some(name) => drop(network.insert(name.to_owned(), values)),
+                None => drop(moments.insert(key, values)),
+            }
+        }
+        let detector = Detector::init(state.detector.clone(), state.train.seed, device)?;
+        let unfolded = TrainConfig { norm: if state.folded { None } else { state.train.norm }, ..state.train.clone() };
+        let mut this = Self::new(unfolded, detector, examples, validation)?;
+        this.config = state.train;
+        let optimizer = Optimizer::restore(this.config.optimizer, state.optimizer_steps, moments, device);
+        this.frame.network = parameters::restore(this.frame.network.clone(), &this.learner.names, &mut network)?;
+        this.learner = learner(&this.frame, &this.config, optimizer);
+        (this.rng, this.sampler, this.step, this.seconds) = (state.rng, state.sampler, state.step, state.seconds);
+        (this.folded, this.folded_at) = (state.folded, state.folded_at);
+        (this.best, this.validated) = (state.best, state.validated);
+        Ok(this)
+    }
+
+    /// Everything that [`Self::resume`] needs, read from the device.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub async fn checkpoint(&self) -> Result<Vec<u8>> {
+        let network = parameters::collect(&self.learner.network, &self.learner.names);
+        let tensors = network.into_iter().map(|(name, t)| (format!("network:{name}"), t));
+        let tensors: Vec<(String, Tensor<1>)> = tensors.chain(self.learner.optimizer.state()).collect();
+        let transaction = tensors.iter().fold(Transaction::default(), |all, (_, t)| all.register(t.clone()));
+        let values = read::execute(transaction, &self.frame.device).await?;
+        let state = State {
+            version: VERSION,
+            detector: self.frame.config.clone(),
+            train: self.config.clone(),
+            images: self.examples.iter().map(|e| e.name.clone()).collect(),
+            step: self.step,
+            optimizer_steps: self.learner.optimizer.steps(),
+            seconds: self.seconds,
+            folded: self.folded,
+            folded_at: self.folded_at,
+            rng: self.rng.clone(),
+            sampler: self.sampler.clone(),
+            best: self.best,
+            validated: self.validated,
+        };
+        Checkpoint { state, tensors: tensors.into_iter().map(|(name, _)| name).zip(values).collect() }.to_bytes()
+    }
+
+    /// Trains to the end of the budget, or until the observer wants it to stop, and gives the best detector.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`]; several steps in a row that were no numbers; a device that failed. What the store has by
+    /// then is kept.
+    pub async fn run(&mut self, store: &mut impl Store, observer: &impl TrainObserver) -> Result<Finished> {
+        observer.event(TrainEvent::Started {
+            images: self.examples.len(),
+            validation_images: self.validation.len(),
+            steps: self.steps(),
+            from_step: self.step,
+        });
+        let (mut skipped, mut saved, mut saved_step) = (0, Instant::now(), self.step);
+        loop {
+            observer.turn().await;
+            if observer.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            match observer.wish() {
+                Wish::Pause => {
+                    // Whoever pauses may well close the page.
+                    if saved_step != self.step {
+                        self.save(store, observer).await?;
+                        (saved, saved_step) = (Instant::now(), self.step);
+                    }
+                    continue;
+                }
+                Wish::Stop => break,
+                Wish::GoOn if self.progress() >= 1.0 => break,
+                Wish::GoOn => {}
+            }
+            if !self.folded && self.config.norm.is_some_and(|n| self.progress() >= f64::from(n.fold_at)) {
+                self.fold();
+                observer.event(TrainEvent::Folded { step: self.step });
+            }
+            let started = Instant::now();
+            match self.step().await {
+                Ok((stepped, rate)) => {
+                    skipped = 0;
+                    observer.event(self.tell(stepped, rate, started.elapsed().as_secs_f64()));
+                }
+                Err(StepFault::NotFinite(fault)) => {
+                    skipped += 1;
+                    let error = Error::from(fault);
+                    observer.event(TrainEvent::Skipped { step: self.step, sentence: error.to_string() });
+                    if skipped == SKIPS {
+                        return Err(error);
+                    }
+                }
+                Err(StepFault::Other(error)) => return Err(error),
+            }
+            let epochs = self.epochs() as u64;
+            if epochs >= self.validated + u64::from(self.config.validate_every) && self.progress() < 1.0 {
+                self.validated = epochs;
+                self.validate(store, observer).await?;
+            }
+            if saved.elapsed().as_secs_f64() >= self.config.checkpoint_seconds {
+                self.save(store, observer).await?;
+                (saved, saved_step) = (Instant::now(), self.step);
+            }
+        }
+        self.finish(store, observer).await
+    }
+
+    /// One step; a step that is thrown away still uses up its images.
+    ///
+    /// # Errors
+    /// See [`Learner::step`]; an image that cannot be used.
+    pub async fn step(&mut self) -> Result<(Stepped, f64), StepFault> {
+        let started = Instant::now();
+        let rate = self.rate();
+        let mut samples = Vec::with_capacity(self.config.batch_size);
+        for i in self.sampler.batch(self.config.batch_size, &mut self.rng) {
+            let example = &self.examples[i % self.examples.len()];
+            samples.push(self.config.augment.apply(example, &self.frame.config, &mut self.rng)?);
+        }
+        let batch = Batch::new(samples);
+        let stepped = self.learner.step(&self.frame.config, &self.config, &batch, &mut self.rng, rate).await;
+        self.step += 1;
+        self.seconds += started.elapsed().as_secs_f64();
+        stepped.map(|stepped| (stepped, rate))
+    }
+
+    /// The learning rate of the next step.
+    fn rate(&self) -> f64 {
+        let rate = self.config.schedule.rate(self.step, self.progress());
+        let since = self.step - self.folded_at;
+        let again = self.folded_at > 0 && since < SECOND_WARMUP;
+        if again { rate * (since + 1) as f64 / SECOND_WARMUP as f64 } else { rate }
+    }
+
+    /// How much of the budget is used up, 0–1.
+    pub fn progress(&self) -> f64 {
+        let done = match self.config.budget {
+            Budget::Epochs(epochs) => self.epochs() / f64::from(epochs),
+            Budget::Minutes(minutes) => self.seconds / (60.0 * f64::from(minutes)),
+        };
+        done.min(1.0)
+    }
+
+    /// Times through the images, with the fraction of the present one.
+    fn epochs(&self) -> f64 {
+        (self.step * self.config.batch_size as u64) as f64 / self.sampler.length().max(1) as f64
+    }
+
+    fn steps(&self) -> Option<u64> {
+        match self.config.budget {
+            Budget::Epochs(epochs) => {
+                Some((u64::from(epochs) * self.sampler.length() as u64).div_ceil(self.config.batch_size as u64))
+            }
+            Budget::Minutes(_) => None,
+        }
+    }
+
+    fn tell(&self, stepped: Stepped, rate: f64, seconds: f64) -> TrainEvent {
+        let progress = self.progress();
+        let left = match self.config.budget {
+            Budget::Minutes(minutes) => 60.0 * f64::from(minutes) - self.seconds,
+            Budget::Epochs(_) => self.seconds * (1.0 - progress) / progress.max(1e-9),
+        };
+        TrainEvent::Step {
+            step: self.step,
+            epoch: self.epochs() as f32,
+            losses: stepped.losses,
+            total: stepped.losses.total(),
+            gradient_norm: stepped.gradient_norm,
+            learning_rate: rate,
+            images_per_second: (self.config.batch_size as f64 / seconds.max(1e-9)) as f32,
+            progress: progress as f32,
+            seconds_left: left.max(0.0) as f32,
+        }
+    }
+
+    /// Folds the norms into the convolutions. Weights change their scale, so the optimiser begins anew.
+    fn fold(&mut self) {
+        self.frame.network = norms::folded(&self.learner.network).valid();
+        self.learner = learner(&self.frame, &self.config, Optimizer::new(self.config.optimizer));
+        (self.folded, self.folded_at) = (true, self.step);
+    }
+
+    /// The detector as it is now, for detection.
+    pub fn detector(&self) -> Detector {
+        Detector { network: norms::folded(&self.learner.network).valid(), ..self.frame.clone() }
+    }
+
+    async fn validate(&mut self, store: &mut impl Store, observer: &impl TrainObserver) -> Result<()> {
+        let detector = self.detector();
+        let Some(found) = validate(&detector, &self.validation, observer).await? else { return Ok(()) };
+        let map = (found.map_50.unwrap_or(0.0), found.map_50_95.unwrap_or(0.0));
+        let best = self.best.is_none_or(|best| map > best);
+        if best {
+            self.best = Some(map);
+            let file = weights::save(&detector, Precision::F32).await?;
+            self.tell_unsaved(store.put_best(file).await, observer);
+        }
+        let per_class = found.per_class.iter().map(|(name, class)| (name.clone(), class.average.ap_50.unwrap_or(0.0)));
+        observer.event(TrainEvent::Validation(Validation {
+            step: self.step,
+            epoch: self.epochs() as f32,
+            map_50: map.0,
+            map_50_95: map.1,
+            class_ignoring_50: found.class_ignoring.ap_50.unwrap_or(0.0),
+            per_class: per_class.collect(),
+            best,
+        }));
+        Ok(())
+    }
+
+    async fn save(&self, store: &mut impl Store, observer: &impl TrainObserver) -> Result<()> {
+        let checkpoint = self.checkpoint().await?;
+        if self.tell_unsaved(store.put(self.step, checkpoint).await, observer) {
+            observer.event(TrainEvent::Checkpoint { step: self.step });
+        }
+        Ok(())
+    }
+
+    /// A store that is full must not cost the training that it is to save. Gives whether it was saved.
+    fn tell_unsaved(&self, stored: Result<()>, observer: &impl TrainObserver) -> bool {
+        if let Err(error) = &stored {
+            observer.event(TrainEvent::Unsaved { step: self.step, sentence: error.to_string() });
+        }
+        stored.is_ok()
+    }
+
+    async fn finish(&mut self, store: &mut impl Store, observer: &impl TrainObserver) -> Result<Finished> {
+        self.validate(store, observer).await?;
+        self.save(store, observer).await?;
+        let mut detector = self.detector();
+        if self.best.is_some()
+            && let Ok(Some(bytes)) = store.best().await
+        {
+            detector = weights::load("the best detector", &bytes, &self.frame.device)?.0;
+        }
+        Ok(Finished { detector, best: self.best, steps: self.step, seconds: self.seconds })
+    }
+}
+
+/// The detector's network as it learns.
+fn learner(detector: &Detector, config: &TrainConfig, optimizer: Optimizer) -> Learner {
+    let names = Names::new(detector);
+    let network = names.freeze(detector.network.clone().train(), config.trainable, config.norm.is_none());
+    Learner { network, names, optimizer, device: detector.device.clone().autodiff() }
+}
+
+fn without_difficult(mut examples: Vec<Example>, config: &TrainConfig) -> Vec<Example> {
+    if !config.use_difficult {
+        examples.iter_mut().for_each(|e| e.objects.retain(|o| !o.difficult));
+    }
+    examples
+}

@@ -1,0 +1,135 @@
+//! What a detector learns from: pictures with objects, and the objects' masks as small bitmaps.
+
+use crate::annotations::{ImageAnnotations, Object};
+use crate::boxes::BoxXyxy;
+use crate::channels::Picture;
+use crate::error::{Error, Result};
+use crate::masks::Rle;
+
+/// The bitmap of one object within the window that holds it; outside it nothing is set. Pixels of the picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patch {
+    pub x: usize,
+    pub y: usize,
+    pub width: usize,
+    pub height: usize,
+    /// Row by row.
+    pub bits: Vec<bool>,
+}
+
+impl Patch {
+    /// Every pixel whose centre lies in the box.
+    pub fn filled([x1, y1, x2, y2]: [f32; 4]) -> Self {
+        let first = |a: f32| (a - 0.5).ceil().max(0.0) as usize;
+        let (x, y) = (first(x1), first(y1));
+        let (width, height) = (first(x2).saturating_sub(x), first(y2).saturating_sub(y));
+        Self { x, y, width, height, bits: vec![true; width * height] }
+    }
+
+    /// From a mask over a whole picture; `None` if it has no pixel.
+    pub fn from_rle(mask: &Rle) -> Option<Self> {
+        let [x1, y1, x2, y2] = mask.bbox()?.map(|v| v as usize);
+        let mut patch =
+            Self { x: x1, y: y1, width: x2 - x1, height: y2 - y1, bits: vec![false; (x2 - x1) * (y2 - y1)] };
+        let (rows, mut at) = (mask.height() as usize, 0usize);
+        for (i, run) in mask.counts().iter().enumerate() {
+            let end = at + *run as usize;
+            if i % 2 == 1 {
+                for p in at..end {
+                    patch.bits[(p % rows - y1) * patch.width + p / rows - x1] = true;
+                }
+            }
+            at = end;
+        }
+        Some(patch)
+    }
+
+    pub fn at(&self, x: usize, y: usize) -> bool {
+        match (x.checked_sub(self.x), y.checked_sub(self.y)) {
+            (Some(dx), Some(dy)) if dx < self.width && dy < self.height => self.bits[dy * self.width + dx],
+            _ => false,
+        }
+    }
+}
+
+/// One object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Truth {
+    pub corners: [f32; 4],
+    /// Index into the configuration's classes; never 0.
+    pub class: usize,
+    /// Without one the box stands in for it.
+    pub mask: Option<Patch>,
+    /// Hard even for a person.
+    pub difficult: bool,
+}
+
+/// A picture with its objects, in its own pixels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Example {
+    /// The stem, by which faults name it.
+    pub name: String,
+    pub picture: Picture,
+    pub objects: Vec<Truth>,
+}
+
+impl Example {
+    /// A picture with its annotations; `classes` are those of a detector, the background first.
+    ///
+    /// # Errors
+    /// An object of another class, a box or mask that does not fit the picture.
+    pub fn new(picture: Picture, annotations: &ImageAnnotations, classes: &[String]) -> Result<Self> {
+        let (width, height) = (picture.width, picture.height);
+        let truth = |(i, object): (usize, &Object)| {
+            let fault = |reason: String| Error::Object { file: annotations.image.clone(), object: i + 1, reason };
+            let class = classes.iter().position(|c| *c == object.label).filter(|class| *class > 0);
+            let class = class.ok_or_else(|| fault(format!("the detector has no class {}", object.label)))?;
+            let corners = object.bbox.corners();
+            BoxXyxy::new(corners, width, height).map_err(|e| fault(e.to_string()))?;
+            if object.mask.as_ref().is_some_and(|m| (m.width(), m.height()) != (width, height)) {
+                return Err(fault(format!("its mask is not of the picture's {width} × {height} pixels")));
+            }
+            let mask = object.mask.as_ref().and_then(Patch::from_rle);
+            Ok(Truth { corners, class, mask, difficult: object.difficult })
+        };
+        let objects = annotations.objects.iter().enumerate().map(truth).collect::<Result<_>>()?;
+        Ok(Self { name: annotations.image.clone(), picture, objects })
+    }
+
+    /// The boxes and labels, for an evaluation.
+    ///
+    /// # Errors
+    /// A box that is none.
+    pub fn annotations(&self, classes: &[String]) -> Result<ImageAnnotations> {
+        let object = |truth: &Truth| {
+            let label = classes.get(truth.class).cloned().unwrap_or_default();
+            let bbox = BoxXyxy::try_from(truth.corners)?;
+            Ok(Object { bbox, label, difficult: truth.difficult, truncated: false, mask: None })
+        };
+        Ok(ImageAnnotations {
+            image: self.name.clone(),
+            file: String::new(),
+            width: self.picture.width,
+            height: self.picture.height,
+            verified: false,
+            objects: self.objects.iter().map(object).collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// A picture as the network takes it, with its objects in pixels of that input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    pub name: String,
+    /// `[height, width, 3]`, normalised.
+    pub values: Vec<f32>,
+    /// Height and width.
+    pub size: [usize; 2],
+    pub objects: Vec<Truth>,
+}
+
+impl Sample {
+    pub fn boxes(&self) -> Vec<[f32; 4]> {
+        self.objects.iter().map(|o| o.corners).collect()
+    }
+}

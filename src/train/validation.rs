@@ -1,0 +1,44 @@
+//! A detector on examples that it was not trained on.
+
+use super::truth::Example;
+use crate::detections::ImageDetections;
+use crate::error::Result;
+use crate::evaluate::{self, Evaluation, Options};
+use crate::model::Detector;
+use crate::observe::Observer;
+use crate::predict::{self, Unseen};
+
+/// The agreement of boxes and labels; `None` without examples. Masks are left out: they take most of the time and change
+/// no box.
+///
+/// # Errors
+/// What a detection says; [`Error::Cancelled`].
+pub async fn validate(
+    detector: &Detector,
+    examples: &[Example],
+    observer: &impl Observer,
+) -> Result<Option<Evaluation>> {
+    if examples.is_empty() {
+        return Ok(None);
+    }
+    let mut detector = detector.clone();
+    (detector.network.roi_heads.mask_head, detector.network.roi_heads.mask_predictor) = (None, None);
+    let mut found = Vec::with_capacity(examples.len());
+    for (i, example) in examples.iter().enumerate() {
+        observer.stage("validation", i as u32, examples.len() as u32).await?;
+        let detections = predict::detect(&detector, &example.picture, &Unseen(observer)).await?;
+        let detections = ImageDetections {
+            image: example.name.clone(),
+            file: String::new(),
+            width: example.picture.width,
+            height: example.picture.height,
+            detections,
+            merge: None,
+            filled: Vec::new(),
+        };
+        found.push((example.annotations(&detector.config.classes)?, detections));
+        detector.device.memory_cleanup();
+    }
+    let pairs: Vec<_> = found.iter().map(|(annotations, detections)| (annotations, detections)).collect();
+    evaluate::evaluate(&pairs, &Options::default()).map(Some)
+}

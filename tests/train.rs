@@ -1,0 +1,406 @@
+//! Training against torchvision's answers (`golden/train.json`, made by `golden/train.py`), and the promises of a
+//! training: it goes on bit for bit, and it learns.
+#![cfg(not(target_arch = "wasm32"))]
+
+use std::cell::RefCell;
+
+use burn::tensor::Device;
+use cytobox::channels::Picture;
+use cytobox::model::layers::{LayerSpec, LayerValues, ParameterSource};
+use cytobox::model::{Architecture, Backbone, Detector, DetectorConfig};
+use cytobox::observe::Observer;
+use cytobox::protocol::Progress;
+use cytobox::train::augment::Augment;
+use cytobox::train::checkpoint::Checkpoint;
+use cytobox::train::optimizer::Optimizer;
+use cytobox::train::parameters::{Names, collect, restore};
+use cytobox::train::rng::TrainRng;
+use cytobox::train::step::Learner;
+use cytobox::train::{
+    Batch, Budget, Example, MemoryStore, OptimizerConfig, Patch, TrainConfig, TrainEvent, TrainObserver, Trainable,
+    Trainer, Truth,
+};
+use cytobox::weights::Precision;
+use serde_json::Value;
+
+const SIDE: usize = 128;
+/// As in the script: class, centre, half axes.
+const OBJECTS: [&[[f64; 5]]; 3] = [
+    &[[1.0, 40.0, 36.0, 18.0, 24.0], [2.0, 90.0, 40.0, 22.0, 14.0], [1.0, 64.0, 96.0, 30.0, 20.0]],
+    &[[2.0, 50.0, 70.0, 26.0, 30.0], [2.0, 100.0, 100.0, 12.0, 15.0]],
+    &[],
+];
+
+fn golden() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/train.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// The script's `uniform`.
+fn uniform(name: &str, count: usize) -> Vec<f32> {
+    let seed = name.bytes().fold(0u64, |seed, byte| (seed * 31 + u64::from(byte)) % (1 << 32));
+    (0..count as u64)
+        .map(|i| {
+            let mut x = (i * 2_654_435_761 + seed * 40503) % (1 << 32);
+            for _ in 0..2 {
+                x = ((x ^ (x >> 15)) * 2_246_822_519) % (1 << 32);
+            }
+            x ^= x >> 13;
+            (x as f64 / f64::from(1u32 << 31) - 1.0) as f32
+        })
+        .collect()
+}
+
+/// The script's `fill`.
+struct Hashed;
+
+impl ParameterSource for Hashed {
+    fn layer(&mut self, spec: &LayerSpec) -> cytobox::Result<LayerValues> {
+        let shape = spec.kind.torch_shape();
+        let bound = (3.0 / shape[1..].iter().product::<usize>() as f64).sqrt() as f32;
+        let weight = uniform(&format!("{}.weight", spec.name), shape.iter().product());
+        let bias = match spec.norm {
+            Some(_) => vec![0.0; spec.kind.output()],
+            None => uniform(&format!("{}.bias", spec.name), spec.kind.output()).iter().map(|v| v * 0.01).collect(),
+        };
+        Ok(LayerValues { weight: weight.iter().map(|v| v * bound).collect(), bias })
+    }
+}
+
+fn config() -> DetectorConfig {
+    DetectorConfig {
+        architecture: Architecture::MaskRcnn,
+        backbone: Backbone::ResNet18,
+        fpn_channels: 32,
+        classes: ["__background__", "a", "b"].map(str::to_owned).to_vec(),
+        image_mean: [0.5, 0.4, 0.45],
+        image_std: [0.25, 0.2, 0.22],
+        min_size: SIDE as u32,
+        max_size: SIDE as u32,
+        anchor_sizes: [12.0, 24.0, 48.0, 96.0, 192.0].map(|s| vec![s]).to_vec(),
+        rpn_batch_size_per_image: 20000,
+        rpn_pre_nms_top_n_train: 6,
+        rpn_post_nms_top_n_train: 30,
+        representation_size: 64,
+        mask_layers: vec![32; 4],
+        mask_dim_reduced: 32,
+        ..DetectorConfig::default()
+    }
+}
+
+fn example(image: usize) -> Example {
+    let inside = |x: usize, y: usize, [_, cx, cy, a, b]: [f64; 5]| {
+        ((x as f64 + 0.5 - cx) / a).powi(2) + ((y as f64 + 0.5 - cy) / b).powi(2) < 1.0
+    };
+    let mut rgb = Vec::new();
+    for y in 0..SIDE {
+        for x in 0..SIDE {
+            for c in 0..3 {
+                let (fx, fy, fc, fi) = (x as f64, y as f64, c as f64, image as f64);
+                let mut v = 0.35 + 0.25 * (0.05 * fx * (fi + 1.0) + 0.7 * fc).sin() * (0.07 * fy + 0.3 * fi).cos();
+                for (k, object) in OBJECTS[image].iter().enumerate() {
+                    if inside(x, y, *object) {
+                        v += 0.12 * (fc + 1.0) - 0.05 * k as f64;
+                    }
+                }
+                rgb.push(v.clamp(0.0, 1.0) as f32);
+            }
+        }
+    }
+    let objects = OBJECTS[image]
+        .iter()
+        .map(|&o| {
+            let [class, cx, cy, a, b] = o;
+            let bits = (0..SIDE * SIDE).map(|i| inside(i % SIDE, i / SIDE, o)).collect();
+            let mask = Patch { x: 0, y: 0, width: SIDE, height: SIDE, bits };
+            let corners = [cx - a, cy - b, cx + a, cy + b].map(|v| v as f32);
+            Truth { corners, class: class as usize, mask: Some(mask), difficult: false }
+        })
+        .collect();
+    Example { name: format!("image{image}"), picture: Picture { width: 128, height: 128, rgb }, objects }
+}
+
+fn batch(images: &[usize]) -> Batch {
+    let (config, mut rng) = (config(), TrainRng::new(0));
+    Batch::new(images.iter().map(|&i| Augment::none().apply(&example(i), &config, &mut rng).unwrap()).collect())
+}
+
+fn learner(optimizer: OptimizerConfig) -> (Learner, Detector) {
+    let device = Device::flex();
+    let mut detector = Detector::build(config(), &mut Hashed, &device).unwrap();
+    let names = Names::new(&detector);
+    use burn::module::Module;
+    let network = names.freeze(detector.network.clone().train(), Trainable::All, true);
+    detector.network = network.clone();
+    (Learner { network, names, optimizer: Optimizer::new(optimizer), device: device.autodiff() }, detector)
+}
+
+fn train_config(optimizer: OptimizerConfig) -> TrainConfig {
+    TrainConfig { optimizer, gradient_clip: None, ..TrainConfig::fine_tune() }
+}
+
+fn near(found: f32, expected: &Value, tolerance: f64, what: &str) {
+    let (found, expected) = (f64::from(found), expected.as_f64().unwrap());
+    let difference = (found - expected).abs();
+    assert!(difference <= tolerance * expected.abs().max(1e-3), "{what}: {found}, torchvision {expected}");
+}
+
+/// Compares with a digest of the script: length, projections, single values.
+fn near_digest(name: &str, values: &[f32], digest: &Value, tolerance: f64) -> f64 {
+    let norm = |v: &[f32]| v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    let length = digest["length"].as_f64().unwrap();
+    let mut worst = (norm(values) - length).abs() / length.max(1e-9);
+    for k in 0..2 {
+        let direction = uniform(&format!("{name}/{k}"), values.len());
+        let found: f64 = values.iter().zip(&direction).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+        // A random direction sees 1/√3 of the length per value.
+        worst = worst.max((found - digest["projections"][k].as_f64().unwrap()).abs() / length.max(1e-9));
+    }
+    let typical = length / (values.len() as f64).sqrt();
+    for k in 0..5 {
+        let i = (k as f64 * (values.len() - 1) as f64 / 4.0) as usize;
+        let expected = digest["values"][k].as_f64().unwrap();
+        worst = worst.max((f64::from(values[i]) - expected).abs() / expected.abs().max(typical).max(1e-12));
+    }
+    assert!(worst <= tolerance, "{name}: off by {worst:.2e}");
+    worst
+}
+
+#[test]
+fn losses_and_gradients_are_torchvisions() {
+    let golden = golden();
+    let (learner, detector) = learner(OptimizerConfig::sgd());
+    let done = pollster::block_on(learner.gradients(&config(), &batch(&[0, 1, 2]), &mut TrainRng::new(0)));
+    let (gradients, stepped) = done.unwrap();
+    for (name, value) in stepped.losses.named() {
+        near(value, &golden["losses"][name], 1e-4, name);
+    }
+    let mut worst = 0f64;
+    for layer in &detector.layers {
+        let name = format!("{}.weight", layer.spec.name);
+        let read = |id| gradients.get(id).map(|g| g.clone().into_data().as_slice::<f32>().unwrap().to_vec());
+        let weight = layer.spec.kind.to_torch(&read(&layer.weight).unwrap());
+        worst = worst.max(near_digest(&name, &weight, &golden["gradients"][&name], 1e-3));
+        let name = format!("{}.bias", layer.spec.name);
+        match read(&layer.bias) {
+            Some(bias) => worst = worst.max(near_digest(&name, &bias, &golden["gradients"][&name], 1e-3)),
+            None => assert!(layer.spec.norm.is_some(), "{name} has no gradient"),
+        }
+    }
+    println!("greatest difference of a gradient: {worst:.1e}");
+}
+
+#[test]
+fn without_objects_the_losses_are_torchvisions() {
+    let golden = golden();
+    let (learner, _) = learner(OptimizerConfig::sgd());
+    let done = pollster::block_on(learner.gradients(&config(), &batch(&[2]), &mut TrainRng::new(0)));
+    let losses = done.unwrap().1.losses;
+    for (name, value) in losses.named() {
+        near(value, &golden["losses_without_objects"][name], 1e-4, name);
+    }
+    assert_eq!((losses.loss_box_reg, losses.loss_mask, losses.loss_rpn_box_reg), (0.0, 0.0, 0.0));
+}
+
+fn follows(key: &str, optimizer: OptimizerConfig, rate: f64) {
+    let golden = golden();
+    let (mut learner, detector) = learner(optimizer);
+    let before = collect(&learner.network, &learner.names);
+    let (config, train, batch, mut rng) = (config(), train_config(optimizer), batch(&[0, 1, 2]), TrainRng::new(0));
+    for step in 0..10 {
+        let stepped = pollster::block_on(learner.step(&config, &train, &batch, &mut rng, rate)).unwrap();
+        for (name, value) in stepped.losses.named() {
+            near(value, &golden[key]["losses"][step][name], 1e-3, &format!("{key}, step {step}, {name}"));
+        }
+    }
+    let after = collect(&learner.network, &learner.names);
+    let mut worst = 0f64;
+    for layer in &detector.layers {
+        for part in ["weight", "bias"] {
+            let name = format!("{}.{part}", layer.spec.name);
+            let read = |of: &std::collections::BTreeMap<String, burn::tensor::Tensor<1>>| {
+                of[&name].clone().into_data().as_slice::<f32>().unwrap().to_vec()
+            };
+            let moved: Vec<f32> = read(&after).iter().zip(read(&before)).map(|(a, b)| a - b).collect();
+            if part == "bias" && layer.spec.norm.is_some() {
+                assert!(moved.iter().all(|v| *v == 0.0), "{name} is a frozen norm");
+                continue;
+            }
+            let moved = if part == "weight" { layer.spec.kind.to_torch(&moved) } else { moved };
+            let length = golden[key]["moved"][&name]["length"].as_f64().unwrap();
+            let norm = moved.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+            worst = worst.max((norm - length).abs() / length);
+            assert!((norm - length).abs() <= 1e-3 * length, "{key}: {name} moved by {norm}, torchvision {length}");
+        }
+    }
+    println!("{key}: greatest difference of a parameter's way after ten steps: {worst:.1e}");
+}
+
+#[test]
+fn ten_steps_of_sgd_follow_torchvision() {
+    follows("sgd", OptimizerConfig::sgd(), 0.0002);
+}
+
+#[test]
+fn ten_steps_of_adamw_follow_torchvision() {
+    let config = OptimizerConfig::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-4, weight_decay: 0.05 };
+    follows("adamw", config, 1e-5);
+}
+
+#[test]
+fn frozen_stages_have_no_gradient() {
+    use burn::module::Module;
+    let (mut learner, detector) = learner(OptimizerConfig::sgd());
+    learner.network = learner.names.freeze(detector.network.clone().train(), Trainable::From5, true);
+    let done = pollster::block_on(learner.gradients(&config(), &batch(&[0]), &mut TrainRng::new(0)));
+    let (gradients, _) = done.unwrap();
+    for layer in &detector.layers {
+        let learns = Trainable::From5.includes(&layer.spec.name);
+        assert_eq!(gradients.get(&layer.weight).is_some(), learns, "{}", layer.spec.name);
+    }
+}
+
+#[test]
+fn what_is_not_finite_is_named_and_changes_nothing() {
+    let (mut learner, _) = learner(OptimizerConfig::sgd());
+    let (config, train) = (config(), train_config(OptimizerConfig::sgd()));
+    let before = collect(&learner.network, &learner.names);
+    let mut batch = batch(&[0, 1]);
+    batch.samples[1].values[1234] = f32::NAN;
+    let fault = pollster::block_on(learner.step(&config, &train, &batch, &mut TrainRng::new(0), 0.01)).unwrap_err();
+    let text = format!("{fault:?}");
+    assert!(text.contains("loss_objectness") && text.contains("image1") && !text.contains("image0"), "{text}");
+
+    let after = collect(&learner.network, &learner.names);
+    for (name, value) in before {
+        assert_eq!(value.into_data(), after[&name].clone().into_data(), "{name}");
+    }
+}
+
+#[test]
+fn a_gradient_that_is_not_finite_is_named() {
+    let (mut learner, _) = learner(OptimizerConfig::sgd());
+    let (config, train) = (config(), train_config(OptimizerConfig::sgd()));
+    let read = |t: burn::tensor::Tensor<1>| t.into_data().as_slice::<f32>().unwrap().to_vec();
+    let values = collect(&learner.network, &learner.names).into_iter().map(|(n, t)| (n, read(t)));
+    let mut values: std::collections::BTreeMap<_, _> = values.collect();
+    values.get_mut("roi_heads.box_predictor.cls_score.bias").unwrap()[1] = f32::NAN;
+    learner.network = restore(learner.network.clone(), &learner.names, &mut values).unwrap();
+    let fault = pollster::block_on(learner.step(&config, &train, &batch(&[0, 1]), &mut TrainRng::new(0), 0.01));
+    let text = format!("{:?}", fault.unwrap_err());
+    assert!(text.contains("loss_classifier") && text.contains("image0"), "{text}");
+}
+
+fn small() -> DetectorConfig {
+    DetectorConfig {
+        rpn_batch_size_per_image: 128,
+        box_batch_size_per_image: 64,
+        rpn_pre_nms_top_n_train: 200,
+        rpn_post_nms_top_n_train: 60,
+        rpn_pre_nms_top_n_test: 100,
+        rpn_post_nms_top_n_test: 50,
+        ..config()
+    }
+}
+
+fn short_training() -> TrainConfig {
+    let mut train = TrainConfig::from_scratch();
+    (train.batch_size, train.repeats, train.budget) = (2, 2, Budget::Epochs(3));
+    train.augment.crop = Some(96);
+    train.schedule.warmup_steps = 2;
+    (train.validate_every, train.checkpoint_seconds) = (1, 0.0);
+    train
+}
+
+/// Notes events; stops after some steps.
+#[derive(Default)]
+struct Watch {
+    events: RefCell<Vec<TrainEvent>>,
+    cancel_after: Option<u64>,
+}
+
+impl Watch {
+    fn steps(&self) -> Vec<f32> {
+        let total = |e: &TrainEvent| if let TrainEvent::Step { total, .. } = e { Some(*total) } else { None };
+        self.events.borrow().iter().filter_map(total).collect()
+    }
+}
+
+impl Observer for Watch {
+    fn progress(&self, _: Progress) {}
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel_after.is_some_and(|n| self.steps().len() as u64 >= n)
+    }
+
+    async fn turn(&self) {}
+}
+
+impl TrainObserver for Watch {
+    fn event(&self, event: TrainEvent) {
+        self.events.borrow_mut().push(event);
+    }
+}
+
+fn trainer(train: TrainConfig) -> Trainer {
+    let detector = Detector::init(small(), 5, &Device::flex()).unwrap();
+    Trainer::new(train, detector, vec![example(0), example(1)], vec![example(0)]).unwrap()
+}
+
+/// Six steps at once, or cut off after every number of steps and gone on from the last checkpoint: before the norms are
+/// folded, and after.
+#[test]
+fn a_training_goes_on_bit_for_bit() {
+    let (mut store, watch) = (MemoryStore::default(), Watch::default());
+    let mut whole = trainer(short_training());
+    pollster::block_on(whole.run(&mut store, &watch)).unwrap();
+    let expected = pollster::block_on(whole.checkpoint()).unwrap();
+    let steps = watch.steps();
+    assert_eq!(steps.len(), 6);
+    assert!(watch.events.borrow().iter().any(|e| matches!(e, TrainEvent::Folded { step: 5 })), "{steps:?}");
+    assert!(watch.events.borrow().iter().any(|e| matches!(e, TrainEvent::Validation(_))));
+
+    for cut in [1, 3, 5] {
+        let mut store = MemoryStore::default();
+        let watch = Watch { cancel_after: Some(cut), ..Watch::default() };
+        let cancelled = pollster::block_on(trainer(short_training()).run(&mut store, &watch));
+        assert_eq!(cancelled.unwrap_err(), cytobox::Error::Cancelled);
+        let bytes = store.checkpoint.clone().unwrap();
+        let images = vec![example(0), example(1)];
+        let mut resumed = Trainer::resume(&bytes, images, vec![example(0)], &Device::flex()).unwrap();
+        let rest = Watch::default();
+        pollster::block_on(resumed.run(&mut store, &rest)).unwrap();
+        assert_eq!([watch.steps(), rest.steps()].concat(), steps, "after {cut}");
+        let found = pollster::block_on(resumed.checkpoint()).unwrap();
+        let [found, expected] = [&found, &expected].map(|b| Checkpoint::from_bytes(b).unwrap());
+        assert!(found.tensors == expected.tensors, "after {cut}");
+        assert_eq!((found.state.rng, found.state.sampler), (expected.state.rng, expected.state.sampler));
+    }
+    let other = Trainer::resume(&expected, vec![example(1)], vec![], &Device::flex());
+    assert!(other.err().unwrap().to_string().contains("other images"));
+}
+
+/// Two pictures by heart, with norms that are folded on the way.
+#[test]
+fn two_images_are_learnt() {
+    let mut train = short_training();
+    (train.budget, train.repeats, train.augment) = (Budget::Epochs(20), 2, Augment::none());
+    train.schedule.base = 1e-3;
+    (train.validate_every, train.checkpoint_seconds) = (1000, 1e9);
+    let (mut store, watch) = (MemoryStore::default(), Watch::default());
+    let finished = pollster::block_on(trainer(train).run(&mut store, &watch)).unwrap();
+    let steps = watch.steps();
+    let mean = |v: &[f32]| v.iter().sum::<f32>() / v.len() as f32;
+    let (first, last) = (mean(&steps[..4]), mean(&steps[steps.len() - 4..]));
+    println!("loss from {first} to {last}, AP50 {:?}", finished.best);
+    assert!(last < 0.5 * first, "{steps:?}");
+    // What was folded away is not missed: the file of the detector finds the same.
+    let bytes = pollster::block_on(cytobox::weights::save(&finished.detector, Precision::F32)).unwrap();
+    let loaded = cytobox::weights::load("a", &bytes, &Device::flex()).unwrap().0;
+    let find = |d: &Detector| pollster::block_on(cytobox::predict::detect(d, &example(0).picture, &())).unwrap();
+    let (a, b) = (find(&finished.detector), find(&loaded));
+    assert_eq!(a.len(), b.len());
+    for (a, b) in a.iter().zip(&b) {
+        assert!((a.score - b.score).abs() < 1e-4);
+    }
+}
