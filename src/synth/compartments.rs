@@ -1,0 +1,112 @@
+//! Compartments without spots in the nucleus, each as a [`Field`] over the canvas, in all cells alike.
+
+use super::dice::{Dice, exp_minus, smooth_step};
+use super::field::Field;
+use super::protein::Pattern;
+use super::scene::Scene;
+use super::structures::{Filament, draw_filament, reticulum};
+
+/// The field of `pattern`; the patterns of spots in the nucleus give the nucleoplasm that lies round them.
+pub(super) fn spread(scene: &Scene, pattern: Pattern, tubules: &Field, size: f32, dice: &mut Dice) -> Field {
+    match pattern {
+        Pattern::Cytosol => cytosol(scene, size, dice),
+        Pattern::Reticulum => reticulum(scene, size, dice),
+        Pattern::Microtubules => tubules.clone(),
+        Pattern::PlasmaMembrane => plasma_membrane(scene, size, dice),
+        Pattern::Mitochondria => mitochondria(scene, size, dice),
+        Pattern::Vesicles => vesicles(scene, size, dice),
+        Pattern::Golgi => golgi(scene, size, dice),
+        Pattern::Nucleoplasm | Pattern::Nucleoli | Pattern::FibrillarCentre | Pattern::Speckles | Pattern::Bodies => {
+            nucleoplasm(scene, size, dice)
+        }
+    }
+}
+
+fn cytosol(scene: &Scene, size: f32, dice: &mut Dice) -> Field {
+    let cloud = Field::texture(scene.width, scene.height, 3.0 * size, dice);
+    let inside = dice.range(0.1, 0.7);
+    scene.paint(|at, _| {
+        let place = inside + (1.0 - inside) * smooth_step(-1.0, 1.0, scene.nucleus.data[at]);
+        let height = 0.3 + 0.7 * smooth_step(0.0, 6.0 * size, scene.edge.data[at]);
+        place * height * (1.0 + 0.25 * cloud.data[at]).max(0.1)
+    })
+}
+
+fn plasma_membrane(scene: &Scene, size: f32, dice: &mut Dice) -> Field {
+    let cloud = Field::texture(scene.width, scene.height, 3.0 * size, dice);
+    let (width, rest) = (size * dice.range(1.0, 2.0), dice.range(0.1, 0.35));
+    scene.paint(|at, _| (rest + exp_minus(scene.edge.data[at] / width)) * (1.0 + 0.4 * cloud.data[at]).max(0.1))
+}
+
+fn nucleoplasm(scene: &Scene, size: f32, dice: &mut Dice) -> Field {
+    let grain = Field::texture(scene.width, scene.height, 1.5 * size, dice);
+    let (amount, outside) = (dice.range(0.1, 0.35), dice.range(0.03, 0.2));
+    let mut field = scene.paint(|at, _| {
+        let inside = smooth_step(-1.0, 1.0, -scene.nucleus.data[at]);
+        (outside + (1.0 - outside) * inside) * (1.0 + amount * grain.data[at]).max(0.1)
+    });
+    for spot in scene.cells.iter().flat_map(|c| &c.nucleoli) {
+        scene.for_disc(spot.at, spot.radius * 1.25, |at, share| {
+            field.data[at] *= 1.0 - 0.6 * (1.0 - smooth_step(0.6, 1.0, share));
+        });
+    }
+    field
+}
+
+/// Short curved threads, thicker than microtubules, most of them near the nucleus.
+fn mitochondria(scene: &Scene, size: f32, dice: &mut Dice) -> Field {
+    let kind = Filament { step: 0.8, bend: 0.12 / size, avoid: 0.3 };
+    let mut field = Field::new(scene.width, scene.height);
+    let density = dice.range(0.010, 0.020) / (size * size);
+    scene.scatter(density, dice, |at, label, place, dice| {
+        let radius = scene.cells[label as usize - 1].nucleus_radius;
+        if scene.nucleus.data[at] > 0.5 && dice.chance(0.15 + exp_minus(scene.nucleus.data[at] / radius)) {
+            let run = (size * dice.range(4.0, 16.0), dice.range(0.5, 1.2));
+            let way = dice.direction();
+            draw_filament(scene, &mut field, &kind, label, (place, way), run, dice);
+        }
+    });
+    field.blur(0.75 * size);
+    field
+}
+
+/// Dots of the cytoplasm, few of them over the nucleus.
+fn vesicles(scene: &Scene, size: f32, dice: &mut Dice) -> Field {
+    let mut field = scene.paint(|at, _| 0.06 * smooth_step(0.0, 4.0 * size, scene.edge.data[at]));
+    let density = dice.range(0.004, 0.012) / (size * size);
+    scene.scatter(density, dice, |at, label, place, dice| {
+        if scene.nucleus.data[at] > 0.0 || dice.chance(0.05) {
+            let (radius, weight) = (size * dice.range(0.9, 2.0), dice.range(0.4, 1.3));
+            dot(scene, &mut field, label, place, radius, weight);
+        }
+    });
+    field
+}
+
+/// A heap of blobs and ribbons on one side of the nucleus, round the organiser.
+fn golgi(scene: &Scene, size: f32, dice: &mut Dice) -> Field {
+    let mut field = scene.paint(|at, _| 0.05 * smooth_step(0.0, 4.0 * size, scene.edge.data[at]));
+    for (k, cell) in scene.cells.iter().enumerate() {
+        let [ox, oy] = [cell.organiser[0] - cell.at[0], cell.organiser[1] - cell.at[1]];
+        for _ in 0..dice.count(12, 35) {
+            // Round the nucleus on the organiser's side, not only on one line with it.
+            let [x, y] = dice.disc(0.75 * cell.nucleus_radius);
+            let place = [cell.at[0] + 1.1 * ox + x, cell.at[1] + 1.1 * oy + y];
+            let at = place[0].max(0.0) as usize + place[1].max(0.0) as usize * scene.width;
+            if scene.label_at(place) == k as u16 + 1 && scene.nucleus.data[at] > 0.5 {
+                let (radius, weight) = (size * dice.range(1.5, 3.2), dice.range(0.3, 0.9));
+                dot(scene, &mut field, k as u16 + 1, place, radius, weight);
+            }
+        }
+    }
+    field
+}
+
+/// A soft dot that stays in its cell.
+fn dot(scene: &Scene, field: &mut Field, label: u16, place: [f32; 2], radius: f32, weight: f32) {
+    scene.for_disc(place, radius * 1.4, |at, share| {
+        if scene.labels[at] == label {
+            field.data[at] += weight * (1.0 - smooth_step(0.2, 1.0, share));
+        }
+    });
+}
