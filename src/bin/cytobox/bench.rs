@@ -1,0 +1,61 @@
+//! `cytobox bench`: the convolutions of the detectors, this project's and burn's, beside what the device can do at most.
+
+use cytobox::{
+    device,
+    kernels::bench::{self, BenchReport, BenchRow},
+    protocol::DeviceChoice,
+};
+
+use crate::detect;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// auto, gpu, software or cpu.
+    #[arg(long, default_value = "auto", value_parser = detect::device)]
+    device: DeviceChoice,
+    /// The side of the image in pixels, a multiple of 32.
+    #[arg(long, default_value_t = 256)]
+    side: usize,
+    /// Seconds for each figure.
+    #[arg(long, default_value_t = 0.5)]
+    seconds: f64,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let active = pollster::block_on(device::open(arguments.device, None))?;
+    let table = !arguments.json;
+    if table {
+        println!("{}: {}", active.report.name, active.report.why);
+        println!("{:24} {:>20} {:>20}   GFLOP/s", "layer", "forward (burn)", "and backward (burn)");
+    }
+    let print = |row: &BenchRow| {
+        if table {
+            line(&row.layer.name, [row.forward, row.burn_forward, row.forward_backward, row.burn_forward_backward]);
+        }
+    };
+    let report = pollster::block_on(bench::run(&active.device, arguments.side, arguments.seconds, print))?;
+    if table {
+        line("geometric mean", means(&report));
+        println!("multiply-add peak: {:.1}", report.peak);
+        println!("3×3 layers with 64 channels or more: {:.0} % of the peak", 100.0 * report.share_of_peak());
+    } else {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    }
+    Ok(())
+}
+
+fn means(report: &BenchReport) -> [f64; 4] {
+    [
+        report.mean(|row| row.forward),
+        report.mean(|row| row.burn_forward),
+        report.mean(|row| row.forward_backward),
+        report.mean(|row| row.burn_forward_backward),
+    ]
+}
+
+fn line(name: &str, [forward, burn, both, burn_both]: [f64; 4]) {
+    println!("{name:24} {:>20} {:>20}", format!("{forward:.2} ({burn:.2})"), format!("{both:.2} ({burn_both:.2})"));
+}

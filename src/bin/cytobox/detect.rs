@@ -1,0 +1,115 @@
+//! `cytobox detect`: cells of many images, resumable, with memory that does not grow.
+
+use std::path::PathBuf;
+
+use cytobox::{
+    channels::{ImageEntry, Merge},
+    detections::ImageDetections,
+    engine::{Engine, Unwatched},
+    export::{self, Format},
+    protocol::{Command, DeviceChoice, Outcome},
+    scan::{Journal, ScanSettings},
+};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    first_model,
+    images::{self, Channels, Failures},
+};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Images or folders.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// The detector file; the one that comes with cytobox when absent.
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// The folder for the results.
+    #[arg(long)]
+    out: PathBuf,
+    /// voc, coco, yolo, csv, jsonl; several with commas.
+    #[arg(long, value_delimiter = ',', default_value = "jsonl")]
+    format: Vec<Format>,
+    /// The lowest score that is kept.
+    #[arg(long, default_value_t = 0.7, value_parser = score)]
+    score: f32,
+    /// auto, gpu, software or cpu.
+    #[arg(long, default_value = "auto", value_parser = device)]
+    device: DeviceChoice,
+    /// Begin anew instead of going on behind the finished images.
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    channels: Channels,
+}
+
+fn score(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(score) if (0.0..=1.0).contains(&score) => Ok(score),
+        _ => Err("a score is a number from 0 to 1".into()),
+    }
+}
+
+pub fn device(text: &str) -> Result<DeviceChoice, String> {
+    serde_json::from_value(text.into()).map_err(|_| "a device is auto, gpu, software or cpu".into())
+}
+
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let merge = arguments.channels.weights()?;
+    let groups = images::find(&arguments.paths)?;
+    let (name, bytes) = first_model::read(arguments.model.as_deref())?;
+    let settings = ScanSettings { model: hex(&Sha256::digest(&bytes)), score: arguments.score, merge: merge.clone() };
+    let mut journal = Journal::open(&arguments.out, &settings, arguments.force)?;
+    let todo: Vec<&ImageEntry> = groups.images.iter().filter(|i| !journal.is_done(&i.name)).collect();
+    if !journal.is_empty() {
+        eprintln!("{} images were done before; --force does them again", journal.len());
+    }
+
+    let mut engine = Engine::default();
+    let mut failures = Failures::default();
+    let classes = start(&mut engine, arguments.device, name, bytes)?;
+    let bar = images::progress_bar(todo.len());
+    for entry in &todo {
+        let done = find_cells(&mut engine, arguments, entry, merge.as_ref()).and_then(|image| journal.push(&image));
+        if let Err(e) = done {
+            failures.add(&bar, &entry.name, &e);
+        }
+        bar.inc(1);
+    }
+    bar.finish();
+
+    for format in &arguments.format {
+        export::write_folder(&arguments.out, *format, &classes, || journal.images())?;
+    }
+    failures.finish(todo.len())
+}
+
+/// Opens the device and the model; the classes of the model.
+fn start(engine: &mut Engine, device: DeviceChoice, name: String, bytes: Vec<u8>) -> anyhow::Result<Vec<String>> {
+    let command = Command::Start { device, probe: None };
+    if let Outcome::Device(report) = pollster::block_on(engine.run(command, &Unwatched))? {
+        eprintln!("{}: {}", report.name, report.why);
+    }
+    match pollster::block_on(engine.run(Command::LoadModel { name, bytes }, &Unwatched))? {
+        Outcome::Model(report) => Ok(report.config.classes.into_iter().skip(1).collect()),
+        _ => Err(anyhow::anyhow!("the model could not be read")),
+    }
+}
+
+fn find_cells(
+    engine: &mut Engine,
+    arguments: &Arguments,
+    entry: &ImageEntry,
+    merge: Option<&Merge>,
+) -> cytobox::Result<ImageDetections> {
+    let image = arguments.channels.read(entry, merge)?;
+    match pollster::block_on(engine.run(Command::Detect { image, score: arguments.score }, &Unwatched))? {
+        Outcome::Detections { detections, .. } => Ok(detections),
+        other => Err(cytobox::Error::Usage(format!("a detection ended in {other:?}"))),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,93 @@
+//! `cytobox evaluate`: how well a detector agrees with annotated images.
+
+use std::{path::PathBuf, time::Instant};
+
+use cytobox::{
+    detections::ImageDetections,
+    device,
+    evaluate::{self, Evaluation, Measure, Options},
+    predict,
+    protocol::DeviceChoice,
+    weights,
+};
+
+use crate::{dataset, detect, first_model, images::Channels};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// A folder with images and STEM.xml beside them.
+    #[arg(long)]
+    data: PathBuf,
+    /// The detector file; the one that comes with cytobox when absent.
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// auto, gpu, software or cpu.
+    #[arg(long, default_value = "auto", value_parser = detect::device)]
+    device: DeviceChoice,
+    /// Compare masks instead of boxes.
+    #[arg(long)]
+    masks: bool,
+    /// Print everything as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    channels: Channels,
+}
+
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let active = pollster::block_on(device::open(arguments.device, None))?;
+    eprintln!("{}: {}", active.report.name, active.report.why);
+    let (name, bytes) = first_model::read(arguments.model.as_deref())?;
+    let (detector, _) = weights::load(&name, &bytes, &active.device)?;
+    let merge = match arguments.channels.weights()? {
+        Some(merge) => Some(merge),
+        None => detector.config.merge.clone(),
+    };
+    let data = dataset::read(&arguments.data, &arguments.channels, merge.as_ref())?;
+    let (mut found, started) = (Vec::new(), Instant::now());
+    for one in &data {
+        let detections = pollster::block_on(predict::detect(&detector, &one.picture, &()))?;
+        active.check()?;
+        found.push(ImageDetections {
+            image: one.annotations.image.clone(),
+            file: String::new(),
+            width: one.picture.width,
+            height: one.picture.height,
+            detections,
+            merge: None,
+            filled: Vec::new(),
+        });
+        active.device.memory_cleanup();
+    }
+    let seconds = started.elapsed().as_secs_f64() / data.len() as f64;
+    let pairs: Vec<_> = data.iter().zip(&found).map(|(a, d)| (&a.annotations, d)).collect();
+    let measure = if arguments.masks { Measure::Masks } else { Measure::Boxes };
+    let evaluation = evaluate::evaluate(&pairs, &Options { measure, ..Options::default() })?;
+    if arguments.json {
+        println!("{}", serde_json::to_string(&evaluation)?);
+    } else {
+        tell(&evaluation);
+    }
+    eprintln!("{seconds:.2} s an image");
+    Ok(())
+}
+
+fn tell(e: &Evaluation) {
+    let number = |v: Option<f64>| v.map_or_else(|| "—".to_owned(), |v| format!("{v:.3}"));
+    println!("{} images, {} cells", e.images, e.boxes);
+    println!("AP50 {}, AP50:95 {}", number(e.map_50), number(e.map_50_95));
+    for (label, class) in &e.per_class {
+        let average = &class.average;
+        println!(
+            "  {label}: AP50 {}, AP50:95 {}, {} cells",
+            number(average.ap_50),
+            number(average.ap_50_95),
+            class.boxes
+        );
+    }
+    println!(
+        "whatever the class: AP50 {}, AP50:95 {}",
+        number(e.class_ignoring.ap_50),
+        number(e.class_ignoring.ap_50_95)
+    );
+}

@@ -1,0 +1,46 @@
+//! `cytobox convert` and `cytobox info`.
+
+use std::path::Path;
+
+use cytobox::{
+    model::Architecture,
+    scan,
+    weights::{self, LoadReport, ModelInfo},
+};
+
+pub fn convert(input: &Path, output: &Path) -> anyhow::Result<()> {
+    let report = weights::convert(input, output)?;
+    tell(&report);
+    Ok(())
+}
+
+fn tell(report: &LoadReport) {
+    println!("{}", report.summary());
+    for (what, names) in [("missing", &report.missing), ("unexpected", &report.unexpected)] {
+        names.iter().for_each(|name| println!("  {what}: {name}"));
+    }
+    report.warnings.iter().for_each(|warning| println!("  {warning}"));
+}
+
+pub fn info(file: &Path) -> anyhow::Result<()> {
+    let bytes = scan::read_file(file)?;
+    let ModelInfo { config, has_config, parameters, tensors, dtypes, warnings } =
+        weights::describe(&file.display().to_string(), &bytes)?;
+    let architecture = match config.architecture {
+        Architecture::MaskRcnn => "Mask R-CNN",
+        Architecture::FasterRcnn => "Faster R-CNN",
+    };
+    println!("{architecture}, {}-FPN with {} channels", config.backbone, config.fpn_channels);
+    println!("{parameters} values in {tensors} tensors ({})", dtypes.join(", "));
+    println!("classes: {}", config.classes.iter().skip(1).cloned().collect::<Vec<_>>().join(", "));
+    println!("images: shorter side {}, longer side at most {}", config.min_size, config.max_size);
+    if let Some(trained) = &config.trained {
+        println!("trained: {trained}");
+    }
+    if !has_config {
+        println!("the file holds no configuration; it was inferred from the shapes of its tensors");
+    }
+    warnings.iter().for_each(|warning| println!("{warning}"));
+    println!("{}", config.to_json()?);
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! Training and evaluation: pictures are decoded here, everything else is `train`'s and `evaluate`'s.
+
+use super::{Engine, Host, Opened, model_report, picture_with};
+use crate::{
+    annotations::{ImageAnnotations, check, dataset},
+    channels::Merge,
+    detections::ImageDetections,
+    error::{Error, Result},
+    evaluate::{self, Options},
+    limits,
+    predict::{self, Unseen},
+    protocol::{AnnotatedInput, EvaluateOptions, Outcome, Preparation, TrainJob, Trained},
+    train::{
+        Begun, Example, Plan, Start, Store, TrainConfig, TrainEvent, Trainer, checkpoint::Checkpoint, estimate, setup,
+        setup::Layout,
+    },
+    weights::{self, Precision},
+};
+
+impl Engine {
+    /// What a training on these annotations would be, and what is odd about them.
+    pub(super) async fn prepare(&self, images: &[ImageAnnotations], plan: &Plan) -> Result<Outcome> {
+        let layouts: Vec<Layout> = images.iter().map(Layout::from).collect();
+        let base = self.detector.as_ref().map(|d| &d.config);
+        let config = plan.detector_config(base, setup::classes(images), &layouts)?;
+        let settings = plan.settings(&config, &layouts)?;
+        let names: Vec<String> = images.iter().map(|i| i.image.clone()).collect();
+        let held = match names.len() < TrainConfig::LEAST_TO_SPLIT {
+            true => Vec::new(),
+            false => dataset::split(&names, settings.validation_share, settings.seed)?.1,
+        };
+        let largest = layouts.iter().max_by_key(|l| u64::from(l.width) * u64::from(l.height));
+        let side = match largest {
+            Some(l) => crate::model::transform::resized(
+                [l.height as usize, l.width as usize],
+                config.min_size,
+                config.max_size,
+            )?,
+            None => [0, 0],
+        };
+        let active = self.device()?;
+        let speed = estimate::measure(&active.device).await?;
+        active.check()?;
+        let objects = images.iter().flat_map(|i| &i.objects);
+        let without_mask = if config.has_mask() { objects.filter(|o| o.mask.is_none()).count() } else { 0 };
+        Ok(Outcome::Preparation(Box::new(Preparation {
+            estimate: estimate::estimate(&config, &settings, images.len() - held.len(), side, speed),
+            anchors: setup::anchors(&layouts, &config)?,
+            classes: dataset::class_counts(images),
+            findings: check::check(images),
+            validation_images: held.into_iter().map(|i| names[i].clone()).collect(),
+            without_mask,
+            settings,
+            config,
+        })))
+    }
+
+    /// Trains to the end. The detector that was there before stays until the new one is whole.
+    pub(super) async fn train<H: Host>(&mut self, job: TrainJob, host: &H) -> Result<Outcome> {
+        let TrainJob { name, plan, images, store, resume } = job;
+        let mut store = host.store(&store);
+        let checkpoint = if resume { store.latest().await? } else { None };
+        let annotations: Vec<ImageAnnotations> = images.iter().map(|i| i.annotations.clone()).collect();
+        let earlier = match &checkpoint {
+            Some(bytes) => Some(Checkpoint::from_bytes(bytes)?.state),
+            None => None,
+        };
+        // Images without weights of their own are merged as the detector that is gone on from knows them.
+        let known = match (&earlier, plan.start, &self.detector) {
+            (Some(state), ..) => state.detector.merge.clone(),
+            (None, Start::Detector { .. }, Some(detector)) => detector.config.merge.clone(),
+            _ => None,
+        };
+        let merge = known.or_else(|| images.iter().find_map(|i| i.image.merge.clone()));
+        let classes = earlier.as_ref().map_or_else(|| setup::classes(&annotations), |s| s.detector.classes.clone());
+        let (examples, used) = read_examples(images, merge.as_ref(), &classes, host).await?;
+        let layouts: Vec<Layout> = examples.iter().map(Layout::from).collect();
+        let base = self.detector.as_ref().map(|d| &d.config);
+        let settings = match &earlier {
+            Some(state) => state.train.clone(),
+            None => plan.settings(&plan.detector_config(base, classes.clone(), &layouts)?, &layouts)?,
+        };
+        let (examples, validation) = setup::hold_out(examples, &settings)?;
+        let validation_images = validation.iter().map(|e| e.name.clone()).collect();
+        let active = self.device()?;
+        let mut trainer = match &checkpoint {
+            Some(bytes) => Trainer::resume(bytes, examples, validation, &active.device)?,
+            None => {
+                if let Err(error) = store.clear().await {
+                    host.event(TrainEvent::Unsaved { step: 0, sentence: error.to_string() });
+                }
+                let base = match (plan.start, &self.detector) {
+                    (Start::Detector { .. }, Some(detector)) => Some(weights::save(detector, Precision::F32).await?),
+                    _ => None,
+                };
+                let base = base.as_deref().map(|bytes| ("the detector", bytes));
+                let seed = settings.seed;
+                let Begun { detector, .. } = plan.detector(base, classes, used, &examples, seed, &active.device)?;
+                Trainer::new(settings, detector, examples, validation)?
+            }
+        };
+        let done = trainer.run(&mut store, host).await;
+        // A fault of the device explains whatever else went wrong.
+        active.check()?;
+        let mut finished = done?;
+        finished.detector.config.trained = Some(finished.sentence());
+        let file = weights::save(&finished.detector, Precision::F32).await?;
+        let (detector, load) = weights::load(&name, &file, &active.device)?;
+        active.check()?;
+        let report = model_report(&name, &detector, load);
+        self.detector = Some(detector);
+        // What is left lying there is cleared by the next training.
+        drop(store.clear().await);
+        let (best, steps, seconds) = (finished.best, finished.steps, finished.seconds);
+        Ok(Outcome::Trained(Box::new(Trained { report, file, best, steps, seconds, validation_images })))
+    }
+
+    /// What the detector finds on annotated images, and how well it agrees.
+    pub(super) async fn evaluate(
+        &mut self,
+        images: Vec<AnnotatedInput>,
+        options: &EvaluateOptions,
+        host: &impl Host,
+    ) -> Result<Outcome> {
+        /// COCO's curves need the detections of low scores too.
+        const LOWEST_SCORE: f32 = 0.05;
+        let active = self.device.as_ref().ok_or_else(|| Error::Usage("no device has been opened yet".into()))?;
+        let detector = self.detector.as_mut().ok_or_else(|| Error::Usage("load a model first".into()))?;
+        detector.config.box_score_thresh = LOWEST_SCORE;
+        let total = images.len() as u32;
+        let (mut truths, mut found) = (Vec::new(), Vec::new());
+        for (i, AnnotatedInput { image, annotations }) in images.into_iter().enumerate() {
+            host.stage("evaluation", i as u32, total).await?;
+            let Opened { set, merge, picture } = picture_with(&image, detector.config.merge.as_ref())?;
+            let detections = predict::detect(detector, &picture, &Unseen(host)).await;
+            active.check()?;
+            found.push(ImageDetections {
+                file: super::display_name(&image),
+                image: image.name,
+                width: picture.width,
+                height: picture.height,
+                detections: detections?,
+                merge: Some(merge),
+                filled: set.filled,
+            });
+            truths.push(annotations);
+            active.device.memory_cleanup();
+        }
+        let pairs: Vec<_> = truths.iter().zip(&found).collect();
+        let options = Options { measure: options.measure, score: options.score, ..Options::default() };
+        let evaluation = Box::new(evaluate::evaluate(&pairs, &options)?);
+        Ok(Outcome::Evaluation { evaluation, detections: found })
+    }
+}
+
+/// Decodes the pictures; the second value is how their channels were merged.
+async fn read_examples(
+    images: Vec<AnnotatedInput>,
+    merge: Option<&Merge>,
+    classes: &[String],
+    host: &impl Host,
+) -> Result<(Vec<Example>, Option<Merge>)> {
+    let total = images.len() as u32;
+    let (mut examples, mut used, mut bytes) = (Vec::new(), None, 0u64);
+    for (i, AnnotatedInput { image, annotations }) in images.into_iter().enumerate() {
+        host.stage("reading images", i as u32, total).await?;
+        let Opened { merge, picture, .. } = picture_with(&image, merge)?;
+        bytes += size_of_val(picture.rgb.as_slice()) as u64;
+        limits::check(&image.name, "all training pictures together, in bytes", bytes, limits::TRAINING_BYTES)?;
+        let (width, height) = (annotations.width, annotations.height);
+        if (width, height) != (picture.width, picture.height) {
+            let size =
+                format!("{} × {} pixels, but its boxes are for {width} × {height}", picture.width, picture.height);
+            return Err(Error::Training(format!("{} has {size}", image.name)));
+        }
+        used.get_or_insert(merge);
+        examples.push(Example::new(picture, &annotations, classes)?);
+    }
+    Ok((examples, used))
+}

@@ -1,0 +1,241 @@
+//! The engine: a device, a detector, and the commands of [`crate::protocol`].
+//!
+//! The page's worker and the command line both drive this and nothing below it.
+
+mod learn;
+
+use burn::module::Module;
+use web_time::Instant;
+
+pub use crate::observe::{Observer, Unwatched};
+use crate::{
+    annotations::gather,
+    bench,
+    channels::{self, ChannelSet, FileHead, Merge, Picture},
+    detections::ImageDetections,
+    device::{self, ActiveDevice},
+    error::{Error, Result},
+    export::{self, NamedBytes},
+    kernels,
+    model::{self, Detector},
+    plot, predict,
+    protocol::{Command, DroppedFile, ImageInput, LayerImage, ModelReport, OpenedImage, Outcome, Thumbnail},
+    report,
+    synth::{self, SynthOptions},
+    train::{MemoryStore, Store, TrainObserver},
+    weights::{self, LoadReport},
+};
+
+/// Whoever the engine works for: watches it, and keeps what has to outlast it.
+pub trait Host: TrainObserver {
+    type Store: Store;
+
+    /// Where the checkpoints of the training of that name lie.
+    fn store(&self, name: &str) -> Self::Store;
+}
+
+impl Host for Unwatched {
+    type Store = MemoryStore;
+
+    fn store(&self, _: &str) -> MemoryStore {
+        MemoryStore::default()
+    }
+}
+
+/// What lives as long as a worker does.
+#[derive(Default)]
+pub struct Engine {
+    device: Option<ActiveDevice>,
+    detector: Option<Detector>,
+}
+
+impl Engine {
+    /// Does one command to its end.
+    ///
+    /// # Errors
+    /// Whatever went wrong; the engine can go on unless the error is [`Error::DeviceFailed`], after which the device must
+    /// be opened again.
+    pub async fn run(&mut self, command: Command, host: &impl Host) -> Result<Outcome> {
+        match command {
+            Command::Start { device, probe } => {
+                let active = device::open(device, probe.as_ref()).await?;
+                let report = active.report.clone();
+                // Parameters live on the device that they were loaded to.
+                self.detector = None;
+                self.device = Some(active);
+                Ok(Outcome::Device(report))
+            }
+            Command::Group { files } => {
+                let head = |DroppedFile { name, head }| FileHead { kind: channels::sniff_named(&name, &head), name };
+                Ok(Outcome::Groups(channels::group(&files.into_iter().map(head).collect::<Vec<_>>())))
+            }
+            Command::Open { image, thumbnail } => open(&image, thumbnail).map(Outcome::Image),
+            Command::Merge { image } => {
+                let bytes = picture(&image)?.picture.to_png()?;
+                Ok(Outcome::Files { files: vec![NamedBytes { name: format!("{}.png", image.name), bytes }] })
+            }
+            Command::LoadModel { name, bytes } => self.load_model(&name, &bytes).await,
+            Command::Detect { image, score } => self.detect(&image, score, host).await,
+            Command::Export { images, classes, formats, zip } => {
+                packed("cytobox-results.zip", export::export(&images, &classes, &formats)?, zip)
+            }
+            Command::ReadAnnotations { files, images, label } => {
+                let files: Vec<_> = files.iter().map(|f| (f.name.as_str(), f.bytes.as_slice())).collect();
+                Ok(Outcome::Annotations(gather::gather(&files, &images, &label)))
+            }
+            Command::WriteAnnotations { images, classes, formats, zip } => {
+                packed("annotations.zip", export::annotated(&images, &classes, &formats)?, zip)
+            }
+            Command::Prepare { images, plan } => self.prepare(&images, &plan).await,
+            Command::Train(job) => self.train(*job, host).await,
+            Command::Evaluate { images, options } => self.evaluate(images, &options, host).await,
+            Command::Plot { charts } => {
+                Ok(Outcome::Plots { svg: charts.iter().map(plot::svg).collect::<Result<_>>()? })
+            }
+            Command::Report { material, evaluation } => {
+                let bytes = report::html(&material, evaluation.as_deref())?.into_bytes();
+                Ok(Outcome::Files { files: vec![NamedBytes { name: "report.html".to_owned(), bytes }] })
+            }
+            Command::Samples { images, seed, side } => samples(images, seed, side, host).await,
+            Command::BenchLayers { side } => Ok(Outcome::BenchLayers { layers: kernels::bench::layers(side)? }),
+            Command::Bench { task, runs } => {
+                let active = self.device()?;
+                let result = bench::run(&task, runs, &active.device).await;
+                active.check()?;
+                result.map(Outcome::Bench)
+            }
+            // The desk in front of the engine answers these, since they must overtake the command that they speak of.
+            Command::Cancel { .. } | Command::Steer { .. } => Ok(Outcome::Nothing),
+            Command::Panic => panic!("asked to"),
+        }
+    }
+
+    fn device(&self) -> Result<&ActiveDevice> {
+        self.device.as_ref().ok_or_else(|| Error::Usage("no device has been opened yet".into()))
+    }
+
+    async fn load_model(&mut self, name: &str, bytes: &[u8]) -> Result<Outcome> {
+        let active = self.device()?;
+        let (detector, load) = weights::load(name, bytes, &active.device)?;
+        active.check()?;
+        let report = model_report(name, &detector, load);
+        self.detector = Some(detector);
+        Ok(Outcome::Model(Box::new(report)))
+    }
+
+    async fn detect(&mut self, image: &ImageInput, score: f32, observer: &impl Observer) -> Result<Outcome> {
+        let started = Instant::now();
+        let detector = self.detector.as_mut().ok_or_else(|| Error::Usage("load a model first".into()))?;
+        detector.config.box_score_thresh = score;
+        let active = self.device.as_ref().ok_or_else(|| Error::Usage("no device has been opened yet".into()))?;
+        let Opened { set, merge, picture } = picture_with(image, detector.config.merge.as_ref())?;
+        let found = predict::detect(detector, &picture, &Stages(observer)).await;
+        // A fault of the device explains whatever else went wrong, and makes worthless what went right.
+        active.check()?;
+        let detections = found?;
+        // So that images of many sizes do not add up in the device's memory.
+        active.device.memory_cleanup();
+        let detections = ImageDetections {
+            image: image.name.clone(),
+            file: display_name(image),
+            width: picture.width,
+            height: picture.height,
+            detections,
+            merge: Some(merge),
+            filled: set.filled,
+        };
+        Ok(Outcome::Detections { detections, seconds: started.elapsed().as_secs_f64() })
+    }
+}
+
+fn model_report(name: &str, detector: &Detector, load: LoadReport) -> ModelReport {
+    let parameters = detector.network.num_params() as u64;
+    ModelReport { name: name.to_owned(), parameters, config: detector.config.clone(), load }
+}
+
+/// The files, or one archive of them.
+fn packed(archive: &str, files: Vec<NamedBytes>, zip: bool) -> Result<Outcome> {
+    let files = match zip {
+        true => vec![NamedBytes { name: archive.to_owned(), bytes: export::zip(&files)? }],
+        false => files,
+    };
+    Ok(Outcome::Files { files })
+}
+
+/// Tells an observer of the stages of a detection, in percent.
+struct Stages<'a, O>(&'a O);
+
+impl<O: Observer> model::Progress for Stages<'_, O> {
+    fn at(&self, stage: model::Stage, fraction: f32) -> model::Go<'_> {
+        Box::pin(self.0.stage(stage.name(), (stage.overall(fraction) * 100.0) as u32, 100))
+    }
+}
+
+/// An image, decoded and merged.
+pub struct Opened {
+    pub set: ChannelSet,
+    pub merge: Merge,
+    pub picture: Picture,
+}
+
+/// Decodes and merges an image with its own weights, or the default of its channels.
+pub fn picture(image: &ImageInput) -> Result<Opened> {
+    picture_with(image, None)
+}
+
+/// As [`picture`]; where the image has no weights of its own, those that a detector was trained with come before the
+/// default, provided that they name every channel of the image.
+fn picture_with(image: &ImageInput, trained_with: Option<&Merge>) -> Result<Opened> {
+    let files: Vec<_> = image.files.iter().map(|f| (f.file.channel, f.file.file.clone(), &f.bytes)).collect();
+    let set = channels::assemble(&image.name, &files, &image.fill)?;
+    let channels = set.channels();
+    let merge = image
+        .merge
+        .clone()
+        .or_else(|| trained_with.filter(|m| channels.iter().all(|c| m.weights(*c).is_some())).cloned())
+        .unwrap_or_else(|| Merge::for_channels(&channels));
+    let picture = channels::merge(&set, &merge)?;
+    Ok(Opened { set, merge, picture })
+}
+
+fn open(image: &ImageInput, side: u32) -> Result<OpenedImage> {
+    let Opened { set, merge, picture } = picture(image)?;
+    let layers = channels::layers(&set, &merge)?
+        .into_iter()
+        .map(|layer| LayerImage { channel: layer.channel, rgba: layer.rgba })
+        .collect();
+    let (width, height, rgba) = channels::thumbnail(&picture, side);
+    Ok(OpenedImage {
+        name: image.name.clone(),
+        width: picture.width,
+        height: picture.height,
+        bits: set.bits(),
+        full_scale: u32::from(set.white),
+        merge,
+        filled: set.filled,
+        warnings: set.warnings,
+        layers,
+        thumbnail: Thumbnail { width, height, rgba },
+    })
+}
+
+async fn samples(images: u32, seed: u64, side: u32, observer: &impl Observer) -> Result<Outcome> {
+    let defaults = SynthOptions::default();
+    // The same field at another resolution.
+    let cell_size = (side as f32 / defaults.width as f32).clamp(0.25, 4.0);
+    let options = SynthOptions { seed, width: side, height: side, cell_size, ..defaults };
+    let mut files = Vec::new();
+    for index in 0..images {
+        observer.stage("drawing", index, images).await?;
+        files.extend(synth::files(&synth::generate(&options, index)?)?);
+    }
+    Ok(Outcome::Files { files })
+}
+
+/// The file that results name: the image's own, or for a channel set the stem with the ending of its first file.
+fn display_name(image: &ImageInput) -> String {
+    match image.files.as_slice() {
+        [only] => only.file.file.rsplit(['/', '\\']).next().unwrap_or(&only.file.file).to_owned(),
+        _ => format!("{}.png", image.name),
+    }
+}

@@ -1,0 +1,270 @@
+//! Detections as files: Pascal VOC XML, COCO JSON, YOLO text, CSV and JSON lines.
+//!
+//! [`export`] makes the files of all images at once, for a download. A program that goes through a folder with constant
+//! memory writes image by image: [`voc_file`] and [`yolo_file`] are whole files, [`csv_rows`] and [`jsonl_line`] are
+//! appended to one file, and [`write_coco`] is run at the end over [`read_jsonl`].
+
+mod annotated;
+mod archive;
+#[cfg(not(target_arch = "wasm32"))]
+mod folder;
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::io::{BufRead, Write};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Map;
+
+use crate::annotations::coco::{self, CocoImage, CocoItem};
+use crate::annotations::{ImageAnnotations, Object, brief, csv, names, voc, yolo};
+use crate::detections::{Detection, ImageDetections};
+use crate::error::{Error, Result};
+
+pub use annotated::{AnnotationFormat, annotated};
+pub use archive::zip;
+#[cfg(not(target_arch = "wasm32"))]
+pub use folder::write_folder;
+
+/// A format that detections are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Pascal VOC XML as LabelImg writes it: one file an image, boxes only, no scores.
+    Voc,
+    /// One JSON file with scores and masks as compressed run lengths.
+    Coco,
+    /// One text file an image and `classes.txt`; boxes only, no scores.
+    Yolo,
+    /// One table with scores; boxes only.
+    Csv,
+    /// `detections.jsonl`: one line an image, with everything that is known of it.
+    Jsonl,
+}
+
+impl Format {
+    pub const ALL: [Self; 5] = [Self::Voc, Self::Coco, Self::Yolo, Self::Csv, Self::Jsonl];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Voc => "voc",
+            Self::Coco => "coco",
+            Self::Yolo => "yolo",
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+        }
+    }
+
+    /// The ending of its files, without the dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Voc => "xml",
+            Self::Coco => "json",
+            Self::Yolo => "txt",
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+        }
+    }
+
+    /// The file that holds all images; `None` for a format of one file an image.
+    pub fn table(self) -> Option<&'static str> {
+        match self {
+            Self::Voc | Self::Yolo => None,
+            Self::Coco => Some("detections.json"),
+            Self::Csv => Some("detections.csv"),
+            Self::Jsonl => Some("detections.jsonl"),
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|f| f.name().eq_ignore_ascii_case(text.trim()));
+        found.ok_or_else(|| {
+            Error::Usage(format!("the format {text:?} is unknown; there are voc, coco, yolo, csv and jsonl"))
+        })
+    }
+}
+
+/// The list of classes beside YOLO's files.
+pub const YOLO_CLASSES: &str = "classes.txt";
+
+/// The header of the table that [`csv_rows`] appends to.
+pub const CSV_HEADER: &str = "file,x1,y1,x2,y2,class,score\n";
+
+/// A file to be written; the name is safe and has no folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedBytes {
+    pub name: String,
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+}
+
+/// The files of all images in each format; `classes` is without the background, in the model's order. Two images of one
+/// name get `-2`, `-3` … behind it.
+///
+/// # Errors
+/// A label that is not among `classes`, in formats that number the classes; an image without a size, in YOLO.
+pub fn export(images: &[ImageDetections], classes: &[String], formats: &[Format]) -> Result<Vec<NamedBytes>> {
+    let mut files = Vec::new();
+    let mut taken = HashSet::new();
+    for format in Format::ALL.into_iter().filter(|f| formats.contains(f)) {
+        let mut add = |name: &str, bytes| {
+            files.push(NamedBytes { name: unique(name, format.extension(), &mut taken), bytes });
+        };
+        match format {
+            Format::Voc => images.iter().for_each(|image| add(&image.image, voc_file(image).into_bytes())),
+            Format::Yolo => {
+                // First, so that no image can take the name of the list.
+                add("classes", yolo::write_classes(classes).into_bytes());
+                for image in images {
+                    add(&image.image, yolo_file(image, classes)?.into_bytes());
+                }
+            }
+            Format::Coco => {
+                let mut bytes = Vec::new();
+                write_coco(&mut bytes, || images.iter().cloned().map(Ok), classes)?;
+                add("detections", bytes);
+            }
+            Format::Csv => {
+                let mut bytes = CSV_HEADER.as_bytes().to_vec();
+                for image in images {
+                    bytes.extend(csv_rows(image)?);
+                }
+                add("detections", bytes);
+            }
+            Format::Jsonl => {
+                let mut bytes = Vec::new();
+                for image in images {
+                    bytes.extend(jsonl_line(image)?.into_bytes());
+                }
+                add("detections", bytes);
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// A safe name that no file has yet. Some systems do not tell `A` from `a`.
+fn unique(name: &str, extension: &str, taken: &mut HashSet<String>) -> String {
+    let stem = names::safe_name(name);
+    let numbered = (2..).map(|n| format!("{stem}-{n}.{extension}"));
+    let mut candidates = std::iter::once(format!("{stem}.{extension}")).chain(numbered);
+    // The numbers never end.
+    candidates.find(|name| taken.insert(name.to_lowercase())).unwrap_or_default()
+}
+
+/// The Pascal VOC XML of one image. As in LabelImg, a box that touches the edge is `truncated`.
+pub fn voc_file(image: &ImageDetections) -> String {
+    voc::write(&as_annotations(image))
+}
+
+/// The YOLO text of one image.
+///
+/// # Errors
+/// A label that is not among `classes`, an image without a size.
+pub fn yolo_file(image: &ImageDetections, classes: &[String]) -> Result<String> {
+    yolo::write(&as_annotations(image), classes)
+}
+
+/// The rows of one image, without the header; an image without detections is a row with its file only.
+///
+/// # Errors
+/// None that the data can cause; the writer's are passed on.
+pub fn csv_rows(image: &ImageDetections) -> Result<Vec<u8>> {
+    let file = names::base_name(if image.file.is_empty() { &image.image } else { &image.file });
+    let file = csv::guarded(&file).into_owned();
+    if image.detections.is_empty() {
+        let empty = String::new;
+        return csv::write_rows([[file, empty(), empty(), empty(), empty(), empty(), empty()]]);
+    }
+    csv::write_rows(image.detections.iter().map(|d| {
+        let [x1, y1, x2, y2] = d.bbox.corners().map(|c| c.to_string());
+        [file.clone(), x1, y1, x2, y2, csv::guarded(&d.label).into_owned(), d.score.to_string()]
+    }))
+}
+
+/// One image as a line of `detections.jsonl`, with its end.
+///
+/// # Errors
+/// None that the data can cause; the writer's are passed on.
+pub fn jsonl_line(image: &ImageDetections) -> Result<String> {
+    let mut line = serde_json::to_string(image)
+        .map_err(|e| Error::Io { path: "detections.jsonl".to_owned(), reason: e.to_string() })?;
+    line.push('\n');
+    Ok(line)
+}
+
+/// Reads what [`jsonl_line`] wrote, line by line; `file` is for the sentences. A line that is no line of detections, or
+/// breaks [`ImageDetections::check`], is an `Err`; the lines after it can still be read.
+pub fn read_jsonl<R: BufRead>(file: &str, reader: R) -> impl Iterator<Item = Result<ImageDetections>> + use<R> {
+    let file = file.to_owned();
+    let lines = reader.lines().enumerate().filter(|(_, line)| line.as_ref().map_or(true, |l| !l.trim().is_empty()));
+    lines.map(move |(i, line)| {
+        let line = line.map_err(|e| Error::Io { path: file.clone(), reason: e.to_string() })?;
+        let broken = |reason: &dyn std::fmt::Display| {
+            Error::annotation(file.clone(), format!("line {} is no line of detections: {}", i + 1, brief(reason)))
+        };
+        let image: ImageDetections = serde_json::from_str(&line).map_err(|e| broken(&e))?;
+        image.check().map_err(|e| broken(&e))?;
+        Ok(image)
+    })
+}
+
+/// Writes one COCO file of all images, holding one at a time: `source` is run through twice. How an image was merged and
+/// which channels were filled stand beside its name, as in the JSON lines.
+///
+/// # Errors
+/// Those of `source` and of writing, and a label that is not among `classes`.
+pub fn write_coco<I>(out: &mut impl Write, source: impl Fn() -> I, classes: &[String]) -> Result<()>
+where
+    I: Iterator<Item = Result<ImageDetections>>,
+{
+    let failed = |e: serde_json::Error| Error::Io { path: "COCO file".to_owned(), reason: e.to_string() };
+    let item = |d: Detection| CocoItem {
+        bbox: d.bbox,
+        label: Cow::Owned(d.label),
+        score: Some(d.score),
+        difficult: false,
+        truncated: false,
+        mask: d.mask.map(Cow::Owned),
+    };
+    let split = |image: Result<ImageDetections>| {
+        let ImageDetections { image, file, width, height, detections, merge, filled } = image?;
+        let header = ImageAnnotations { image, file, width, height, verified: false, objects: Vec::new() };
+        let mut extra = Map::new();
+        if let Some(merge) = merge {
+            extra.insert("merge".to_owned(), serde_json::to_value(merge).map_err(failed)?);
+        }
+        if !filled.is_empty() {
+            extra.insert("filled".to_owned(), serde_json::to_value(filled).map_err(failed)?);
+        }
+        Ok(CocoImage { header, extra, items: detections.into_iter().map(item).collect() })
+    };
+    coco::write_to(out, || source().map(split), classes)
+}
+
+/// Detections as if a person had drawn them: accepted on the page, or for a format that knows no scores.
+pub fn as_annotations(image: &ImageDetections) -> ImageAnnotations {
+    let (width, height) = (image.width as f32, image.height as f32);
+    let object = |d: &Detection| {
+        let [x1, y1, x2, y2] = d.bbox.corners();
+        let truncated = x1 <= 0.0 || y1 <= 0.0 || x2 >= width || y2 >= height;
+        Object { bbox: d.bbox, label: d.label.clone(), difficult: false, truncated, mask: d.mask.clone() }
+    };
+    ImageAnnotations {
+        image: image.image.clone(),
+        file: image.file.clone(),
+        width: image.width,
+        height: image.height,
+        verified: false,
+        objects: image.detections.iter().map(object).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,352 @@
+//! The only vocabulary between the engine and whoever uses it: the page, the command line, a test.
+//!
+//! A [`Request`] carries an id. It is answered by any number of [`Event::Progress`] and then by exactly one of
+//! [`Event::Done`], [`Event::Cancelled`] and [`Event::Failed`]. Names cross to JavaScript in camelCase; bytes cross as
+//! typed arrays and are transferred.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    annotations::{ImageAnnotations, check::Finding, dataset::ClassCount, dataset::ImageInfo, gather::Gathered},
+    bench::{BenchResult, BenchTask},
+    channels::{Channel, ChannelFile, Groups, Merge},
+    detections::ImageDetections,
+    error::Error,
+    evaluate::{Evaluation, Measure},
+    export::{AnnotationFormat, Format, NamedBytes},
+    kernels::bench::BenchLayer,
+    model::DetectorConfig,
+    plot::Chart,
+    report::Material,
+    train::{Estimate, Plan, TrainConfig, TrainEvent, Wish, anchor_check::AnchorReport},
+    weights::LoadReport,
+};
+
+/// One thing asked of the engine.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    pub id: u32,
+    pub command: Command,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Command {
+    /// Chooses a device and proves it with known answers. Done: [`Outcome::Device`].
+    Start { device: DeviceChoice, probe: Option<Probe> },
+    /// Sorts files by what they are and which image they belong to. Done: [`Outcome::Groups`].
+    Group { files: Vec<DroppedFile> },
+    /// Decodes and merges one image for the screen. Done: [`Outcome::Image`].
+    Open { image: ImageInput, thumbnail: u32 },
+    /// Writes the merged picture as PNG. Done: [`Outcome::Files`].
+    Merge { image: ImageInput },
+    /// Replaces the detector. Done: [`Outcome::Model`]. A file that does not fit leaves the old one in place.
+    LoadModel {
+        name: String,
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+    },
+    /// Finds the cells of one image, all with at least `score`. Done: [`Outcome::Detections`].
+    Detect { image: ImageInput, score: f32 },
+    /// Writes results in one or several formats; `zip` puts them into one file. Done: [`Outcome::Files`].
+    Export { images: Vec<ImageDetections>, classes: Vec<String>, formats: Vec<Format>, zip: bool },
+    /// Reads annotation files of every kind and brings them to the images. Done: [`Outcome::Annotations`].
+    ReadAnnotations { files: Vec<NamedBytes>, images: Vec<ImageInfo>, label: String },
+    /// Writes annotations in one or several formats. Done: [`Outcome::Files`].
+    WriteAnnotations { images: Vec<ImageAnnotations>, classes: Vec<String>, formats: Vec<AnnotationFormat>, zip: bool },
+    /// Looks at what is to be trained on, without its pictures. Done: [`Outcome::Preparation`].
+    Prepare { images: Vec<ImageAnnotations>, plan: Plan },
+    /// Trains, and takes the new detector for the old one. Tells [`Event::Training`]; done: [`Outcome::Trained`].
+    Train(Box<TrainJob>),
+    /// Tells a training that runs what to do next. Done: [`Outcome::Nothing`].
+    Steer { request: u32, wish: Wish },
+    /// Compares what the detector finds with annotations. Done: [`Outcome::Evaluation`].
+    Evaluate { images: Vec<AnnotatedInput>, options: EvaluateOptions },
+    /// Draws curves. Done: [`Outcome::Plots`].
+    Plot { charts: Vec<Chart> },
+    /// Writes a training down as one HTML file. Done: [`Outcome::Files`].
+    Report { material: Material, evaluation: Option<Box<Evaluation>> },
+    /// Makes synthetic images of `side` × `side` pixels, with boxes and masks, for somebody who has none at hand. Done:
+    /// [`Outcome::Files`], as if they had been dropped.
+    Samples { images: u32, seed: u64, side: u32 },
+    /// The convolutions of the benchmark for pictures of that side. Done: [`Outcome::BenchLayers`].
+    BenchLayers { side: usize },
+    /// Measures one thing on the device, or for no `runs` gives its results. Done: [`Outcome::Bench`].
+    Bench { task: BenchTask, runs: u32 },
+    /// Ends the request with that id; the request itself answers with `Cancelled`. Done: [`Outcome::Nothing`].
+    Cancel { request: u32 },
+    /// Panics, so that a test can see what the page makes of a worker that has died.
+    Panic,
+}
+
+/// A file that was dropped: enough of it to tell its kind.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DroppedFile {
+    /// With its folders, if there are any.
+    pub name: String,
+    /// Its first 64 bytes, or all of a shorter file.
+    #[serde(with = "serde_bytes")]
+    pub head: Vec<u8>,
+}
+
+/// One image as it lies in its files.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageInput {
+    /// The stem, by which results are named.
+    pub name: String,
+    pub files: Vec<ImageFile>,
+    /// Channels to be black where their file is missing.
+    #[serde(default)]
+    pub fill: Vec<Channel>,
+    /// The weights of the channels; the default of the channels that are there when absent.
+    #[serde(default)]
+    pub merge: Option<Merge>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageFile {
+    #[serde(flatten)]
+    pub file: ChannelFile,
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+}
+
+/// An image with what people say of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AnnotatedInput {
+    pub image: ImageInput,
+    pub annotations: ImageAnnotations,
+}
+
+/// A training.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrainJob {
+    /// What the detector will be called.
+    pub name: String,
+    pub plan: Plan,
+    pub images: Vec<AnnotatedInput>,
+    /// What its checkpoints are kept under.
+    pub store: String,
+    /// Go on from the last checkpoint that is kept; anew where there is none.
+    pub resume: bool,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EvaluateOptions {
+    pub measure: Measure,
+    /// Detections below it are left out of the confusion matrix.
+    pub score: f32,
+}
+
+/// The device that a user asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceChoice {
+    /// A real GPU where there is one, else the CPU.
+    #[default]
+    Auto,
+    /// A GPU; an error where there is none.
+    Gpu,
+    /// A WebGPU or Vulkan adapter that runs on the CPU, for tests.
+    Software,
+    Cpu,
+}
+
+/// What JavaScript found out about WebGPU before the engine touches it: a browser that lacks it, or lacks
+/// `timestamp-query`, would panic inside the engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probe {
+    pub secure_context: bool,
+    /// `navigator.gpu` exists.
+    pub webgpu: bool,
+    /// `requestAdapter` gave one.
+    pub adapter: bool,
+    /// The adapter is a software one (`isFallbackAdapter`, or SwiftShader or llvmpipe by name).
+    pub software: bool,
+    pub timestamp_query: bool,
+    /// Vendor, architecture and description of the adapter, as one line.
+    pub name: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// The engine listens. Messages sent before this one are lost.
+    Ready {
+        version: String,
+    },
+    Progress {
+        id: u32,
+        progress: Progress,
+    },
+    Training {
+        id: u32,
+        event: TrainEvent,
+    },
+    Done {
+        id: u32,
+        outcome: Outcome,
+    },
+    Cancelled {
+        id: u32,
+    },
+    Failed {
+        id: u32,
+        code: String,
+        sentence: String,
+    },
+}
+
+impl Event {
+    pub fn failed(id: u32, error: &Error) -> Self {
+        match error {
+            Error::Cancelled => Self::Cancelled { id },
+            error => Self::Failed { id, code: error.code().to_owned(), sentence: error.to_string() },
+        }
+    }
+}
+
+/// How far a request has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// What is being done, for people: `backbone`, `proposals`, `masks`, …
+    pub stage: String,
+    pub done: u32,
+    pub total: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Outcome {
+    Nothing,
+    Device(DeviceReport),
+    Groups(Groups),
+    Image(OpenedImage),
+    Model(Box<ModelReport>),
+    Detections { detections: ImageDetections, seconds: f64 },
+    Files { files: Vec<NamedBytes> },
+    Annotations(Gathered),
+    Preparation(Box<Preparation>),
+    Trained(Box<Trained>),
+    Evaluation { evaluation: Box<Evaluation>, detections: Vec<ImageDetections> },
+    Plots { svg: Vec<String> },
+    BenchLayers { layers: Vec<BenchLayer> },
+    Bench(BenchResult),
+}
+
+/// What is to be known before a training.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preparation {
+    pub settings: TrainConfig,
+    pub config: DetectorConfig,
+    pub classes: Vec<ClassCount>,
+    pub findings: Vec<Finding>,
+    /// Images that will be kept out of the training to measure it.
+    pub validation_images: Vec<String>,
+    /// Objects without a mask, whose boxes a Mask R-CNN takes for them.
+    pub without_mask: usize,
+    pub anchors: AnchorReport,
+    pub estimate: Estimate,
+}
+
+/// What a training gave.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trained {
+    /// The engine has this detector now.
+    pub report: ModelReport,
+    #[serde(with = "serde_bytes")]
+    pub file: Vec<u8>,
+    /// mAP at IoU 0.5 and at 0.5–0.95 of the best validation.
+    pub best: Option<(f64, f64)>,
+    pub steps: u64,
+    pub seconds: f64,
+    /// Images that were kept out of the training.
+    pub validation_images: Vec<String>,
+}
+
+/// Which device runs, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceReport {
+    pub kind: DeviceKind,
+    /// The adapter, or the CPU form.
+    pub name: String,
+    /// A sentence for people.
+    pub why: String,
+    pub self_test: Vec<SelfTest>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceKind {
+    Gpu,
+    Software,
+    Cpu,
+}
+
+/// One known answer that a device was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SelfTest {
+    pub operator: String,
+    /// The largest difference from the known answer, relative to its largest value.
+    pub error: f32,
+    pub passed: bool,
+}
+
+/// One image, decoded for the screen.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenedImage {
+    pub name: String,
+    pub width: u32,
+    pub height: u32,
+    /// 8 or 16.
+    pub bits: u8,
+    /// The sample value that counts as full brightness.
+    pub full_scale: u32,
+    pub merge: Merge,
+    pub filled: Vec<Channel>,
+    pub warnings: Vec<String>,
+    /// One tinted RGBA8 picture a channel; added together they are the merged picture.
+    pub layers: Vec<LayerImage>,
+    pub thumbnail: Thumbnail,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerImage {
+    pub channel: Channel,
+    #[serde(with = "serde_bytes")]
+    pub rgba: Vec<u8>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Thumbnail {
+    pub width: u32,
+    pub height: u32,
+    #[serde(with = "serde_bytes")]
+    pub rgba: Vec<u8>,
+}
+
+/// What a detector is, and how its file was read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelReport {
+    pub name: String,
+    pub parameters: u64,
+    pub config: DetectorConfig,
+    pub load: LoadReport,
+}

@@ -1,0 +1,192 @@
+//! Checkpoints in the origin private file system, which a worker can write to and flush. Each file carries its hash in its
+//! name: one that a closed tab left half written does not match, and the one before it serves.
+
+use js_sys::{AsyncIterator, Object, Reflect, Uint8Array};
+use sha2::{Digest, Sha256};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use crate::error::{Error, Result};
+use crate::train::Store;
+
+/// The folder of all trainings.
+const FOLDER: &str = "trainings";
+const CHECKPOINT: &str = "step";
+const BEST: &str = "best";
+/// The one before the newest serves when a disk lost the newest.
+const KEPT: usize = 2;
+
+// Declared here: web-sys has these, but each of its features makes everything above it be built anew.
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = ["navigator", "storage"], js_name = getDirectory, catch)]
+    async fn root() -> Result<JsValue, JsValue>;
+
+    type Directory;
+    #[wasm_bindgen(method, catch, js_name = getDirectoryHandle)]
+    async fn directory(this: &Directory, name: &str, options: &JsValue) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = getFileHandle)]
+    async fn file(this: &Directory, name: &str, options: &JsValue) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = removeEntry)]
+    async fn remove(this: &Directory, name: &str, options: &JsValue) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn keys(this: &Directory) -> Result<AsyncIterator, JsValue>;
+
+    type File;
+    #[wasm_bindgen(method, catch, js_name = createSyncAccessHandle)]
+    async fn open(this: &File) -> Result<JsValue, JsValue>;
+
+    type Access;
+    #[wasm_bindgen(method, catch)]
+    fn write(this: &Access, bytes: &[u8]) -> Result<f64, JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn read(this: &Access, into: &Uint8Array) -> Result<f64, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = getSize)]
+    fn size(this: &Access) -> Result<f64, JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn flush(this: &Access) -> Result<(), JsValue>;
+    #[wasm_bindgen(method)]
+    fn close(this: &Access);
+}
+
+/// The folder of one training.
+pub struct FileStore {
+    name: String,
+}
+
+/// `step-00000042-<sha256>`
+struct Entry {
+    file: String,
+    number: u64,
+    sha256: String,
+}
+
+impl FileStore {
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned() }
+    }
+
+    async fn folder(&self) -> Result<Directory> {
+        let root: Directory = root().await.map_err(fault)?.unchecked_into();
+        let all: Directory = root.directory(FOLDER, &option("create")?).await.map_err(fault)?.unchecked_into();
+        let own = all.directory(&self.name, &option("create")?).await.map_err(fault)?;
+        Ok(own.unchecked_into())
+    }
+
+    /// The files of a kind, the newest first.
+    async fn entries(&self, folder: &Directory, kind: &str) -> Result<Vec<Entry>> {
+        let names = folder.keys().map_err(fault)?;
+        let mut entries = Vec::new();
+        loop {
+            let next = JsFuture::from(names.next().map_err(fault)?).await.map_err(fault)?;
+            if Reflect::get(&next, &"done".into()).map_err(fault)?.is_truthy() {
+                break;
+            }
+            let file = Reflect::get(&next, &"value".into()).map_err(fault)?.as_string().unwrap_or_default();
+            let mut parts = file.splitn(3, '-');
+            if let (Some(k), Some(Ok(number)), Some(sha256)) =
+                (parts.next(), parts.next().map(str::parse), parts.next())
+                && k == kind
+            {
+                let sha256 = sha256.to_owned();
+                entries.push(Entry { file, number, sha256 });
+            }
+        }
+        entries.sort_by_key(|e| std::cmp::Reverse(e.number));
+        Ok(entries)
+    }
+
+    /// Writes a file, and then lets those go that are older than the newest `kept`.
+    async fn keep(&self, kind: &str, number: u64, bytes: &[u8], kept: usize) -> Result<()> {
+        let folder = self.folder().await?;
+        let name = format!("{kind}-{number:08}-{}", hash(bytes));
+        let file: File = folder.file(&name, &option("create")?).await.map_err(fault)?.unchecked_into();
+        let access: Access = file.open().await.map_err(fault)?.unchecked_into();
+        let written = access.write(bytes).and_then(|n| access.flush().map(|()| n));
+        access.close();
+        if written.map_err(fault)? < bytes.len() as f64 {
+            return Err(Error::Io { path: PLACE.to_owned(), reason: "it is full".to_owned() });
+        }
+        for old in self.entries(&folder, kind).await?.into_iter().skip(kept) {
+            folder.remove(&old.file, &JsValue::UNDEFINED).await.map_err(fault)?;
+        }
+        Ok(())
+    }
+
+    /// The newest file of a kind that is whole.
+    async fn newest(&self, kind: &str) -> Result<Option<Vec<u8>>> {
+        let folder = self.folder().await?;
+        for entry in self.entries(&folder, kind).await? {
+            let file: File = folder.file(&entry.file, &JsValue::UNDEFINED).await.map_err(fault)?.unchecked_into();
+            let access: Access = file.open().await.map_err(fault)?.unchecked_into();
+            let bytes = read_all(&access);
+            access.close();
+            let bytes = bytes.map_err(fault)?;
+            if hash(&bytes) == entry.sha256 {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Store for FileStore {
+    async fn put(&mut self, step: u64, checkpoint: Vec<u8>) -> Result<()> {
+        self.keep(CHECKPOINT, step, &checkpoint, KEPT).await
+    }
+
+    async fn latest(&mut self) -> Result<Option<Vec<u8>>> {
+        self.newest(CHECKPOINT).await
+    }
+
+    async fn put_best(&mut self, detector: Vec<u8>) -> Result<()> {
+        let last = self.entries(&self.folder().await?, BEST).await?.first().map_or(0, |e| e.number);
+        self.keep(BEST, last + 1, &detector, 1).await
+    }
+
+    async fn best(&mut self) -> Result<Option<Vec<u8>>> {
+        self.newest(BEST).await
+    }
+
+    async fn clear(&mut self) -> Result<()> {
+        let root: Directory = root().await.map_err(fault)?.unchecked_into();
+        let all: Directory = root.directory(FOLDER, &option("create")?).await.map_err(fault)?.unchecked_into();
+        match all.remove(&self.name, &option("recursive")?).await {
+            Err(e) if name_of(&e).is_none_or(|n| n != "NotFoundError") => Err(fault(e)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// For sentences.
+const PLACE: &str = "the browser's storage";
+
+fn fault(error: JsValue) -> Error {
+    let reason = match name_of(&error).as_deref() {
+        Some("QuotaExceededError") => "it is full; free some disk space, or forget other projects".to_owned(),
+        Some("NoModificationAllowedError") => "another tab is writing to it".to_owned(),
+        _ => Reflect::get(&error, &"message".into()).ok().and_then(|m| m.as_string()).unwrap_or_default(),
+    };
+    Error::Io { path: PLACE.to_owned(), reason }
+}
+
+fn name_of(error: &JsValue) -> Option<String> {
+    Reflect::get(error, &"name".into()).ok()?.as_string()
+}
+
+/// `{ [name]: true }`
+fn option(name: &str) -> Result<JsValue> {
+    let options = Object::new();
+    Reflect::set(&options, &name.into(), &true.into()).map_err(fault)?;
+    Ok(options.into())
+}
+
+fn read_all(access: &Access) -> Result<Vec<u8>, JsValue> {
+    let bytes = Uint8Array::new_with_length(access.size()? as u32);
+    access.read(&bytes)?;
+    Ok(bytes.to_vec())
+}
+
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
