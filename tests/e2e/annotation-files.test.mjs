@@ -1,0 +1,250 @@
+// Annotation files in and out again: real files of many annotators, masks, tables, and what happens to one's own boxes.
+
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import { crc32, deflateSync } from 'node:zlib';
+import {
+  DATA, SLOW, TEST_IMAGE, annotate, boxCount, boxRows, channelFiles, drop, imagesListed, openPage, saveAnnotations, screenshot, settled, skip, unzip,
+} from './page.mjs';
+
+const made = await mkdtemp(path.join(os.tmpdir(), 'cytobox-files-'));
+after(() => rm(made, { recursive: true, force: true }));
+
+/** A black 8-bit PNG of that size, for annotations whose image is not part of the data. */
+async function blank(name, width, height) {
+  const chunk = (type, data) => {
+    const body = Buffer.concat([Buffer.from(type), data]);
+    const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)];
+    length.writeUInt32BE(data.length);
+    sum.writeUInt32BE(crc32(body));
+    return Buffer.concat([length, body, sum]);
+  };
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header[8] = 8;
+  const pixels = deflateSync(Buffer.alloc((width + 1) * height));
+  const file = path.join(made, name);
+  await writeFile(file, Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', header), chunk('IDAT', pixels), chunk('IEND', Buffer.alloc(0))]));
+  return file;
+}
+
+/** What an XML says: its size, and label and corners of its upright boxes. */
+function readVoc(text) {
+  const number = (part, name) => Number(new RegExp(`<${name}>\\s*([\\d.]+)\\s*<`).exec(part)?.[1] ?? 0);
+  const objects = [...text.matchAll(/<object>.*?<\/object>/gs)].map(([object]) => ({
+    label: /<name>\s*(.*?)\s*<\/name>/s.exec(object)?.[1],
+    box: object.includes('<bndbox>') ? ['xmin', 'ymin', 'xmax', 'ymax'].map((name) => number(object, name)) : null,
+    difficult: number(object, 'difficult'),
+  }));
+  return { width: number(text, 'width'), height: number(text, 'height'), verified: /<annotation[^>]*verified="yes"/.test(text), objects };
+}
+
+/** Waits until everything that was dropped is read. */
+async function allRead(page) {
+  await page.waitForTimeout(300);
+  await page.waitForFunction(() => document.getElementById('reading').hidden, null, { timeout: SLOW });
+  await settled(page);
+}
+
+/** The dialog of what was left out: rows of file, object and reason. */
+async function remarks(page) {
+  if (await page.isHidden('#ignored')) return [];
+  await page.click('#ignored');
+  const rows = await page.$$eval('dialog tbody tr', (list) => list.map((row) => [...row.cells].map(({ textContent }) => textContent)));
+  await page.keyboard.press('Escape');
+  await page.waitForSelector('dialog', { state: 'detached' });
+  return rows;
+}
+
+test('files of many annotators: every object is read, or named with the reason', { skip, timeout: SLOW }, async () => {
+  const { page, done } = await openPage({ query: '?device=cpu' });
+  const folder = path.join(DATA, 'voc_odd');
+  const names = await readdir(folder);
+  await drop(page, names.map((name) => path.join(folder, name)));
+  await allRead(page);
+  const waiting = await remarks(page);
+  assert.equal(waiting.filter(([, , reason]) => /kept and used when the image comes/.test(reason)).length, names.length, 'all wait for their images');
+
+  const images = [];
+  let objects = 0;
+  for (const name of names) {
+    const voc = readVoc(await readFile(path.join(folder, name), 'utf8'));
+    objects += voc.objects.length;
+    images.push(await blank(name.replace(/\.xml$/, '.png'), voc.width || 1000, voc.height || 1000));
+  }
+  await drop(page, images);
+  await allRead(page);
+  const left = await remarks(page);
+  assert.ok(left.every(([file, , reason]) => names.includes(file) && reason), JSON.stringify(left));
+  const rejected = left.filter(([, object]) => object).length;
+  await annotate(page);
+  const csv = (await saveAnnotations(page, ['csv'])).bytes.toString().trim().split('\n');
+  const rows = csv.filter((line) => /,\d/.test(line)).length;
+  assert.ok(rows >= objects - rejected && rows <= objects, `${rows} boxes of ${objects} objects, ${rejected} named`);
+  await done();
+});
+
+test('LabelImg files beside their images come back unchanged in meaning', { skip, timeout: SLOW }, async () => {
+  const { page, done } = await openPage({ query: '?device=cpu' });
+  const folder = path.join(DATA, 'bccd');
+  const stems = (await readdir(path.join(folder, 'Annotations'))).map((name) => name.replace('.xml', '')).sort().slice(0, 23);
+  stems.push('BloodImage_00343');
+  await drop(page, stems.flatMap((stem) => [path.join(folder, 'JPEGImages', `${stem}.jpg`), path.join(folder, 'Annotations', `${stem}.xml`)]));
+  await imagesListed(page, stems.length);
+  await allRead(page);
+  await annotate(page);
+  const saved = unzip((await saveAnnotations(page, ['voc'])).bytes);
+  const left = await remarks(page);
+  for (const stem of stems) {
+    const before = readVoc(await readFile(path.join(folder, 'Annotations', `${stem}.xml`), 'utf8'));
+    const [, bytes] = [...saved].find(([name]) => name.endsWith(`${stem}.xml`)) ?? assert.fail(`${stem} was not saved`);
+    const now = readVoc(bytes.toString());
+    assert.deepEqual([now.width, now.height], [before.width, before.height], stem);
+    const named = left.filter(([file, object]) => file.endsWith(`${stem}.xml`) && object).map(([, object]) => Number(object) - 1);
+    // A box that starts at 0 although corners count from 1 is clipped, and one outside is named.
+    const wanted = before.objects.filter((_, index) => !named.includes(index)).map(({ label }) => label);
+    const found = now.objects.map(({ label }) => label);
+    if (found.length === wanted.length) assert.deepEqual(found, wanted, stem);
+    else assert.equal(found.length, before.objects.length, `${stem}: ${found.length} of ${before.objects.length}, ${named.length} named`);
+    for (const [index, { box }] of now.objects.entries()) {
+      if (found.length === before.objects.length) box.forEach((corner, at) => assert.ok(Math.abs(corner - before.objects[index].box[at]) <= 1, `${stem} ${index}`));
+    }
+  }
+  assert.ok(left.some(([file, object]) => file.includes('BloodImage_00343') && object), `the degenerate box is named: ${JSON.stringify(left)}`);
+  await done();
+});
+
+/** Brightness of every pixel of a grey PNG, decoded by the browser. */
+function pixels(page, bytes) {
+  return page.evaluate(async (base64) => {
+    const data = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+    const bitmap = await createImageBitmap(new Blob([data], { type: 'image/png' }), { colorSpaceConversion: 'none' });
+    const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
+    context.drawImage(bitmap, 0, 0);
+    return [...context.getImageData(0, 0, bitmap.width, bitmap.height).data.filter((_, at) => at % 4 === 0)];
+  }, bytes.toString('base64'));
+}
+
+test('boxes and masks: in, out in every format, and in again', { skip, timeout: SLOW }, async () => {
+  const { page, done } = await openPage({ query: '?device=cpu' });
+  const folder = path.join(DATA, 'hpa/train');
+  const stem = (await readdir(folder)).filter((name) => name.endsWith('.xml')).sort()[0].replace('.xml', '');
+  const all = (await readdir(folder)).filter((name) => name.startsWith(stem)).map((name) => path.join(folder, name));
+  await drop(page, all);
+  await imagesListed(page, 1);
+  await allRead(page);
+  await annotate(page);
+  const objects = readVoc(await readFile(path.join(folder, `${stem}.xml`), 'utf8')).objects;
+  assert.equal(await boxCount(page), objects.length);
+  assert.ok((await boxRows(page)).every(([, , , , outline]) => outline === 'mask'));
+  await screenshot(page, 'masks-light');
+
+  const saved = unzip((await saveAnnotations(page, ['voc', 'coco', 'yolo', 'csv', 'masks'])).bytes);
+  const file = (ending) => [...saved].find(([name]) => name.endsWith(ending)) ?? assert.fail(`${ending} in ${[...saved.keys()]}`);
+  assert.deepEqual(readVoc(file(`${stem}.xml`)[1].toString()).objects, objects);
+  const mask = await readFile(path.join(folder, `${stem}_mask.png`));
+  assert.deepEqual(await pixels(page, file('_mask.png')[1]), await pixels(page, mask));
+  const coco = JSON.parse([...saved].find(([name]) => name.endsWith('.json'))[1]);
+  assert.equal(coco.annotations.length, objects.length);
+  await done();
+
+  // Each format alone brings the same boxes to the image again.
+  const channels = all.filter((name) => !/(_mask\.png|\.xml)$/.test(name));
+  const kinds = [['xml', /\.xml$|_mask\.png$/], ['json', /\.json$/], ['yolo', /\.txt$/], ['csv', /\.csv$/]];
+  for (const [kind, pattern] of kinds) {
+    const back = [];
+    for (const [name, bytes] of saved) {
+      if (!pattern.test(name)) continue;
+      back.push(path.join(made, path.basename(name)));
+      await writeFile(back.at(-1), bytes);
+    }
+    const again = await openPage({ query: '?device=cpu' });
+    await drop(again.page, [...channels, ...back]);
+    await imagesListed(again.page, 1);
+    await allRead(again.page);
+    await annotate(again.page);
+    assert.equal(await boxCount(again.page), objects.length, kind);
+    const voc = readVoc((await saveAnnotations(again.page, ['voc'])).bytes.toString());
+    voc.objects.forEach(({ label, box }, index) => {
+      assert.equal(label, objects[index].label, kind);
+      box.forEach((corner, at) => assert.ok(Math.abs(corner - objects[index].box[at]) <= 1, `${kind}: ${box} instead of ${objects[index].box}`));
+    });
+    await again.done();
+  }
+});
+
+test('label images alone become objects; a table of labels of whole images becomes a chart', { skip, timeout: SLOW }, async () => {
+  const { page, done } = await openPage({ query: '?device=cpu' });
+  const folder = path.join(DATA, 'dsb2018/train');
+  const stems = (await readdir(folder)).filter((name) => name.endsWith('_label.png')).sort().slice(0, 2).map((name) => name.replace('_label.png', ''));
+  await drop(page, stems.flatMap((stem) => [path.join(folder, `${stem}.png`), path.join(folder, `${stem}_label.png`)]));
+  await imagesListed(page, 2);
+  await allRead(page);
+  await annotate(page);
+  const table = (await readFile(path.join(DATA, 'dsb2018/train_boxes.csv'), 'utf8')).split('\n');
+  const wanted = table.filter((line) => line.startsWith(stems[0])).length;
+  assert.equal(await boxCount(page), wanted);
+  assert.ok((await boxRows(page)).every(([label, , , , outline]) => label === 'cell' && outline === 'mask'));
+
+  await drop(page, [path.join(DATA, 'hpa/kaggle_train.csv')]);
+  await allRead(page);
+  await page.click('#class-chart');
+  const text = await page.textContent('dialog');
+  assert.match(text, /31,072 images, 28 classes/);
+  assert.match(text, /Rods & rings/);
+  assert.equal(await page.locator('dialog table').last().locator('tbody tr').count(), 28);
+  await screenshot(page, 'classes-light');
+  await done();
+});
+
+test('a label image that comes later gives its masks to the boxes that are there', { skip, timeout: SLOW }, async () => {
+  const { page, done } = await openPage({ query: '?device=cpu' });
+  const folder = path.join(DATA, 'dsb2018/train');
+  const stem = (await readdir(folder)).filter((name) => name.endsWith('_label.png')).sort()[0].replace('_label.png', '');
+  const table = (await readFile(path.join(DATA, 'dsb2018/train_boxes.csv'), 'utf8')).split('\n');
+  const rows = table.filter((line, index) => index === 0 || line.startsWith(stem));
+  const csv = path.join(made, 'boxes.csv');
+  await writeFile(csv, rows.join('\n'));
+  await drop(page, [path.join(folder, `${stem}.png`), csv]);
+  await imagesListed(page, 1);
+  await allRead(page);
+  await annotate(page);
+  assert.equal(await boxCount(page), rows.length - 1);
+  assert.ok((await boxRows(page)).every(([label, , , , outline]) => label === 'nucleus' && outline === 'box only'));
+  await drop(page, [path.join(folder, `${stem}_label.png`)]);
+  await allRead(page);
+  assert.equal(await boxCount(page), rows.length - 1);
+  assert.ok((await boxRows(page)).every(([label, , , , outline]) => label === 'nucleus' && outline === 'mask'));
+  await done();
+});
+
+test("a user's own boxes are never replaced unasked, and replacing can be undone", { skip, timeout: SLOW }, async () => {
+  const { page, done } = await openPage({ query: '?device=cpu' });
+  await drop(page, await channelFiles());
+  await imagesListed(page, 1);
+  await page.waitForSelector('#channels button');
+  await annotate(page);
+  await page.focus('#viewport');
+  await page.keyboard.press('Enter');
+  assert.equal(await boxCount(page), 1);
+  const xml = path.join(DATA, 'hpa/test', `${TEST_IMAGE}.xml`);
+  const wanted = readVoc(await readFile(xml, 'utf8')).objects.length;
+  await drop(page, [xml]);
+  await page.click('dialog button:has-text("Keep mine")');
+  await allRead(page);
+  assert.equal(await boxCount(page), 1);
+  // The same file under another name is another file.
+  const copy = path.join(made, `${TEST_IMAGE}.xml`);
+  await writeFile(copy, await readFile(xml));
+  await drop(page, [copy]);
+  await page.click('dialog button:has-text("Replace them")');
+  await allRead(page);
+  assert.equal(await boxCount(page), wanted);
+  await page.click('#undo');
+  assert.equal(await boxCount(page), 1);
+  await done();
+});

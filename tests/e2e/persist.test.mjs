@@ -1,0 +1,237 @@
+// Nothing is lost: the project is there again after the browser was killed, in a second tab, and on another machine.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'node:test';
+import { MODEL, SLOW, channelFiles, drop, engineReady, imagesListed, loadModel, screenshot, settled, skip, unzip } from './page.mjs';
+import {
+  annotate, annotations, digests, openProfile, projectState, saveProject, takeSamples, waitSaved,
+} from './project.mjs';
+
+/** An edit is on the disk after this many milliseconds. */
+const SAVED_WITHIN = 300;
+
+test('after a kill everything is there again, and the page is never shown as empty', { timeout: SLOW }, async () => {
+  const profile = await openProfile();
+  try {
+    let { page } = await profile.open();
+    await takeSamples(page);
+    await waitSaved(page);
+    const before = await digests(page);
+    assert.equal(before.length > 0, true);
+    await annotate(page, 0, 3);
+    await annotate(page, 2, 40);
+    await page.evaluate(() => {
+      const { store } = globalThis.cytobox;
+      const [, image, other] = store.state.images;
+      const detections = { image: image.name, file: '', width: 256, height: 256, merge: null, filled: [],
+        detections: [{ box: [1, 2, 30.5, 40], label: 'Cell', score: 0.93, mask: { size: [256, 256], counts: [257, 4, 256 * 256 - 261] } }] };
+      image.result = { detections, seconds: 1.5, stale: false };
+      image.state = 'done';
+      other.merge = { red: [1, 0.5, 0] };
+      store.set({ labels: [{ name: 'Cell', color: '#e69f00' }], label: 'Cell', score: 0.55, trainingSettings: { epochs: 7 }, current: other.id });
+      store.touch('images');
+    });
+    const wanted = await projectState(page);
+    await page.waitForTimeout(SAVED_WITHIN);
+    await profile.kill();
+
+    ({ page } = await profile.open({ watchEmpty: true }));
+    await imagesListed(page, before.length);
+    assert.deepEqual(await projectState(page), wanted);
+    assert.deepEqual(await digests(page), before, 'the files are the same bytes');
+    assert.equal(await page.evaluate(() => globalThis.sawEmpty), false, 'the empty page was not shown');
+    await page.waitForFunction(() => /\d+ × \d+/.test(document.getElementById('facts').textContent));
+    assert.equal(await page.textContent('#project-state'), 'saved');
+    await screenshot(page, 'restored-light');
+  } finally {
+    await profile.end();
+  }
+});
+
+test('20 kills at random moments lose no edit older than 300 ms', { timeout: SLOW }, async () => {
+  const profile = await openProfile();
+  try {
+    let { page } = await profile.open();
+    await takeSamples(page);
+    await waitSaved(page);
+    await annotate(page, 0, 200);
+    let least = 200;
+    let worst = 0;
+    for (let kill = 0; kill < 20; kill += 1) {
+      /** @type {[number, number][]} */
+      const edits = [];
+      page.on('console', (message) => {
+        const [word, count, time] = message.text().split(' ');
+        if (word === 'edit') edits.push([Number(count), Number(time)]);
+      });
+      await page.evaluate(() => {
+        const { store } = globalThis.cytobox;
+        const [image] = store.state.images;
+        const edit = () => {
+          const objects = [...(image.annotations?.objects ?? [])];
+          objects.push({ box: [1, 1, 20, 20], label: 'Cell', difficult: false, truncated: false });
+          image.annotations = { verified: false, objects };
+          store.touch('images');
+          console.log(`edit ${objects.length} ${Date.now()}`);
+          setTimeout(edit, 10 + Math.random() * 60);
+        };
+        edit();
+      });
+      await page.waitForTimeout(400 + Math.random() * 1200);
+      const killed = Date.now();
+      await profile.kill();
+      ({ page } = await profile.open());
+      await page.waitForFunction(() => document.getElementById('project-state').textContent !== 'opening …');
+      const found = (await annotations(page, 0))?.objects.length ?? 0;
+      const promised = edits.filter(([, time]) => time <= killed - SAVED_WITHIN).reduce((most, [count]) => Math.max(most, count), least);
+      const lost = edits.filter(([count, time]) => count > found && time <= killed).map(([, time]) => killed - time);
+      worst = Math.max(worst, ...lost);
+      assert.ok(found >= promised, `kill ${kill + 1}: ${found} objects, ${promised} were promised`);
+      assert.deepEqual(await page.evaluate(() => globalThis.cytobox.store.state.faults), []);
+      least = found;
+    }
+    console.log(`oldest edit that a kill took: ${worst} ms`);
+  } finally {
+    await profile.end();
+  }
+});
+
+test('a project file carries everything to another machine', { skip, timeout: SLOW }, async () => {
+  const [one, other] = [await openProfile(), await openProfile()];
+  try {
+    const { page } = await one.open();
+    await engineReady(page);
+    const files = await channelFiles();
+    await drop(page, files);
+    await imagesListed(page, 1);
+    await loadModel(page);
+    await annotate(page, 0, 25);
+    await page.evaluate(() => {
+      globalThis.cytobox.store.set({ labels: [{ name: 'Ядро', color: '#56b4e9' }], label: 'Ядро', trainingSettings: { seed: 3 } });
+    });
+    await settled(page);
+    const wanted = await projectState(page);
+    const zip = await saveProject(page);
+    const inside = unzip(zip.bytes);
+    for (const file of files) assert.ok(inside.get(`images/${path.basename(file)}`)?.equals(await readFile(file)), `${file} is in the zip as it came`);
+    assert.ok(inside.get(`detector/${path.basename(MODEL)}`)?.equals(await readFile(MODEL)));
+
+    const { page: there } = await other.open();
+    await engineReady(there);
+    await drop(there, [zip.path]);
+    await imagesListed(there, 1);
+    await there.waitForFunction(() => !document.getElementById('model-report').hidden, null, { timeout: 60_000 });
+    const { projectId, ...found } = await projectState(there);
+    const { projectId: before, ...rest } = wanted;
+    assert.deepEqual(found, rest);
+    assert.notEqual(projectId, before, 'an opened project is another one');
+    await waitSaved(there);
+    await other.kill();
+    const { page: again } = await other.open();
+    await imagesListed(again, 1);
+    assert.deepEqual(await digests(again), await digests(page));
+    await again.waitForFunction(() => !document.getElementById('model-report').hidden, null, { timeout: 60_000 });
+  } finally {
+    await one.end();
+    await other.end();
+  }
+});
+
+test('a new project is asked for, clears everything, and stays cleared', { timeout: SLOW }, async () => {
+  const profile = await openProfile();
+  try {
+    const { page } = await profile.open();
+    await takeSamples(page);
+    await annotate(page, 0, 2);
+    await waitSaved(page);
+    const { projectId } = await projectState(page);
+    await page.click('#project');
+    await page.click('dialog button:has-text("New project…")');
+    await page.click('dialog button:has-text("Cancel")');
+    assert.equal((await projectState(page)).images.length > 0, true, 'cancelled');
+    await page.click('#project');
+    await page.click('dialog button:has-text("New project…")');
+    await screenshot(page, 'new-project-light');
+    await page.click('dialog button:has-text("Start new project")');
+    await page.waitForSelector('#empty:not([hidden])');
+    await waitSaved(page);
+    const now = await projectState(page);
+    assert.notEqual(now.projectId, projectId);
+    await page.reload();
+    await page.waitForSelector('#empty:not([hidden])');
+    assert.deepEqual(await projectState(page), now);
+  } finally {
+    await profile.end();
+  }
+});
+
+test('two tabs: one edits, the other looks on, takes over, and follows', { timeout: SLOW }, async () => {
+  const profile = await openProfile();
+  try {
+    const { page: first } = await profile.open();
+    await takeSamples(first);
+    await annotate(first, 0, 2);
+    await waitSaved(first);
+    const { page: second } = await profile.tab();
+    await second.waitForSelector('#read-only:not([hidden])');
+    assert.match(await second.textContent('#read-only'), /open in another tab/);
+    assert.equal((await annotations(second, 0))?.objects.length, 2);
+    await screenshot(second, 'second-tab-light');
+    await annotate(first, 0, 5);
+
+    await second.click('#edit-here');
+    await second.waitForSelector('#read-only', { state: 'hidden' });
+    assert.equal((await annotations(second, 0))?.objects.length, 5, 'what the first tab had just changed is there');
+    await first.waitForSelector('#read-only:not([hidden])');
+    await annotate(second, 0, 9);
+    await waitSaved(second);
+    // What a tab without the project changes goes nowhere.
+    await annotate(first, 0, 1);
+    await first.waitForTimeout(500);
+
+    await second.close();
+    await first.waitForSelector('#read-only', { state: 'hidden' });
+    assert.equal((await annotations(first, 0))?.objects.length, 9, 'read again from the database');
+    await annotate(first, 0, 10);
+    await waitSaved(first);
+    await first.reload();
+    await first.waitForFunction(() => globalThis.cytobox?.store.state.images.length > 0);
+    assert.equal((await annotations(first, 0))?.objects.length, 10);
+  } finally {
+    await profile.end();
+  }
+});
+
+test('a tab that does not answer loses the project, and cannot write into it later', { timeout: SLOW }, async () => {
+  const profile = await openProfile();
+  try {
+    const { page: first } = await profile.open();
+    await takeSamples(first);
+    await annotate(first, 0, 2);
+    await waitSaved(first);
+    const { page: second } = await profile.tab();
+    await second.waitForSelector('#read-only:not([hidden])');
+    const stuck = first.evaluate(() => {
+      const until = performance.now() + 6000;
+      while (performance.now() < until);
+      const { store } = globalThis.cytobox;
+      store.state.images[0].annotations = { verified: true, objects: [] };
+      store.touch('images');
+    });
+    await second.click('#edit-here');
+    await second.waitForSelector('#read-only', { state: 'hidden', timeout: 8000 });
+    await annotate(second, 0, 7);
+    await waitSaved(second);
+    await stuck;
+    await first.waitForSelector('#read-only:not([hidden])');
+    await second.waitForTimeout(1000);
+    await second.reload();
+    await second.waitForFunction(() => globalThis.cytobox?.store.state.images.length > 0);
+    const stored = await second.evaluate(() => globalThis.cytobox.store.state.images[0].annotations);
+    assert.equal(stored.objects.length, 7);
+  } finally {
+    await profile.end();
+  }
+});

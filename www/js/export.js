@@ -1,0 +1,145 @@
+/** Downloads: results of one image or of all, and merged pictures. Everything is made in the page's own worker. */
+import { announce, byId, el, notify, openDialog, plural } from './dom.js';
+import { connection, inputOf } from './images.js';
+import { foregroundClasses } from './protocol.js';
+import { leftInFile } from './persist.js';
+import { currentImage, store } from './store.js';
+import { explain } from './engine.js';
+import { Zip } from './zip.js';
+
+/** @type {[import('./protocol.js').Format|'png', string, string][]} */
+const FORMATS = [
+  ['voc', 'Pascal VOC', 'one XML an image, as LabelImg writes it'],
+  ['coco', 'COCO', 'one JSON with boxes and masks'],
+  ['yolo', 'YOLO', 'one text file an image, and the class names'],
+  ['csv', 'CSV', 'one table, one row a cell'],
+  ['jsonl', 'JSON lines', 'one line an image, as the command line writes it'],
+  ['png', 'Merged PNG', 'the picture that the detector saw'],
+];
+
+/** Formats that put all images into one file; the others make a zip. */
+const ONE_FILE = new Set(['coco', 'csv', 'jsonl']);
+const TYPES = { json: 'application/json', xml: 'application/xml', png: 'image/png', zip: 'application/zip', csv: 'text/csv', html: 'text/html' };
+
+/** Gives a file to the user. @param {string} name @param {Blob|Uint8Array} content */
+export function save(name, content) {
+  const blob = content instanceof Blob ? content : new Blob([content], { type: TYPES[name.split('.').pop() ?? ''] ?? 'text/plain' });
+  const url = URL.createObjectURL(blob);
+  const link = el('a', { href: url, download: name });
+  link.click();
+  // The browser reads the blob after the click; a minute is more than it needs.
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  announce(`${name} downloaded.`);
+}
+
+/** Results as they leave: only what the slider lets through. */
+function outgoing(image) {
+  const { detections } = image.result;
+  const kept = detections.detections.filter((detection) => detection.score >= store.state.score);
+  return { ...detections, detections: kept };
+}
+
+/** Class names for the formats that count them: the detector's, then others that results have. */
+function classNames(images) {
+  const names = new Set(store.state.model ? foregroundClasses(store.state.model.report.config) : []);
+  for (const image of images) for (const { label } of image.detections) names.add(label);
+  return [...names];
+}
+
+async function downloadResults(entries, formats) {
+  const images = entries.filter((image) => image.result).map(outgoing);
+  const classes = classNames(images);
+  const zip = formats.length > 1 || !(ONE_FILE.has(formats[0]) || (formats[0] === 'voc' && images.length === 1));
+  const { files } = await connection.request({ type: 'export', images, classes, formats, zip });
+  for (const { name, bytes } of files) save(name, bytes);
+  leftInFile(entries.map((image) => image.result));
+}
+
+async function downloadPictures(entries, tell) {
+  const usable = entries.filter((image) => !image.problem || image.result);
+  const zip = usable.length > 1 ? new Zip() : null;
+  let failed = 0;
+  for (const [index, image] of usable.entries()) {
+    tell(`Merging ${index + 1} of ${usable.length} …`);
+    try {
+      const input = await inputOf(image);
+      const transfer = input.files.map((file) => file.bytes.buffer);
+      const { files } = await connection.request({ type: 'merge', image: input }, { transfer });
+      for (const { name, bytes } of files) {
+        if (zip) zip.add(name, bytes);
+        else save(name, bytes);
+      }
+    } catch (error) {
+      if (!zip) throw error;
+      failed += 1;
+    }
+  }
+  if (zip) save('merged.zip', zip.finish());
+  if (failed) notify(`${plural(failed, 'image')} could not be merged.`, { kind: 'error' });
+}
+
+export function openDownload() {
+  const current = currentImage();
+  const { images, score } = store.state;
+  const withResults = images.filter((image) => image.result);
+  const radio = (value, text, checked) => {
+    const input = el('input', { type: 'radio', name: 'which', value, checked });
+    return { input, label: el('label', { class: 'check' }, input, text) };
+  };
+  const one = radio('one', `This image${current ? `: ${current.name}` : ''}`, Boolean(current));
+  const all = radio('all', `All ${plural(images.length, 'image')}, ${withResults.length} with results`, !current);
+  one.input.disabled = !current;
+  const boxes = FORMATS.map(([format, name, about]) => {
+    const input = el('input', { type: 'checkbox', name: 'format', value: format });
+    const text = el('span', {}, el('b', {}, name), ` ${about}`);
+    return { format, input, label: el('label', { class: 'check' }, input, text) };
+  });
+  const summary = el('p', { class: 'faint', role: 'status' });
+  const button = el('button', { type: 'submit', class: 'primary' }, 'Download');
+  const entries = () => (one.input.checked && current ? [current] : images);
+  const refresh = () => {
+    const chosen = boxes.filter(({ input }) => input.checked);
+    const done = entries().filter((image) => image.result);
+    for (const { format, input } of boxes) {
+      input.disabled = format !== 'png' && done.length === 0;
+      if (input.disabled) input.checked = false;
+    }
+    const cells = done.reduce((sum, image) => sum + outgoing(image).detections.length, 0);
+    summary.textContent = done.length
+      ? `${plural(cells, 'cell')} with a score of at least ${score.toFixed(2)} in ${plural(done.length, 'image')}. Classes hidden on the canvas are written too.`
+      : 'Nothing was detected here yet; only the merged picture can be downloaded.';
+    button.disabled = chosen.length === 0;
+  };
+  const submit = async (event) => {
+    event.preventDefault();
+    const formats = boxes.filter(({ input }) => input.checked).map(({ format }) => format);
+    const results = formats.filter((format) => format !== 'png');
+    button.disabled = true;
+    try {
+      if (results.length) await downloadResults(entries(), results);
+      if (formats.includes('png')) await downloadPictures(entries(), (text) => (summary.textContent = text));
+      dialog.close();
+    } catch (error) {
+      summary.textContent = explain(error);
+      button.disabled = false;
+    }
+  };
+  const form = el(
+    'form',
+    { onsubmit: submit, onchange: refresh },
+    el('fieldset', {}, el('legend', {}, 'Images'), one.label, all.label),
+    el('fieldset', {}, el('legend', {}, 'Formats'), ...boxes.map(({ label }) => label)),
+    summary,
+    el('div', { class: 'actions' }, button),
+  );
+  const dialog = openDialog('Download', [form]);
+  refresh();
+}
+
+export function startExport() {
+  const button = byId('download');
+  button.addEventListener('click', openDownload);
+  store.subscribe(['images'], ({ images }) => {
+    button.disabled = images.length === 0;
+  });
+}

@@ -1,0 +1,45 @@
+/** Every cap of the page's own readers and of what it keeps, each with its reason. The engine has its own in `src/limits.rs`. */
+
+/** Share of the browser's quota that files of images without annotations may fill; the rest is for what people made. */
+export const FILES_SHARE = 0.5;
+/** Room that is left free at the quota's end for annotations, results and training checkpoints, in bytes. */
+export const SPARE_BYTES = 64 << 20;
+/** Files that go into the database together: enough to be quick, few enough to be through within a moment. */
+export const BATCH_FILES = 16;
+export const BATCH_BYTES = 4 << 20;
+
+/** An image file, as in the engine. */
+export const FILE_BYTES = 128 << 20;
+/** A detector file, as in the engine. */
+export const DETECTOR_BYTES = 2 ** 30;
+/** Objects of one image, as in the engine. */
+export const OBJECTS = 10_000;
+/** Characters of a label, as in the engine. */
+export const LABEL_CHARS = 128;
+/** Classes of a project, as in the engine. */
+export const CLASSES = 1_000;
+/** One side of an image, as in the engine. */
+export const IMAGE_SIDE = 8192;
+/** Channels of one image, as in the engine. */
+export const CHANNELS = 8;
+/** Characters of an image's name or of a file's path; file systems end at some hundreds to four thousand. */
+export const NAME_CHARS = 1_024;
+/** Run lengths of one mask; an outline crosses each of 8192 columns a few times. */
+export const MASK_RUNS = 1 << 20;
+/** Characters of a sentence that is kept with an image. */
+export const SENTENCE_CHARS = 2_000;
+/** Images that a table of labels may name, as in the engine. */
+export const TABLE_IMAGES = 200_000;
+/** Images of one project; thousands are usual. */
+export const IMAGES = 100_000;
+/** The training settings as JSON; they are a few hundred bytes. */
+export const SETTINGS_CHARS = 1 << 18;
+
+/** Files of an archive: what its directory can count without zip64. */
+export const ARCHIVE_FILES = 65_535;
+/** Bytes of an archive: what its offsets reach without zip64. */
+export const ARCHIVE_BYTES = 2 ** 32 - 1;
+/** A JSON file in a project archive: the list of 100,000 images, or 10,000 objects with masks. */
+export const JSON_BYTES = 64 << 20;
+/** Bytes of one name in an archive: a path of `NAME_CHARS` characters in UTF-8, and its folder. */
+export const ARCHIVE_NAME_BYTES = 4_200;
