@@ -1,0 +1,78 @@
+// One run: every contender on every layer, turn by turn, and the whole networks after that. `run.mjs` calls `bench`.
+
+import { engine, openWorker, peak } from './cytobox.mjs';
+import { forwardFlops } from './network.mjs';
+import { ortWasm, ortWebgpu } from './ort.mjs';
+import { tfjsWebgpu } from './tfjs.mjs';
+import { relativeError } from './values.mjs';
+
+/** More than the rounding of sums in another order. */
+const TOLERANCE = 1e-3;
+/** Seconds between two readings, as far as whole runs allow; no more runs than this. */
+const [READING, RUNS] = [0.25, 16];
+
+/**
+ * The best time of each contender, in seconds. They take turns, so that a busy machine is busy for all, and must agree
+ * with the first one's answers.
+ * @param {{name: string, open: () => Promise<{run: Function, answers: Function, dispose: Function}>}[]} contenders
+ * @param {{rounds: number, seconds: number}} effort of each contender; it runs at least once after its first time
+ */
+async function race(contenders, { rounds, seconds }) {
+  const entries = [];
+  let expected = null;
+  for (const { name, open } of contenders) {
+    const job = await open();
+    const answers = await job.answers();
+    expected ??= answers;
+    const error = Math.max(...answers.map((values, i) => relativeError(values, expected[i])));
+    if (!(error <= TOLERANCE)) throw new Error(`${name} disagrees with ${contenders[0].name}: ${error}`);
+    entries.push({ name, job, best: Infinity, spent: 0, count: 1 });
+  }
+  for (let round = 0; round < rounds; round += 1) {
+    for (const entry of entries) {
+      if (entry.spent > seconds) continue;
+      const begin = performance.now();
+      entry.best = Math.min(entry.best, await entry.job.run(entry.count));
+      entry.spent += (performance.now() - begin) / 1000;
+      entry.count = Math.min(RUNS, Math.max(1, Math.round(READING / entry.best)));
+    }
+  }
+  for (const { job } of entries) await job.dispose();
+  return Object.fromEntries(entries.map(({ name, best }) => [name, best]));
+}
+
+/** @param {{side: number, modelSide: number, rounds: number, seconds: number}} options */
+export async function bench({ side, modelSide, rounds, seconds }) {
+  const effort = { rounds, seconds };
+  const [gpu, cpu] = [await openWorker('software'), await openWorker('cpu')];
+  await tfjsWebgpu.open();
+  const [cytobox, burn, cytoboxCpu] = [engine('cytobox', gpu), engine('burn', gpu), engine('cytobox', cpu)];
+  const figures = {
+    conv_forward: ['forward', [cytobox, burn, ortWebgpu, tfjsWebgpu]],
+    conv_forward_backward: ['forwardBackward', [cytobox, burn, tfjsWebgpu]],
+    cpu_forward: ['forward', [cytoboxCpu, ortWasm]],
+  };
+
+  const report = { adapter: gpu.report.name, peak_gflops: await peak(gpu), layers: [] };
+  for (const layer of await gpu.layers(side)) {
+    const row = { layer: layer.name, x: layer.x, w: layer.w, stride: layer.stride };
+    for (const [figure, [method, contenders]] of Object.entries(figures)) {
+      const flops = layer.flops * (method === 'forward' ? 1 : 3);
+      const open = contenders.map((c) => ({ name: c.name, open: () => c[method](layer) }));
+      const times = Object.entries(await race(open, effort));
+      row[figure] = Object.fromEntries(times.map(([name, time]) => [name, flops / time / 1e9]));
+      globalThis.tell?.({ layer: layer.name, figure, rates: row[figure] });
+    }
+    report.layers.push(row);
+    report.peak_gflops = Math.max(report.peak_gflops, await peak(gpu));
+  }
+  const model = async (figure, method, contenders) => {
+    report[figure] = await race(contenders.map((c) => ({ name: c.name, open: () => c[method](modelSide) })), effort);
+    globalThis.tell?.({ layer: 'ResNet-18-FPN', figure, rates: report[figure] });
+  };
+  await model('model_forward', 'modelForward', [cytobox, ortWebgpu]);
+  await model('model_step', 'modelStep', [cytobox, tfjsWebgpu]);
+  report.model = { name: 'ResNet-18-FPN', side: modelSide, forward_flops: forwardFlops(modelSide) };
+  for (const worker of [gpu, cpu]) worker.end();
+  return report;
+}

@@ -1,0 +1,74 @@
+// What the benchmark prints and writes.
+
+const RATES = ['conv_forward', 'conv_forward_backward', 'cpu_forward'];
+const TIMES = ['model_forward', 'model_step'];
+
+const digits = (value) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
+const mean = (values) => Math.exp(values.reduce((sum, v) => sum + Math.log(v), 0) / values.length);
+
+/** The geometric mean over layers for each contender. */
+function means(rows, figure) {
+  const names = Object.keys(rows[0][figure]);
+  return Object.fromEntries(names.map((name) => [name, mean(rows.map((row) => row[figure][name]))]));
+}
+
+/** 3×3 layers with 64 channels or more: those that the share of the peak is about. */
+const isDense = ({ w: [kh, , cin, cout] }) => kh === 3 && Math.min(cin, cout) >= 64;
+
+/** target/bench/browser.json */
+export function summary(report) {
+  const rounded = (o) => Object.fromEntries(Object.entries(o).map(([k, v]) => [k, Number(v.toPrecision(4))]));
+  return {
+    adapter: report.adapter,
+    peak_gflops: Number(report.peak_gflops.toPrecision(4)),
+    ...Object.fromEntries(RATES.map((figure) => [figure, rounded(means(report.layers, figure))])),
+    ...Object.fromEntries(TIMES.map((figure) => [figure, { unit: 'seconds', ...rounded(report[figure]) }])),
+  };
+}
+
+const unit = (figure) => (TIMES.includes(figure) ? 's' : 'GFLOP/s');
+
+/** One result, as it comes. */
+export function line({ layer, figure, rates }) {
+  const parts = Object.entries(rates).map(([name, value]) => `${name} ${digits(value)}`);
+  return `${layer.padEnd(22)} ${figure.padEnd(22)} ${parts.join('  ')} ${unit(figure)}`;
+}
+
+function grid(title, names, rows) {
+  const head = `${title.padEnd(30)}${names.map((name) => name.padStart(13)).join('')}`;
+  const body = rows.map(([label, values]) =>
+    `${label.padEnd(30)}${names.map((name) => digits(values[name]).padStart(13)).join('')}`);
+  return [head, ...body].join('\n');
+}
+
+/** Everything, for people. */
+export function table(report) {
+  const parts = [`${report.adapter}: multiply-add peak ${digits(report.peak_gflops)} GFLOP/s`];
+  for (const figure of RATES) {
+    const rows = report.layers.map((row) => [row.layer, row[figure]]);
+    rows.push(['geometric mean', means(report.layers, figure)]);
+    parts.push(grid(`${figure} (GFLOP/s)`, Object.keys(rows[0][1]), rows));
+  }
+  const { name, side } = report.model;
+  for (const figure of TIMES) {
+    parts.push(grid(`${figure} (seconds)`, Object.keys(report[figure]), [[`${name} at ${side}²`, report[figure]]]));
+  }
+  const shares = report.layers.filter(isDense).map((row) => row.conv_forward.cytobox / report.peak_gflops);
+  const percent = (share) => `${Math.round(share * 100)} %`;
+  parts.push(
+    `of the peak on 3×3 layers with 64 channels or more: ${percent(mean(shares))} (${percent(Math.min(...shares))} to ${percent(Math.max(...shares))})`,
+  );
+  const ratio = (figure, name) => {
+    const values = means(report.layers, figure);
+    return `${figure}: ${digits(values.cytobox / values[name])} × ${name}`;
+  };
+  parts.push(
+    [
+      ratio('conv_forward', 'ort_webgpu'),
+      ratio('conv_forward', 'tfjs_webgpu'),
+      ratio('conv_forward_backward', 'tfjs_webgpu'),
+      ratio('cpu_forward', 'ort_wasm_1'),
+    ].join('\n'),
+  );
+  return parts.join('\n\n');
+}
