@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
 import { SLOW, drop, imagesListed, screenshot } from './page.mjs';
-import { annotate, annotations, openProfile, pickProject, projectState, saveProject, takeSamples, waitSaved } from './project.mjs';
+import { annotate, annotations, openProfile, pickProject, projectState, saveProject, takeBareSamples, takeSamples, waitSaved } from './project.mjs';
 
 /** Runs a test with a profile of its own. */
 function withProfile(name, run) {
@@ -52,7 +52,7 @@ function limitRoom() {
 
 withProfile('without room the page says which files are not kept, and keeps what people made', async (profile) => {
   let { page } = await profile.open({ script: limitRoom });
-  const count = await takeSamples(page);
+  const count = await takeBareSamples(page);
   await page.waitForSelector('#unkept:not([hidden])');
   assert.match(await page.textContent('#unkept'), /no room .* files of \d images\. Their annotations and results are saved/);
   await screenshot(page, 'unkept-light');
@@ -78,7 +78,7 @@ withProfile('without room the page says which files are not kept, and keeps what
     image.annotations = { verified: true, objects: [{ box: [5, 5, 9, 9], label: 'Cell', difficult: false, truncated: false }] };
     store.touch('images');
   });
-  await page.evaluate(() => document.getElementById('samples').click());
+  await takeBareSamples(page);
   await page.waitForFunction(() => globalThis.cytobox.store.state.images.every(({ absent, problem }) => !absent && !problem));
   const again = await projectState(page);
   assert.equal(again.images.length, count);

@@ -64,6 +64,20 @@ export async function takeSamples(page) {
   return 6;
 }
 
+/** The same images without the boxes that come with them, so that nothing in them is anybody's work. */
+export async function takeBareSamples(page) {
+  await page.evaluate(async () => {
+    const { files } = await globalThis.cytobox.send('images', { type: 'samples', images: 6, seed: 1, side: 512 });
+    const channels = new DataTransfer();
+    for (const { name, bytes } of files) if (/_(red|green|blue|yellow)\.png$/.test(name)) channels.items.add(new File([bytes], name));
+    const picker = document.getElementById('pick-files');
+    picker.files = channels.files;
+    picker.dispatchEvent(new Event('change'));
+  });
+  await imagesListed(page, 6);
+  return 6;
+}
+
 /** Waits until the page says that everything is saved. */
 export async function waitSaved(page) {
   await page.waitForFunction(() => document.getElementById('project-state').textContent === 'saved');

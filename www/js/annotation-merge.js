@@ -12,6 +12,11 @@ const SAME_CELL = 0.5;
 /** What stands as it came out of a file, and may be replaced by a file. @type {WeakSet<object>} */
 const imported = new WeakSet();
 
+/** Whether these stand as they came out of a file. @param {object} annotations */
+export function isImported(annotations) {
+  return imported.has(annotations);
+}
+
 /** Objects as the page keeps them, within the image. */
 function objectsOf(found, image) {
   const size = image.size ?? (found.width && found.height ? found : null);

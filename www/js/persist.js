@@ -3,6 +3,7 @@
  * opened again. What has changed is told by identity, as everything of the project is replaced, never changed in place.
  */
 import { adopt, newProjectId } from './adopt.js';
+import { isImported } from './annotation-merge.js';
 import { forgetCheckpoints } from './checkpoints.js';
 import { Unavailable, deleteDatabase, isQuota, openDatabase, reasonOf, write } from './database.js';
 import { announce } from './dom.js';
@@ -329,7 +330,7 @@ function askToKeep() {
   navigator.storage?.persist?.().catch(() => {});
 }
 
-/** Annotations and results that have left the page in a file. @type {WeakSet<object>} */
+/** Annotations and results that have left the page in a file; others may have come out of one. @type {WeakSet<object>} */
 const outside = new WeakSet();
 
 /** Notes that these are safe in a file, whatever becomes of the database. @param {(object|null)[]} things */
@@ -342,7 +343,7 @@ function isUnsaved() {
   const { saving, readOnly, images } = store.state;
   if (readOnly) return false;
   if (saving.phase === 'on' && !saving.why) return isCopyingNeeded();
-  const safe = (thing, stored) => thing === null || outside.has(thing) || (saving.phase === 'on' && thing === stored);
+  const safe = (thing, stored) => thing === null || outside.has(thing) || isImported(thing) || (saving.phase === 'on' && thing === stored);
   return images.some(({ id, annotations, result }) => {
     const old = saved.get(id);
     return !safe(annotations, old?.annotations) || !safe(result, old?.result);
