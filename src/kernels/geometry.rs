@@ -45,11 +45,24 @@ impl ConvGeometry {
         }
         let oh = (h + 2 * padding - kh) / stride + 1;
         let ow = (width + 2 * padding - kw) / stride + 1;
-        let padded = [n, h + 2 * padding, width + 2 * padding, cin];
-        if [&padded, &w, &[n, oh, ow, cout]].iter().any(|shape| elements(shape.as_slice()).is_none()) {
+        let g = Self { n, h, w: width, cin, kh, kw, cout, oh, ow, stride, padding };
+        if g.written_out().iter().any(|shape| elements(shape).is_none()) {
             return refuse("a tensor is too large");
         }
-        Ok(Self { n, h, w: width, cin, kh, kw, cout, oh, ow, stride, padding })
+        Ok(g)
+    }
+
+    /// The largest tensors of the passes: on a GPU, channels are filled up to lines of four, and the zeros that taps find outside of
+    /// the input, or of the output's gradient, are written out round it.
+    fn written_out(&self) -> [[usize; 4]; 4] {
+        let (cin, cout) = (self.cin.next_multiple_of(4), self.cout.next_multiple_of(4));
+        let gradient = |side, kernel, out| bordered(out, &Axis::gradient(side, kernel, self.stride, self.padding));
+        [
+            [self.n, self.h + 2 * self.padding, self.w + 2 * self.padding, cin],
+            [self.kh, self.kw, cin, cout],
+            [self.n, self.oh, self.ow, cout],
+            [self.n, gradient(self.h, self.kh, self.oh), gradient(self.w, self.kw, self.ow), cout],
+        ]
     }
 
     pub fn x_shape(&self) -> [usize; 4] {
@@ -182,6 +195,13 @@ impl Axis {
     }
 }
 
+/// The length of an axis of `len` inputs with all that the grids touch outside of it.
+fn bordered(len: usize, grids: &[Axis]) -> usize {
+    let reach = grids.iter().map(Axis::reach);
+    let (low, high) = reach.fold((0, len as isize - 1), |a, b| (a.0.min(b.0), a.1.max(b.1)));
+    (high - low + 1) as usize
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,6 +214,24 @@ mod tests {
         assert!(ConvGeometry::new([0, 8, 8, 3], [3, 3, 3, 8], 1, 1).is_err());
         assert!(ConvGeometry::new([64, 4096, 4096, 64], [1, 1, 64, 64], 1, 0).is_err());
         assert!(PoolGeometry::new([1, 8, 8, 3], 2, 2, 2).is_err());
+    }
+
+    /// Tensors that fit as they are and not as a GPU lays them out.
+    #[test]
+    fn room_for_lines_and_borders_counts() {
+        let check = |x, w, padding| ConvGeometry::new(x, w, 1, padding);
+        // 2²⁹ numbers of one channel, which fill lines of four; an eighth of them do.
+        assert!(check([1, 1 << 15, 1 << 14, 1], [1, 1, 1, 4], 0).is_err());
+        assert!(check([1, 1 << 14, 1 << 12, 1], [1, 1, 1, 4], 0).is_ok());
+        // The output's 17 channels fill 20.
+        assert!(check([1, 7680, 7812, 4], [1, 1, 4, 17], 0).is_err());
+        assert!(check([1, 7680, 7812, 4], [1, 1, 4, 16], 0).is_ok());
+        // Weights alone.
+        assert!(check([1, 3, 3, 10922], [3, 3, 10922, 10922], 1).is_err());
+        assert!(check([1, 3, 3, 10920], [3, 3, 10920, 10920], 1).is_ok());
+        // The data gradient finds zeros round the output's.
+        assert!(check([1, 4096, 4096, 4], [2, 2, 4, 64], 0).is_err());
+        assert!(check([1, 4096, 4096, 4], [1, 1, 4, 64], 0).is_ok());
     }
 
     #[test]

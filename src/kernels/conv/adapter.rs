@@ -32,12 +32,20 @@ impl Adapter {
         if software.iter().any(|s| name.contains(s)) { Self::Software } else { Self::Hardware }
     }
 
-    /// Pixels and lines (of four channels) of one thread's block, for so many pixels and lines in all: the largest
-    /// block that still gives every core or multiprocessor work.
+    /// The blocks that a thread may compute, in pixels and lines (of four channels), the largest first.
+    pub fn blocks(self) -> &'static [(usize, usize)] {
+        match self {
+            Self::Software => &[(32, 4), (16, 4), (8, 4), (8, 2), (4, 2), (4, 1)],
+            Self::Hardware => &[(8, 2), (8, 1), (4, 1), (2, 1)],
+        }
+    }
+
+    /// One thread's block for so many pixels and lines in all: the largest that still gives every core or multiprocessor work.
     pub fn block(self, pixels: usize, lines: usize) -> (usize, usize) {
-        let (sizes, enough): (&[(usize, usize)], usize) = match self {
-            Self::Software => (&[(32, 4), (16, 4), (8, 4), (8, 2), (4, 2), (4, 1)], 128),
-            Self::Hardware => (&[(8, 2), (8, 1), (4, 1), (2, 1)], 32768),
+        let sizes = self.blocks();
+        let enough = match self {
+            Self::Software => 128,
+            Self::Hardware => 32768,
         };
         let fits = |&&(p, l): &&(usize, usize)| l <= lines && pixels.div_ceil(p) * lines.div_ceil(l) >= enough;
         *sizes.iter().find(fits).unwrap_or(&sizes[sizes.len() - 1])
