@@ -74,18 +74,37 @@ fn geometric_mean(rates: impl Iterator<Item = f64>) -> f64 {
     (logarithms.iter().sum::<f64>() / logarithms.len().max(1) as f64).exp()
 }
 
-/// The layers as (name, part of the image's side, input and output channels, kernel, stride).
-const LAYERS: [(&str, usize, usize, usize, usize, usize); 13] = [
+/// The layers as (name, part of the image's side, input and output channels, kernel, stride). A strided 3×3 is ResNet-18's and a
+/// strided 1×1 ResNet-50's, unless the name ends in the other's block, deep or basic.
+const LAYERS: [(&str, usize, usize, usize, usize, usize); 31] = [
     ("stem 7×7", 1, 3, 64, 7, 2),
+    ("layer1 1×1 first", 4, 64, 64, 1, 1),
     ("layer1 3×3", 4, 64, 64, 3, 1),
     ("layer1 1×1 out", 4, 64, 256, 1, 1),
     ("layer1 1×1 in", 4, 256, 64, 1, 1),
+    ("layer2 1×1 first", 4, 256, 128, 1, 1),
     ("layer2 3×3 stride 2", 4, 64, 128, 3, 2),
+    ("layer2 3×3 stride 2 deep", 4, 128, 128, 3, 2),
     ("layer2 3×3", 8, 128, 128, 3, 1),
+    ("layer2 1×1 out", 8, 128, 512, 1, 1),
+    ("layer2 1×1 in", 8, 512, 128, 1, 1),
     ("layer2 1×1 stride 2", 4, 256, 512, 1, 2),
+    ("layer2 1×1 stride 2 basic", 4, 64, 128, 1, 2),
+    ("layer3 3×3 stride 2", 8, 128, 256, 3, 2),
+    ("layer3 3×3 stride 2 deep", 8, 256, 256, 3, 2),
     ("layer3 3×3", 16, 256, 256, 3, 1),
+    ("layer3 1×1 out", 16, 256, 1024, 1, 1),
+    ("layer3 1×1 in", 16, 1024, 256, 1, 1),
+    ("layer3 1×1 stride 2", 8, 512, 1024, 1, 2),
+    ("layer3 1×1 stride 2 basic", 8, 128, 256, 1, 2),
+    ("layer4 1×1 first", 16, 1024, 512, 1, 1),
+    ("layer4 3×3 stride 2", 16, 256, 512, 3, 2),
+    ("layer4 3×3 stride 2 deep", 16, 512, 512, 3, 2),
     ("layer4 3×3", 32, 512, 512, 3, 1),
     ("layer4 1×1 out", 32, 512, 2048, 1, 1),
+    ("layer4 1×1 in", 32, 2048, 512, 1, 1),
+    ("layer4 1×1 stride 2", 16, 1024, 2048, 1, 2),
+    ("layer4 1×1 stride 2 basic", 16, 256, 512, 1, 2),
     ("pyramid 1×1", 8, 512, 256, 1, 1),
     ("pyramid 3×3 fine", 4, 256, 256, 3, 1),
     ("pyramid 3×3 coarse", 16, 256, 256, 3, 1),

@@ -1,7 +1,7 @@
 // What the benchmark prints and writes.
 
-const RATES = ['conv_forward', 'conv_forward_backward', 'cpu_forward'];
-const TIMES = ['model_forward', 'model_step'];
+const LAYERS = ['conv_forward', 'conv_forward_backward', 'cpu_forward'];
+const MODELS = ['model_forward', 'model_step'];
 
 const digits = (value) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
 const mean = (values) => Math.exp(values.reduce((sum, v) => sum + Math.log(v), 0) / values.length);
@@ -15,23 +15,24 @@ function means(rows, figure) {
 /** 3×3 layers with 64 channels or more: those that the share of the peak is about. */
 const isDense = ({ w: [kh, , cin, cout] }) => kh === 3 && Math.min(cin, cout) >= 64;
 
-/** target/bench/browser.json */
+const rounded = (rates) => Object.fromEntries(Object.entries(rates).map(([k, v]) => [k, Number(v.toPrecision(4))]));
+
+/** target/bench/browser.json: rates are in GFLOP/s, and `model` tells what the models' were made from. */
 export function summary(report) {
-  const rounded = (o) => Object.fromEntries(Object.entries(o).map(([k, v]) => [k, Number(v.toPrecision(4))]));
+  const { name, side, flops, seconds } = report.model;
   return {
     adapter: report.adapter,
     peak_gflops: Number(report.peak_gflops.toPrecision(4)),
-    ...Object.fromEntries(RATES.map((figure) => [figure, rounded(means(report.layers, figure))])),
-    ...Object.fromEntries(TIMES.map((figure) => [figure, { unit: 'seconds', ...rounded(report[figure]) }])),
+    ...Object.fromEntries(LAYERS.map((figure) => [figure, rounded(means(report.layers, figure))])),
+    ...Object.fromEntries(MODELS.map((figure) => [figure, rounded(report[figure])])),
+    model: { name, side, flops, seconds: Object.fromEntries(MODELS.map((figure) => [figure, rounded(seconds[figure])])) },
   };
 }
-
-const unit = (figure) => (TIMES.includes(figure) ? 's' : 'GFLOP/s');
 
 /** One result, as it comes. */
 export function line({ layer, figure, rates }) {
   const parts = Object.entries(rates).map(([name, value]) => `${name} ${digits(value)}`);
-  return `${layer.padEnd(22)} ${figure.padEnd(22)} ${parts.join('  ')} ${unit(figure)}`;
+  return `${layer.padEnd(26)} ${figure.padEnd(22)} ${parts.join('  ')} GFLOP/s`;
 }
 
 function grid(title, names, rows) {
@@ -44,14 +45,15 @@ function grid(title, names, rows) {
 /** Everything, for people. */
 export function table(report) {
   const parts = [`${report.adapter}: multiply-add peak ${digits(report.peak_gflops)} GFLOP/s`];
-  for (const figure of RATES) {
+  for (const figure of LAYERS) {
     const rows = report.layers.map((row) => [row.layer, row[figure]]);
     rows.push(['geometric mean', means(report.layers, figure)]);
     parts.push(grid(`${figure} (GFLOP/s)`, Object.keys(rows[0][1]), rows));
   }
-  const { name, side } = report.model;
-  for (const figure of TIMES) {
-    parts.push(grid(`${figure} (seconds)`, Object.keys(report[figure]), [[`${name} at ${side}²`, report[figure]]]));
+  const { name, side, seconds } = report.model;
+  for (const figure of MODELS) {
+    const rows = [[`${name} at ${side}²`, report[figure]], ['in seconds', seconds[figure]]];
+    parts.push(grid(`${figure} (GFLOP/s)`, Object.keys(report[figure]), rows));
   }
   const shares = report.layers.filter(isDense).map((row) => row.conv_forward.cytobox / report.peak_gflops);
   const percent = (share) => `${Math.round(share * 100)} %`;

@@ -11,6 +11,8 @@ use crate::workspace::Workspace;
 /// Builds the page and runs tests/bench on it.
 pub fn run(workspace: &Workspace, installer: &mut Installer, options: &[String]) -> Result<()> {
     installer.ensure(&[Need::Chromium, Need::Node, Need::Playwright, Need::BenchPeers])?;
+    // A report that is wrong should not be found out after a quarter of an hour.
+    stream::plain(workspace.command("node").args(["--test", "tests/bench/report.test.mjs"]))?;
     page::build(workspace, installer, &BuildOptions::default())?;
     let mut node = workspace.command("node");
     node.arg("tests/bench/run.mjs").args(options);

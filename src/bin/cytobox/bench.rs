@@ -29,7 +29,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let table = !arguments.json;
     if table {
         println!("{}: {}", active.report.name, active.report.why);
-        println!("{:24} {:>20} {:>20}   GFLOP/s", "layer", "forward (burn)", "and backward (burn)");
+        println!("{:26} {:>20} {:>20}   GFLOP/s", "layer", "forward (burn)", "and backward (burn)");
     }
     let print = |row: &BenchRow| {
         if table {
@@ -57,5 +57,5 @@ fn means(report: &BenchReport) -> [f64; 4] {
 }
 
 fn line(name: &str, [forward, burn, both, burn_both]: [f64; 4]) {
-    println!("{name:24} {:>20} {:>20}", format!("{forward:.2} ({burn:.2})"), format!("{both:.2} ({burn_both:.2})"));
+    println!("{name:26} {:>20} {:>20}", format!("{forward:.2} ({burn:.2})"), format!("{both:.2} ({burn_both:.2})"));
 }

@@ -1,7 +1,7 @@
 // One run: every contender on every layer, turn by turn, and the whole networks after that. `run.mjs` calls `bench`.
 
 import { engine, openWorker, peak } from './cytobox.mjs';
-import { forwardFlops } from './network.mjs';
+import { forwardFlops, stepFlops } from './network.mjs';
 import { ortWasm, ortWebgpu } from './ort.mjs';
 import { tfjsWebgpu } from './tfjs.mjs';
 import { relativeError } from './values.mjs';
@@ -41,6 +41,10 @@ async function race(contenders, { rounds, seconds }) {
   return Object.fromEntries(entries.map(({ name, best }) => [name, best]));
 }
 
+/** GFLOP/s of each contender by its seconds. */
+const rates = (times, flops) =>
+  Object.fromEntries(Object.entries(times).map(([name, seconds]) => [name, flops / seconds / 1e9]));
+
 /** @param {{side: number, modelSide: number, rounds: number, seconds: number}} options */
 export async function bench({ side, modelSide, rounds, seconds }) {
   const effort = { rounds, seconds };
@@ -59,20 +63,25 @@ export async function bench({ side, modelSide, rounds, seconds }) {
     for (const [figure, [method, contenders]] of Object.entries(figures)) {
       const flops = layer.flops * (method === 'forward' ? 1 : 3);
       const open = contenders.map((c) => ({ name: c.name, open: () => c[method](layer) }));
-      const times = Object.entries(await race(open, effort));
-      row[figure] = Object.fromEntries(times.map(([name, time]) => [name, flops / time / 1e9]));
+      row[figure] = rates(await race(open, effort), flops);
       globalThis.tell?.({ layer: layer.name, figure, rates: row[figure] });
     }
     report.layers.push(row);
     report.peak_gflops = Math.max(report.peak_gflops, await peak(gpu));
   }
-  const model = async (figure, method, contenders) => {
-    report[figure] = await race(contenders.map((c) => ({ name: c.name, open: () => c[method](modelSide) })), effort);
-    globalThis.tell?.({ layer: 'ResNet-18-FPN', figure, rates: report[figure] });
+  const model = { name: 'ResNet-18-FPN', side: modelSide, flops: {}, seconds: {} };
+  const models = {
+    model_forward: ['modelForward', [cytobox, ortWebgpu], forwardFlops(modelSide)],
+    model_step: ['modelStep', [cytobox, tfjsWebgpu], stepFlops(modelSide)],
   };
-  await model('model_forward', 'modelForward', [cytobox, ortWebgpu]);
-  await model('model_step', 'modelStep', [cytobox, tfjsWebgpu]);
-  report.model = { name: 'ResNet-18-FPN', side: modelSide, forward_flops: forwardFlops(modelSide) };
+  for (const [figure, [method, contenders, flops]] of Object.entries(models)) {
+    const times = await race(contenders.map((c) => ({ name: c.name, open: () => c[method](modelSide) })), effort);
+    report[figure] = rates(times, flops);
+    model.flops[figure] = flops;
+    model.seconds[figure] = times;
+    globalThis.tell?.({ layer: model.name, figure, rates: report[figure] });
+  }
+  report.model = model;
   for (const worker of [gpu, cpu]) worker.end();
   return report;
 }

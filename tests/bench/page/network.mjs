@@ -45,17 +45,25 @@ export function layerValues({ shape, seed }) {
 export const learns = (name, part) =>
   name.startsWith('fpn.') || (part === 'weight' && !/^body\.(conv1|layer1)/.test(name));
 
+/** Multiplications and additions of a layer's forward pass for a `side × side` image, or of one of its two gradients. */
+function layerFlops({ name, shape: [kh, kw, cin, cout] }, side) {
+  const level = Number(/(?:inner|layer)\.?(\d)/.exec(name)?.[1] ?? 0);
+  const part = name.startsWith('fpn') ? 4 << level : 2 << level;
+  return 2 * (side / part) ** 2 * kh * kw * cin * cout;
+}
+
+const sum = (values) => values.reduce((a, b) => a + b, 0);
+
 /** Multiplications and additions of one forward pass of a `side × side` image. */
-export function forwardFlops(side) {
-  const part = (name) => {
-    const stage = /layer(\d)|(?:inner|layer)\.(\d)/.exec(name);
-    if (name === 'body.conv1') return 2;
-    return name.startsWith('fpn') ? 4 << Number(name.at(-1)) : 2 << Number(stage[1]);
-  };
-  return layers().reduce((sum, { name, shape }) => {
-    const [kh, kw, cin, cout] = shape;
-    return sum + 2 * (side / part(name)) ** 2 * kh * kw * cin * cout;
-  }, 0);
+export const forwardFlops = (side) => sum(layers().map((layer) => layerFlops(layer, side)));
+
+/** What looks at the first stage or the picture, before which nothing learns: its input needs no gradient. */
+const first = /^(body\.(conv1|layer1|layer2\.0\.(conv1|downsample))|fpn\.inner\.0$)/;
+
+/** Of one step of fine-tuning: the forward pass, the gradients of the weights that learn, and those of the inputs behind them. */
+export function stepFlops(side) {
+  const passes = ({ name }) => 1 + (learns(name, 'weight') ? 1 : 0) + (first.test(name) ? 0 : 1);
+  return sum(layers().map((layer) => passes(layer) * layerFlops(layer, side)));
 }
 
 /**
