@@ -7,10 +7,11 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn cytobox(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_cytobox")).args(arguments).output().unwrap()
@@ -149,5 +150,90 @@ fn info_tells_what_the_reference_model_is() {
     let said = String::from_utf8_lossy(&output.stdout);
     for word in ["Mask R-CNN", "resnet18", "nucleoli", "not_nucleoli"] {
         assert!(said.contains(word), "{word} is missing in:\n{said}");
+    }
+}
+
+/// A folder with small synthetic images and a recipe that saves after every step.
+fn samples() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let data = text(&folder.path().join("data"));
+    let output =
+        cytobox(&["synth", "--out", &data, "--images", "6", "--width", "96", "--height", "96", "--seed", "37"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let shown = cytobox(&["train", "--data", &data, "--out", "unused", "--show-recipe"]);
+    let mut recipe: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    recipe["checkpoint_seconds"] = json!(0.0);
+    recipe["repeats"] = json!(1);
+    fs::write(folder.path().join("recipe.json"), recipe.to_string()).unwrap();
+    folder
+}
+
+/// Two epochs of a narrow detector.
+fn train(folder: &Path, out: &str, more: &[&str]) -> Command {
+    let at = |name: &str| text(&folder.join(name));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cytobox"));
+    command.args(["train", "--data", &at("data"), "--out", &at(out), "--recipe", &at("recipe.json")]);
+    command.args(["--epochs", "2", "--batch", "2", "--crop", "64", "--fpn-channels", "16", "--representation", "32"]);
+    command.args(["--seed", "4", "--device", "cpu"]).args(more);
+    command
+}
+
+/// The events in the log beside a detector file; a line that is being written is none yet.
+fn events(out: &Path) -> Vec<Value> {
+    let log = fs::read_to_string(format!("{}.log.jsonl", out.display())).unwrap_or_default();
+    log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// From nothing to numbers: synthetic images, a training, its evaluation; and the same training killed on the way and
+/// gone on with ends in the same file, bit for bit.
+#[test]
+fn a_training_that_is_killed_goes_on_to_the_same_file() {
+    let folder = samples();
+    let straight = train(folder.path(), "straight.safetensors", &[]).output().unwrap();
+    assert!(straight.status.success(), "{}", stderr(&straight));
+    assert!(stderr(&straight).contains("5 images to train on, 1 to validate with"), "{}", stderr(&straight));
+
+    let out = folder.path().join("killed.safetensors");
+    let mut child = train(folder.path(), "killed.safetensors", &[]).stderr(Stdio::null()).spawn().unwrap();
+    let started = Instant::now();
+    let saved = |event: &Value| event["type"] == "checkpoint" && event["step"].as_u64() >= Some(2);
+    while !events(&out).iter().any(saved) {
+        assert!(started.elapsed() < Duration::from_secs(300), "no checkpoint: {:?}", events(&out));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!out.exists(), "it was to be killed before its end");
+
+    let resumed = train(folder.path(), "killed.safetensors", &["--resume"]).output().unwrap();
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
+    assert!(stderr(&resumed).contains("going on after step"), "{}", stderr(&resumed));
+    let file = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    assert!(file("killed.safetensors") == file("straight.safetensors"), "{}", stderr(&resumed));
+    assert!(!folder.path().join("killed.safetensors.training").exists(), "checkpoints of a finished training go");
+
+    let (data, model) = (text(&folder.path().join("data")), text(&out));
+    let output = cytobox(&["evaluate", "--data", &data, "--model", &model, "--device", "cpu", "--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["images"], 6);
+    assert!(found["map_50"].as_f64().is_some_and(|ap| (0.0..=1.0).contains(&ap)), "{found}");
+    let info = cytobox(&["info", &model]);
+    let said = String::from_utf8_lossy(&info.stdout);
+    assert!(info.status.success() && said.contains("trained: cytobox") && said.contains("nucleoli"), "{said}");
+}
+
+#[test]
+fn a_training_goes_on_from_the_detector_that_comes_along() {
+    let folder = samples();
+    let at = |name: &str| text(&folder.path().join(name));
+    for (more, new) in [(None, false), (Some("--new-heads"), true)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cytobox"));
+        command.args(["train", "--data", &at("data"), "--out", &at("more.safetensors"), "--init", "default"]);
+        command.args(["--epochs", "1", "--crop", "64", "--trainable", "heads", "--device", "cpu"]).args(more);
+        let output = command.output().unwrap();
+        let said = stderr(&output);
+        assert!(output.status.success(), "{said}");
+        assert_eq!(said.contains("know nothing yet of: not_nucleoli, nucleoli"), new, "{said}");
     }
 }

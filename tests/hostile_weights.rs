@@ -5,8 +5,9 @@ mod golden;
 
 use burn::tensor::Device;
 use cytobox::Error;
+use cytobox::export::{self, NamedBytes};
 use cytobox::model::{Architecture, Backbone, Detector, DetectorConfig};
-use cytobox::weights::{self, Precision, pickle, safetensors};
+use cytobox::weights::{self, LoadReport, Precision, pickle, safetensors};
 use serde_json::{Value, json};
 use std::sync::OnceLock;
 
@@ -160,6 +161,11 @@ fn configurations_that_lie_are_refused() {
     refused(&with_config(|c| c["classes"] = json!(["a", "b", "c"])));
     refused(&with_config(|c| c["fpn_channels"] = json!(4)));
     refused(&with_config(|c| c["fpn_channels"] = json!(4_000_000_000u64)));
+    refused_for(&with_config(|c| c["box_roi_pool_size"] = json!(33)), "box_roi_pool_size");
+    let wide = |c: &mut Value| (c["fpn_channels"], c["box_roi_pool_size"]) = (json!(1024), json!(32));
+    refused_for(&with_config(wide), "inputs of fc6");
+    refused_for(&with_config(|c| c["classes"] = json!(["__background__", "cell\u{202e}"])), "invisible");
+    refused_for(&with_config(|c| c["classes"] = json!(["__background__", ""])), "no label");
     refused(&with_config(|c| c["representation_size"] = json!(-1)));
     refused(&with_config(|c| c["anchor_sizes"] = json!([])));
     refused(&with_config(|c| c["image_std"] = json!([0, 0, 0])));
@@ -171,12 +177,91 @@ fn configurations_that_lie_are_refused() {
 #[test]
 fn what_does_not_fit_is_drawn_when_training_starts() {
     let config = DetectorConfig { classes: ["__background__", "a", "b"].map(String::from).to_vec(), ..config() };
-    let (detector, report) = weights::load_into(config, "good", good(), 3, &Device::flex()).unwrap();
+    let (detector, report) = weights::load_into(config, "good", good(), false, 3, &Device::flex()).unwrap();
     assert_eq!(detector.config.num_classes(), 3);
     assert_eq!(report.missing.len(), 4, "{report:?}");
     assert!(report.missing.iter().all(|name| name.starts_with("roi_heads.box_predictor.")));
     let nan = with_tensor(CONV, |b| b[10..12].copy_from_slice(&[0x00, 0x7e]));
-    assert!(weights::load_into(self::config(), "nan", &nan, 3, &Device::flex()).is_err());
+    assert!(weights::load_into(self::config(), "nan", &nan, false, 3, &Device::flex()).is_err());
+}
+
+const HEADS: [&str; 3] = [
+    "roi_heads.box_predictor.cls_score",
+    "roi_heads.box_predictor.bbox_pred",
+    "roi_heads.mask_predictor.mask_fcn_logits",
+];
+
+/// A Mask R-CNN for the background and these classes.
+fn detector_of(classes: &[&str]) -> DetectorConfig {
+    let classes = std::iter::once("__background__").chain(classes.iter().copied()).map(str::to_owned).collect();
+    let architecture = Architecture::MaskRcnn;
+    DetectorConfig { architecture, classes, mask_layers: vec![2], mask_dim_reduced: 2, ..config() }
+}
+
+/// A file of a detector of `theirs`, that detector, and one of `ours` that starts from the file.
+fn taken_over(theirs: &[&str], ours: &[&str], new_heads: bool) -> (Vec<u8>, Detector, Detector, LoadReport) {
+    let old = Detector::init(detector_of(theirs), 7, &Device::flex()).unwrap();
+    let file = pollster::block_on(weights::save(&old, Precision::F32)).unwrap();
+    let loaded = weights::load_into(detector_of(ours), "file", &file, new_heads, 3, &Device::flex());
+    let (new, report) = loaded.unwrap();
+    (file, old, new, report)
+}
+
+/// All that the heads hold of one class.
+fn learnt(detector: &Detector, class: &str) -> Vec<f32> {
+    let state = pollster::block_on(weights::save::state_dict(detector, Precision::F32)).unwrap();
+    let place = detector.config.classes.iter().position(|name| name == class).unwrap();
+    let of = |name: String| {
+        let values = state.tensors[&name].values().unwrap();
+        let size = values.len() / detector.config.num_classes();
+        values[place * size..][..size].to_vec()
+    };
+    HEADS.iter().flat_map(|head| ["weight", "bias"].map(|part| of(format!("{head}.{part}")))).flatten().collect()
+}
+
+#[test]
+fn heads_are_taken_over_by_the_names_of_the_classes() {
+    let (_, old, new, report) = taken_over(&["nucleoli", "not_nucleoli"], &["not_nucleoli", "nucleoli"], false);
+    for class in &old.config.classes {
+        assert!(learnt(&old, class) == learnt(&new, class), "{class}");
+    }
+    assert_eq!((report.missing.len(), report.unexpected.len(), report.warnings.len()), (0, 0, 0), "{report:?}");
+
+    // One of two is known, and stands elsewhere.
+    let (_, old, new, report) = taken_over(&["a", "b", "c"], &["c", "new"], false);
+    for class in ["__background__", "c"] {
+        assert!(learnt(&old, class) == learnt(&new, class), "{class}");
+    }
+    assert_eq!(report.missing.len(), 6);
+    assert!(report.missing.iter().all(|name| name.ends_with(" of new")), "{report:?}");
+    assert!(report.warnings[0].contains("new"), "{report:?}");
+    let fresh = Detector::init(detector_of(&["c", "new"]), 3, &Device::flex()).unwrap();
+    assert!(learnt(&new, "new") == learnt(&fresh, "new"), "drawn from the seed");
+}
+
+#[test]
+fn heads_of_other_classes_are_drawn_anew() {
+    let all = |report: &LoadReport| {
+        let named = HEADS.iter().flat_map(|head| ["weight", "bias"].map(|part| format!("{head}.{part}")));
+        report.missing.len() == 6 && named.into_iter().all(|name| report.missing.contains(&name))
+    };
+    for (ours, new_heads) in [(["c", "d"], false), (["a", "b"], true)] {
+        let (_, old, new, report) = taken_over(&["a", "b"], &ours, new_heads);
+        assert!(all(&report) && report.warnings[0].contains(&ours.join(", ")), "{report:?}");
+        assert!(learnt(&old, "__background__") != learnt(&new, "__background__"));
+    }
+    // A file that does not say what its classes are: as many may be the same.
+    let (file, old, ..) = taken_over(&["a", "b"], &["a", "b"], false);
+    let (mut header, data) = parts(&file);
+    header.as_object_mut().unwrap().remove("__metadata__");
+    let unnamed = joined(&header, data);
+    let load = |classes: &[&str], new_heads: bool| {
+        weights::load_into(detector_of(classes), "unnamed", &unnamed, new_heads, 3, &Device::flex()).unwrap()
+    };
+    let (new, report) = load(&["c", "d"], false);
+    assert!(report.missing.is_empty() && learnt(&old, "a") == learnt(&new, "c"), "{report:?}");
+    assert!(all(&load(&["c", "d", "e"], false).1));
+    assert!(all(&load(&["c", "d"], true).1));
 }
 
 /// Pickles by hand: what a state dict never holds ends the reading.
@@ -208,6 +293,34 @@ fn pickles_that_do_more_than_hold_values_are_refused() {
     assert!(pickle::read(&doubling).is_ok());
     let endless = [&[0x80, 2][..], &b")".repeat(5_000_000)[..], b"."].concat();
     refused(&endless, "too many");
+}
+
+/// A `.pth` whose two tensors say that they have so many values of 2 bytes.
+fn torch_file(sizes: [i64; 2]) -> Vec<u8> {
+    let mut pickle = b"\x80\x02}(".to_vec();
+    let text = |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
+    for (key, elements) in sizes.into_iter().enumerate() {
+        let key = key.to_string();
+        pickle.extend(text(&key));
+        pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+        pickle.extend(text("storage"));
+        pickle.extend(b"ctorch\nHalfStorage\n");
+        pickle.extend([text(&key), text("cpu"), b"\x8a\x08".to_vec(), elements.to_le_bytes().to_vec()].concat());
+        pickle.extend(b"tQK\x00K\x01\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR");
+    }
+    pickle.extend(b"u.");
+    let files = [("a/data.pkl", pickle), ("a/data/0", vec![0; 2]), ("a/data/1", vec![0; 2])];
+    let files = files.map(|(name, bytes)| NamedBytes { name: name.into(), bytes });
+    export::zip(&files).unwrap()
+}
+
+#[test]
+fn sizes_that_pass_the_largest_number_together_are_refused() {
+    let good = torch_file([1, 1]);
+    assert_eq!(weights::read("good", &good).unwrap().tensors.len(), 2);
+    refused_for(&torch_file([1, i64::MAX]), "larger than a detector file may be");
+    refused_for(&torch_file([i64::MAX, i64::MAX]), "larger than a detector file may be");
+    refused_for(&torch_file([1, -1]), "negative");
 }
 
 #[test]

@@ -55,7 +55,8 @@ impl Engine {
         })))
     }
 
-    /// Trains to the end. The detector that was there before stays until the new one is whole.
+    /// Trains to the end. The detector that was there before stays until the new one is whole, and the checkpoints until
+    /// the next training begins: whoever asked may not live to hear the answer.
     pub(super) async fn train<H: Host>(&mut self, job: TrainJob, host: &H) -> Result<Outcome> {
         let TrainJob { name, plan, images, store, resume } = job;
         let mut store = host.store(&store);
@@ -86,6 +87,10 @@ impl Engine {
         let mut trainer = match &checkpoint {
             Some(bytes) => Trainer::resume(bytes, examples, validation, &active.device)?,
             None => {
+                if resume {
+                    let sentence = "there is no checkpoint to go on from; the training begins anew".to_owned();
+                    host.event(TrainEvent::Notice { step: 0, sentence });
+                }
                 if let Err(error) = store.clear().await {
                     host.event(TrainEvent::Unsaved { step: 0, sentence: error.to_string() });
                 }
@@ -95,7 +100,11 @@ impl Engine {
                 };
                 let base = base.as_deref().map(|bytes| ("the detector", bytes));
                 let seed = settings.seed;
-                let Begun { detector, .. } = plan.detector(base, classes, used, &examples, seed, &active.device)?;
+                let Begun { detector, load, .. } =
+                    plan.detector(base, classes, used, &examples, seed, &active.device)?;
+                for sentence in load.into_iter().flat_map(|load| load.warnings) {
+                    host.event(TrainEvent::Notice { step: 0, sentence });
+                }
                 Trainer::new(settings, detector, examples, validation)?
             }
         };
@@ -109,8 +118,6 @@ impl Engine {
         active.check()?;
         let report = model_report(&name, &detector, load);
         self.detector = Some(detector);
-        // What is left lying there is cleared by the next training.
-        drop(store.clear().await);
         let (best, steps, seconds) = (finished.best, finished.steps, finished.seconds);
         Ok(Outcome::Trained(Box::new(Trained { report, file, best, steps, seconds, validation_images })))
     }

@@ -41,6 +41,12 @@ pub struct State {
     pub best: Option<(f64, f64)>,
     /// Epochs after which was validated last.
     pub validated: u64,
+    /// The training was validated at its end, and nothing is left to do.
+    #[serde(default)]
+    pub finished: bool,
+    /// Times that the last good state was restored; each halved the learning rate.
+    #[serde(default)]
+    pub restored: u32,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -164,6 +170,8 @@ mod tests {
             sampler,
             best: Some((0.25, 0.1)),
             validated: 2,
+            finished: false,
+            restored: 1,
         };
         let tensors =
             BTreeMap::from([("network:a".to_owned(), vec![1.0, -0.0, 1e-40]), ("first:a".to_owned(), vec![2.0; 3])]);

@@ -164,12 +164,13 @@ impl TrainConfig {
         }
     }
 
-    /// From nothing: batches of small crops, so that batch norm has enough to count, AdamW and a cosine.
+    /// From nothing: batches of small crops, so that batch norm has enough to count, AdamW and a cosine. Four crops are an
+    /// image of 512², so that an epoch has seen every image once; validations of whole images are then few beside it.
     pub fn from_scratch() -> Self {
         Self {
-            budget: Budget::Epochs(60),
+            budget: Budget::Epochs(30),
             batch_size: 4,
-            repeats: 2,
+            repeats: 4,
             optimizer: OptimizerConfig::adamw(),
             schedule: Schedule {
                 base: 1e-3,
@@ -180,7 +181,6 @@ impl TrainConfig {
             trainable: Trainable::All,
             norm: Some(NormConfig::default()),
             augment: Augment { crop: Some(256), ..Augment::default() },
-            validate_every: 5,
             ..Self::fine_tune()
         }
     }

@@ -5,9 +5,11 @@ use burn::tensor::{Device, Distribution, Tensor, Transaction};
 use serde::{Deserialize, Serialize};
 use web_time::Instant;
 
+use super::augment::Augment;
 use super::config::{Budget, OptimizerConfig, TrainConfig, Trainable};
 use crate::error::Result;
 use crate::kernels::{ConvOptions, conv2d};
+use crate::limits;
 use crate::model::{Backbone, DetectorConfig, read};
 
 /// Forward, data gradient and weight gradient cost about the same.
@@ -56,7 +58,20 @@ fn learning_share(trainable: Trainable) -> f64 {
     }
 }
 
-/// `side` is height and width of the network's input; `multiply_adds` are those that the device does in a second.
+/// Pixels of one input: on average over all scales that are drawn, and at most.
+fn areas(augment: &Augment, side: [usize; 2]) -> [f64; 2] {
+    /// Scales that the average is taken of.
+    const SCALES: usize = 9;
+    let [low, high] = augment.scale.map(f64::from);
+    let at = |scale: f64| -> f64 {
+        let cut = |side: f64| augment.crop.map_or(side, |crop| side.min(f64::from(crop)));
+        side.iter().map(|s| cut((*s as f64 * scale).min(f64::from(limits::NETWORK_SIDE)))).product()
+    };
+    let scales = (0..SCALES).map(|i| low + (high - low) * (i as f64 + 0.5) / SCALES as f64);
+    [scales.map(at).sum::<f64>() / SCALES as f64, at(high)]
+}
+
+/// `side` is height and width of the network's input at scale 1; `multiply_adds` are those that the device does in a second.
 pub fn estimate(
     config: &DetectorConfig,
     settings: &TrainConfig,
@@ -64,16 +79,13 @@ pub fn estimate(
     side: [usize; 2],
     multiply_adds: f64,
 ) -> Estimate {
-    let crop = settings.augment.crop.map(f64::from);
-    let [height, width] = side.map(|s| crop.map_or(s as f64, |crop| crop.min(s as f64)));
-    let area = height * width;
-    let scale = area / (REFERENCE_SIDE * REFERENCE_SIDE);
     let (work, maps, parameters) = body(config.backbone);
     let c = config.fpn_channels as f64;
-    let places: f64 = (2..=6).map(|level| area / f64::from(1u32 << (2 * level))).sum();
+    // Of a pixel of the input.
+    let places: f64 = (2..=6).map(|level| 1.0 / f64::from(1u32 << (2 * level))).sum();
     let lateral: f64 = (2..)
         .zip(config.backbone.channels())
-        .map(|(level, channels)| area / f64::from(1u32 << (2 * level)) * channels as f64 * c)
+        .map(|(level, channels)| channels as f64 * c / f64::from(1u32 << (2 * level)))
         .sum();
     let pyramid = lateral + 2.0 * places * 9.0 * c * c;
     let rois = config.box_batch_size_per_image as f64;
@@ -90,10 +102,13 @@ pub fn estimate(
         head_weights += c * c * (9.0 * layers + 4.0);
     }
     let learning = learning_share(settings.trainable);
-    let per_image = work * 1e9 * scale * (1.0 + (PASSES - 1.0) * learning) + PASSES * (pyramid + heads);
-    let kept = maps * 1e6 * scale * learning.max(0.1) + 3.0 * places * c + head_maps;
+    let [usual, largest] = areas(&settings.augment, side);
+    let reference = REFERENCE_SIDE * REFERENCE_SIDE;
+    let backbone = work * 1e9 * usual / reference * (1.0 + (PASSES - 1.0) * learning);
+    let per_image = backbone + PASSES * (pyramid * usual + heads);
+    let kept = maps * 1e6 * largest / reference * learning.max(0.1) + 3.0 * places * largest * c + head_maps;
     let batch = settings.batch_size as f64;
-    let parameters = parameters * 1e6 + lateral * 16.0 / area.max(1.0) + head_weights;
+    let parameters = parameters * 1e6 + lateral * 16.0 + head_weights;
     let moments = match settings.optimizer {
         OptimizerConfig::Sgd { .. } => 1.0,
         OptimizerConfig::AdamW { .. } => 2.0,
@@ -139,6 +154,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn scales_and_crops_change_the_area() {
+        let augment = |scale, crop| Augment { scale, crop, ..Augment::default() };
+        assert_eq!(areas(&augment([1.0, 1.0], None), [400, 500]), [200_000.0; 2]);
+        let [usual, largest] = areas(&augment([0.8, 1.25], None), [400, 500]);
+        // The mean of the squares between 0.8 and 1.25 is 1.0675.
+        assert!((usual / 200_000.0 - 1.0675).abs() < 1e-3 && (largest / 200_000.0 - 1.5625).abs() < 1e-6);
+        assert_eq!(areas(&augment([0.8, 1.25], Some(256)), [512, 512]), [65536.0; 2]);
+    }
+
+    #[test]
     fn more_work_takes_more() {
         let (config, settings) = (DetectorConfig::default(), TrainConfig::fine_tune());
         let of =
@@ -150,6 +175,9 @@ mod tests {
         assert!(larger.seconds_per_step > 2.0 * base.seconds_per_step && larger.memory_bytes > base.memory_bytes);
         let heads = of(&config, &TrainConfig { trainable: Trainable::Heads, ..settings.clone() }, 512);
         assert!(heads.seconds_per_step < base.seconds_per_step && heads.memory_bytes < base.memory_bytes);
+        let still = TrainConfig { augment: Augment { scale: [1.0, 1.0], ..Augment::default() }, ..settings.clone() };
+        let still = of(&config, &still, 512);
+        assert!(base.memory_bytes > still.memory_bytes && base.seconds_per_step > still.seconds_per_step);
         let small = DetectorConfig { backbone: Backbone::ResNet18, fpn_channels: 64, ..config };
         assert!(of(&small, &settings, 512).seconds_per_step < base.seconds_per_step);
     }

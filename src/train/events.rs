@@ -33,6 +33,11 @@ pub enum TrainEvent {
         progress: f32,
         seconds_left: f32,
     },
+    /// Something that whoever trains should know: how the training begins, or what was changed on the way.
+    Notice {
+        step: u64,
+        sentence: String,
+    },
     /// A step that was thrown away, and why.
     Skipped {
         step: u64,

@@ -53,8 +53,9 @@ impl FolderStore {
 
 impl Store for FolderStore {
     async fn put(&mut self, step: u64, checkpoint: Vec<u8>) -> Result<()> {
-        let file = format!("step-{step:08}.safetensors");
         let sha256 = hash(&checkpoint);
+        // A step that is saved again, validated now, does not take the place of the file that the manifest names.
+        let file = format!("step-{step:08}-{}.safetensors", &sha256[..8]);
         write_durably(&self.folder.join(&file), &checkpoint)?;
         let mut entries = self.entries();
         entries.retain(|e| e.file != file);
@@ -129,7 +130,7 @@ mod tests {
             assert_eq!(store.latest().await.unwrap(), Some(vec![3; 100]));
             let files = fs::read_dir(folder.path()).unwrap().count();
             assert_eq!(files, 3, "two checkpoints and the manifest");
-            fs::write(folder.path().join("step-00000003.safetensors"), [3; 60]).unwrap();
+            fs::write(folder.path().join(&store.entries()[1].file), [3; 60]).unwrap();
             assert_eq!(store.latest().await.unwrap(), Some(vec![2; 100]));
             // A file that was being written when the machine went off is not in the manifest.
             fs::write(folder.path().join("step-00000004.safetensors.part"), [4; 60]).unwrap();

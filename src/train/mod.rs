@@ -16,6 +16,7 @@ pub mod estimate;
 pub mod events;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder_store;
+pub mod kept;
 pub mod loss;
 pub mod mask_target;
 pub mod norms;

@@ -23,8 +23,13 @@ const CROP_STEP: u32 = 32;
 pub enum Start {
     /// A network that knows nothing yet.
     Scratch { shape: Shape },
-    /// A detector that is there already; its heads are replaced where the classes are others.
-    Detector { architecture: Option<Architecture> },
+    /// A detector that is there already; what its heads know of other classes is not taken over, and with `new_heads`
+    /// nothing of what they know.
+    Detector {
+        architecture: Option<Architecture>,
+        #[serde(default)]
+        new_heads: bool,
+    },
 }
 
 /// A training as it is asked for.
@@ -53,7 +58,7 @@ impl Plan {
     ) -> Result<DetectorConfig> {
         let mut config = match (self.start, base) {
             (Start::Scratch { shape }, _) => setup::fresh(shape, classes, layouts)?,
-            (Start::Detector { architecture }, Some(base)) => {
+            (Start::Detector { architecture, .. }, Some(base)) => {
                 let architecture = architecture.unwrap_or(base.architecture);
                 DetectorConfig { classes, architecture, trained: None, ..base.clone() }
             }
@@ -113,8 +118,8 @@ impl Plan {
         let mut config = self.detector_config(base_config.as_ref(), classes, &layouts)?;
         config.merge = merge;
         let (detector, load) = match (self.start, base) {
-            (Start::Detector { .. }, Some((name, bytes))) => {
-                let (detector, report) = weights::load_into(config, name, bytes, seed, device)?;
+            (Start::Detector { new_heads, .. }, Some((name, bytes))) => {
+                let (detector, report) = weights::load_into(config, name, bytes, new_heads, seed, device)?;
                 (detector, Some(report))
             }
             _ => {
@@ -159,7 +164,10 @@ mod tests {
 
     #[test]
     fn a_detector_to_go_on_from_is_asked_for() {
-        let plan = Plan { start: Start::Detector { architecture: None }, settings: None, anchors: None };
+        // As the page says it.
+        let start = serde_json::from_str(r#"{"from": "detector", "architecture": null}"#).unwrap();
+        assert_eq!(start, Start::Detector { architecture: None, new_heads: false });
+        let plan = Plan { start, settings: None, anchors: None };
         assert!(plan.detector_config(None, classes(), &layouts(64)).unwrap_err().to_string().contains("load one"));
         let base = DetectorConfig::default();
         let anchors = AnchorSet {

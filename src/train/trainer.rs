@@ -21,8 +21,11 @@ use crate::error::{Error, Result};
 use crate::model::{Detector, read};
 use crate::weights::{self, Precision};
 
-/// Steps that may be thrown away one after another before the training ends.
+/// Steps that may be thrown away one after another before the last good state is restored; a second time the training
+/// ends.
 const SKIPS: u32 = 3;
+/// What a restored state goes on with of the learning rate.
+const GENTLER: f64 = 0.5;
 /// After the fold the optimiser begins anew, with a rate that rises over as many steps.
 const SECOND_WARMUP: u64 = 20;
 
@@ -42,6 +45,8 @@ pub struct Trainer {
     folded_at: u64,
     best: Option<(f64, f64)>,
     validated: u64,
+    finished: bool,
+    restored: u32,
 }
 
 /// How a training ended.
@@ -58,8 +63,9 @@ impl Finished {
     /// How the detector came about, for its file.
     pub fn sentence(&self) -> String {
         let best = self.best.map_or_else(String::new, |(ap, _)| format!(", AP50 {ap:.3} on the validation images"));
-        let (version, steps, minutes) = (env!("CARGO_PKG_VERSION"), self.steps, self.seconds / 60.0);
-        format!("cytobox {version}: {steps} steps, {minutes:.0} minutes{best}")
+        // Without the time that it took: equal trainings give equal files.
+        let (version, steps) = (env!("CARGO_PKG_VERSION"), self.steps);
+        format!("cytobox {version}: {steps} steps{best}")
     }
 }
 
@@ -101,6 +107,8 @@ impl Trainer {
             folded_at: 0,
             best: None,
             validated: 0,
+            finished: false,
+            restored: 0,
             config,
         })
     }
@@ -133,19 +141,23 @@ impl Trainer {
         (this.rng, this.sampler, this.step, this.seconds) = (state.rng, state.sampler, state.step, state.seconds);
         (this.folded, this.folded_at) = (state.folded, state.folded_at);
         (this.best, this.validated) = (state.best, state.validated);
+        (this.finished, this.restored) = (state.finished, state.restored);
         Ok(this)
     }
 
     /// Everything that [`Self::resume`] needs, read from the device.
     ///
     /// # Errors
-    /// A device that failed.
+    /// A device that failed; [`Error::Training`] for values that are no numbers, from which nothing can go on.
     pub async fn checkpoint(&self) -> Result<Vec<u8>> {
         let network = parameters::collect(&self.learner.network, &self.learner.names);
         let tensors = network.into_iter().map(|(name, t)| (format!("network:{name}"), t));
         let tensors: Vec<(String, Tensor<1>)> = tensors.chain(self.learner.optimizer.state()).collect();
         let transaction = tensors.iter().fold(Transaction::default(), |all, (_, t)| all.register(t.clone()));
-        let values = read::execute(transaction, &self.frame.device).await?;
+        let values = read::execute_unchecked(transaction, &self.frame.device).await?;
+        if let Some(i) = values.iter().position(|values| values.iter().any(|v| !v.is_finite())) {
+            return Err(Error::Training(format!("{} holds values that are not finite numbers", tensors[i].0)));
+        }
         let state = State {
             version: VERSION,
             detector: self.frame.config.clone(),
@@ -160,15 +172,18 @@ impl Trainer {
             sampler: self.sampler.clone(),
             best: self.best,
             validated: self.validated,
+            finished: self.finished,
+            restored: self.restored,
         };
         Checkpoint { state, tensors: tensors.into_iter().map(|(name, _)| name).zip(values).collect() }.to_bytes()
     }
 
-    /// Trains to the end of the budget, or until the observer wants it to stop, and gives the best detector.
+    /// Trains to the end of the budget, or until the observer wants it to stop, and gives the best detector; one that was
+    /// resumed at its end gives it at once.
     ///
     /// # Errors
-    /// [`Error::Cancelled`]; several steps in a row that were no numbers; a device that failed. What the store has by
-    /// then is kept.
+    /// [`Error::Cancelled`]; for the second time several steps in a row that were no numbers; a device that failed. What
+    /// the store has by then is kept.
     pub async fn run(&mut self, store: &mut impl Store, observer: &impl TrainObserver) -> Result<Finished> {
         observer.event(TrainEvent::Started {
             images: self.examples.len(),
@@ -176,8 +191,13 @@ impl Trainer {
             steps: self.steps(),
             from_step: self.step,
         });
+        if self.step == 0 {
+            // A rate that is too high shows in the first steps, before a checkpoint is due.
+            let start = self.checkpoint().await?;
+            self.tell_unsaved(store.put(0, start).await, observer);
+        }
         let (mut skipped, mut saved, mut saved_step) = (0, Instant::now(), self.step);
-        loop {
+        while !self.finished {
             observer.turn().await;
             if observer.is_cancelled() {
                 return Err(Error::Cancelled);
@@ -195,6 +215,18 @@ impl Trainer {
                 Wish::GoOn if self.progress() >= 1.0 => break,
                 Wish::GoOn => {}
             }
+            // Before the step and not after it, so that one that was cut off is made up for.
+            let epochs = self.epochs() as u64;
+            if epochs >= self.validated + u64::from(self.config.validate_every) {
+                self.validated = epochs;
+                match self.validate(store, observer).await {
+                    // Weights beyond all bounds look like a device that fails; the next steps tell which it is.
+                    Err(error @ Error::DeviceFailed { .. }) if self.restored == 0 => {
+                        observer.event(TrainEvent::Skipped { step: self.step, sentence: error.to_string() });
+                    }
+                    done => done?,
+                }
+            }
             if !self.folded && self.config.norm.is_some_and(|n| self.progress() >= f64::from(n.fold_at)) {
                 self.fold();
                 observer.event(TrainEvent::Folded { step: self.step });
@@ -209,23 +241,46 @@ impl Trainer {
                     skipped += 1;
                     let error = Error::from(fault);
                     observer.event(TrainEvent::Skipped { step: self.step, sentence: error.to_string() });
-                    if skipped == SKIPS {
+                    if skipped == SKIPS && self.restored > 0 {
                         return Err(error);
+                    }
+                    if skipped == SKIPS {
+                        self.restore(store, observer).await?;
+                        (skipped, saved_step) = (0, self.step);
+                        continue;
                     }
                 }
                 Err(StepFault::Other(error)) => return Err(error),
             }
-            let epochs = self.epochs() as u64;
-            if epochs >= self.validated + u64::from(self.config.validate_every) && self.progress() < 1.0 {
-                self.validated = epochs;
-                self.validate(store, observer).await?;
-            }
-            if saved.elapsed().as_secs_f64() >= self.config.checkpoint_seconds {
+            // Until a step goes well, the state is none to go back to.
+            if skipped == 0 && saved.elapsed().as_secs_f64() >= self.config.checkpoint_seconds {
                 self.save(store, observer).await?;
                 (saved, saved_step) = (Instant::now(), self.step);
             }
         }
+        if saved_step != self.step {
+            // A validation may take long.
+            self.save(store, observer).await?;
+        }
         self.finish(store, observer).await
+    }
+
+    /// Back to the last checkpoint, and on from there at a lower learning rate.
+    async fn restore(&mut self, store: &mut impl Store, observer: &impl TrainObserver) -> Result<()> {
+        let step = self.step;
+        if let Ok(Some(bytes)) = store.latest().await {
+            let (examples, validation) = (std::mem::take(&mut self.examples), std::mem::take(&mut self.validation));
+            let earlier = Self::resume(&bytes, examples, validation, &self.frame.device)?;
+            // The best detector lies in the store, whenever it was found.
+            *self = Self { best: self.best, ..earlier };
+        }
+        self.restored += 1;
+        let sentence = format!(
+            "{SKIPS} steps in a row were no numbers; the training goes on from step {} at {GENTLER} times the learning rate",
+            self.step
+        );
+        observer.event(TrainEvent::Notice { step, sentence });
+        Ok(())
     }
 
     /// One step; a step that is thrown away still uses up its images.
@@ -249,7 +304,7 @@ impl Trainer {
 
     /// The learning rate of the next step.
     fn rate(&self) -> f64 {
-        let rate = self.config.schedule.rate(self.step, self.progress());
+        let rate = self.config.schedule.rate(self.step, self.progress()) * GENTLER.powi(self.restored as i32);
         let since = self.step - self.folded_at;
         let again = self.folded_at > 0 && since < SECOND_WARMUP;
         if again { rate * (since + 1) as f64 / SECOND_WARMUP as f64 } else { rate }
@@ -333,8 +388,12 @@ impl Trainer {
     }
 
     async fn save(&self, store: &mut impl Store, observer: &impl TrainObserver) -> Result<()> {
-        let checkpoint = self.checkpoint().await?;
-        if self.tell_unsaved(store.put(self.step, checkpoint).await, observer) {
+        let stored = match self.checkpoint().await {
+            Ok(checkpoint) => store.put(self.step, checkpoint).await,
+            Err(error @ Error::Training(_)) => Err(error),
+            Err(error) => return Err(error),
+        };
+        if self.tell_unsaved(stored, observer) {
             observer.event(TrainEvent::Checkpoint { step: self.step });
         }
         Ok(())
@@ -349,8 +408,11 @@ impl Trainer {
     }
 
     async fn finish(&mut self, store: &mut impl Store, observer: &impl TrainObserver) -> Result<Finished> {
-        self.validate(store, observer).await?;
-        self.save(store, observer).await?;
+        if !self.finished {
+            self.validate(store, observer).await?;
+            self.finished = true;
+            self.save(store, observer).await?;
+        }
         let mut detector = self.detector();
         if self.best.is_some()
             && let Ok(Some(bytes)) = store.best().await

@@ -7,14 +7,14 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::error::{Error, Result};
-use crate::train::Store;
+use crate::train::{Store, kept::outdated};
 
 /// The folder of all trainings.
 const FOLDER: &str = "trainings";
 const CHECKPOINT: &str = "step";
 const BEST: &str = "best";
-/// The one before the newest serves when a disk lost the newest.
-const KEPT: usize = 2;
+/// Whole checkpoints that are kept beside the newest: the one before it serves when a disk lost it.
+const SPARE: usize = 1;
 
 // Declared here: web-sys has these, but each of its features makes everything above it be built anew.
 #[wasm_bindgen]
@@ -52,6 +52,8 @@ extern "C" {
 /// The folder of one training.
 pub struct FileStore {
     name: String,
+    /// The checkpoint that was written last, which need not be read to know that it is whole.
+    written: Option<String>,
 }
 
 /// `step-00000042-<sha256>`
@@ -63,7 +65,7 @@ struct Entry {
 
 impl FileStore {
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned() }
+        Self { name: name.to_owned(), written: None }
     }
 
     async fn folder(&self) -> Result<Directory> {
@@ -96,33 +98,52 @@ impl FileStore {
         Ok(entries)
     }
 
-    /// Writes a file, and then lets those go that are older than the newest `kept`.
-    async fn keep(&self, kind: &str, number: u64, bytes: &[u8], kept: usize) -> Result<()> {
+    /// Writes a file, and then lets all others of its kind go but the newest `spare` that are whole. Gives its name.
+    async fn keep(&self, kind: &str, number: u64, bytes: &[u8], spare: usize) -> Result<String> {
         let folder = self.folder().await?;
         let name = format!("{kind}-{number:08}-{}", hash(bytes));
         let file: File = folder.file(&name, &option("create")?).await.map_err(fault)?.unchecked_into();
         let access: Access = file.open().await.map_err(fault)?.unchecked_into();
         let written = access.write(bytes).and_then(|n| access.flush().map(|()| n));
         access.close();
-        if written.map_err(fault)? < bytes.len() as f64 {
-            return Err(Error::Io { path: PLACE.to_owned(), reason: "it is full".to_owned() });
+        let written = match written {
+            Ok(length) if length < bytes.len() as f64 => {
+                Err(Error::Io { path: PLACE.to_owned(), reason: "it is full".to_owned() })
+            }
+            written => written.map_err(fault),
+        };
+        if let Err(error) = written {
+            // The half of a file only takes room that the next one needs.
+            drop(folder.remove(&name, &JsValue::UNDEFINED).await);
+            return Err(error);
         }
-        for old in self.entries(&folder, kind).await?.into_iter().skip(kept) {
+        let files = self.entries(&folder, kind).await?;
+        let whole = async |entry: &Entry| self.is_whole(&folder, entry).await;
+        for old in outdated(files, |entry| entry.file == name, spare, whole).await? {
             folder.remove(&old.file, &JsValue::UNDEFINED).await.map_err(fault)?;
         }
-        Ok(())
+        Ok(name)
+    }
+
+    async fn is_whole(&self, folder: &Directory, entry: &Entry) -> Result<bool> {
+        Ok(self.written.as_ref() == Some(&entry.file) || self.read(folder, entry).await?.is_some())
+    }
+
+    /// The bytes of a file that is whole.
+    async fn read(&self, folder: &Directory, entry: &Entry) -> Result<Option<Vec<u8>>> {
+        let file: File = folder.file(&entry.file, &JsValue::UNDEFINED).await.map_err(fault)?.unchecked_into();
+        let access: Access = file.open().await.map_err(fault)?.unchecked_into();
+        let bytes = read_all(&access);
+        access.close();
+        let bytes = bytes.map_err(fault)?;
+        Ok((hash(&bytes) == entry.sha256).then_some(bytes))
     }
 
     /// The newest file of a kind that is whole.
     async fn newest(&self, kind: &str) -> Result<Option<Vec<u8>>> {
         let folder = self.folder().await?;
         for entry in self.entries(&folder, kind).await? {
-            let file: File = folder.file(&entry.file, &JsValue::UNDEFINED).await.map_err(fault)?.unchecked_into();
-            let access: Access = file.open().await.map_err(fault)?.unchecked_into();
-            let bytes = read_all(&access);
-            access.close();
-            let bytes = bytes.map_err(fault)?;
-            if hash(&bytes) == entry.sha256 {
+            if let Some(bytes) = self.read(&folder, &entry).await? {
                 return Ok(Some(bytes));
             }
         }
@@ -132,7 +153,8 @@ impl FileStore {
 
 impl Store for FileStore {
     async fn put(&mut self, step: u64, checkpoint: Vec<u8>) -> Result<()> {
-        self.keep(CHECKPOINT, step, &checkpoint, KEPT).await
+        self.written = Some(self.keep(CHECKPOINT, step, &checkpoint, SPARE).await?);
+        Ok(())
     }
 
     async fn latest(&mut self) -> Result<Option<Vec<u8>>> {
@@ -141,7 +163,7 @@ impl Store for FileStore {
 
     async fn put_best(&mut self, detector: Vec<u8>) -> Result<()> {
         let last = self.entries(&self.folder().await?, BEST).await?.first().map_or(0, |e| e.number);
-        self.keep(BEST, last + 1, &detector, 1).await
+        self.keep(BEST, last + 1, &detector, 0).await.map(drop)
     }
 
     async fn best(&mut self) -> Result<Option<Vec<u8>>> {

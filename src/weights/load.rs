@@ -8,9 +8,16 @@ use super::report::{LoadReport, some_of};
 use super::state::StateDict;
 use crate::error::{Error, Result};
 use crate::model::init::Seeded;
-use crate::model::layers::{LayerSpec, LayerValues, ParameterSource};
+use crate::model::layers::{LayerKind, LayerSpec, LayerValues, ParameterSource};
 use crate::model::{Detector, DetectorConfig};
 use burn::tensor::Device;
+
+/// Layers with outputs for every class, and how many a class has.
+const CLASS_LAYERS: [(&str, usize); 3] = [
+    ("roi_heads.box_predictor.cls_score", 1),
+    ("roi_heads.box_predictor.bbox_pred", 4),
+    ("roi_heads.mask_predictor.mask_fcn_logits", 1),
+];
 
 /// Loads a detector file onto a device. `file` is the name that errors speak of.
 ///
@@ -31,25 +38,38 @@ pub fn from_state(file: &str, state: &StateDict, device: &Device) -> Result<(Det
 /// A detector of `config` that starts from what fits it in a file: for new classes, or from a backbone alone. What the
 /// file lacks or has in another shape is drawn from `seed` and listed as missing.
 ///
+/// What a head has learnt of a class is taken over by the name of the class, wherever it stands in the file; a class that
+/// the file does not have is drawn. With `new_heads`, or where no class but the background is shared, all are. Of a file
+/// that does not name its classes the heads are taken as they are, if they are as many.
+///
 /// # Errors
 /// A broken file or configuration, values that cannot be weights, or a file of which nothing fits.
 pub fn load_into(
     config: DetectorConfig,
     file: &str,
     bytes: &[u8],
+    new_heads: bool,
     seed: u64,
     device: &Device,
 ) -> Result<(Detector, LoadReport)> {
     let state = super::read(file, bytes)?;
     infer::refuse_other_architectures(file, &state)?;
+    let own = state.config.as_deref().map(DetectorConfig::from_json).transpose()?;
     // The file's own eps belongs to its batch norms, whatever the new detector's says.
-    let eps = match &state.config {
-        Some(json) => DetectorConfig::from_json(json)?.batch_norm_eps,
+    let eps = match &own {
+        Some(own) => own.batch_norm_eps,
         None => infer::config(file, &state).map_or(config.batch_norm_eps, |(found, _)| found.batch_norm_eps),
     };
+    let heads = match own {
+        _ if new_heads => Some(Heads::drawn(&config.classes)),
+        Some(own) => Some(Heads::by_name(&config.classes, &own.classes)),
+        None => None,
+    };
+    let warnings = heads.as_ref().and_then(Heads::warning).into_iter().collect();
     let mut source = FileSource::new(file, &state, eps, Some(Seeded { seed }));
+    source.heads = heads.as_ref();
     let detector = Detector::build(config, &mut source, device)?;
-    source.finish(Vec::new()).map(|report| (detector, report))
+    source.finish(warnings).map(|report| (detector, report))
 }
 
 /// The configuration that a file names, or else that its shapes speak of, with sentences about what was assumed.
@@ -64,19 +84,57 @@ pub fn config_of(file: &str, state: &StateDict) -> Result<(DetectorConfig, Vec<S
     }
 }
 
+/// Where a file has what the heads of a new detector have to say of each class.
+struct Heads {
+    /// Each class with its place among those of the file.
+    classes: Vec<(String, Option<usize>)>,
+    /// Classes of the file.
+    theirs: usize,
+}
+
+impl Heads {
+    fn drawn(classes: &[String]) -> Self {
+        Self { classes: classes.iter().map(|name| (name.clone(), None)).collect(), theirs: 0 }
+    }
+
+    fn by_name(classes: &[String], theirs: &[String]) -> Self {
+        // The background is the first everywhere, whatever it is called.
+        let place = |name: &String| theirs.iter().skip(1).position(|other| other == name).map(|i| i + 1);
+        let places: Vec<Option<usize>> = classes.iter().skip(1).map(place).collect();
+        if places.iter().all(Option::is_none) {
+            return Self::drawn(classes);
+        }
+        let places = std::iter::once(Some(0)).chain(places);
+        Self { classes: classes.iter().cloned().zip(places).collect(), theirs: theirs.len() }
+    }
+
+    /// Whether nothing is taken over.
+    fn are_new(&self) -> bool {
+        self.classes.iter().all(|(_, place)| place.is_none())
+    }
+
+    fn warning(&self) -> Option<String> {
+        let new = self.classes.iter().skip(1).filter(|(_, place)| place.is_none());
+        let new: Vec<String> = new.map(|(name, _)| name.clone()).collect();
+        (!new.is_empty()).then(|| format!("the heads know nothing yet of: {}", some_of(&new)))
+    }
+}
+
 /// Gives the layers of a file, and perhaps drawn ones where it has none.
 struct FileSource<'a> {
     file: &'a str,
     state: &'a StateDict<'a>,
     eps: f32,
     otherwise: Option<Seeded>,
+    /// `None` where all layers are taken by their shapes.
+    heads: Option<&'a Heads>,
     loaded: BTreeSet<String>,
     missing: Vec<String>,
 }
 
 impl<'a> FileSource<'a> {
     fn new(file: &'a str, state: &'a StateDict, eps: f32, otherwise: Option<Seeded>) -> Self {
-        Self { file, state, eps, otherwise, loaded: BTreeSet::new(), missing: Vec::new() }
+        Self { file, state, eps, otherwise, heads: None, loaded: BTreeSet::new(), missing: Vec::new() }
     }
 
     fn finish(self, warnings: Vec<String>) -> Result<LoadReport> {
@@ -132,6 +190,35 @@ impl<'a> FileSource<'a> {
         Ok(LayerValues { weight, bias })
     }
 
+    /// A layer with outputs for every class: those of the file's classes from there, the others as `drawn`.
+    fn by_class(&mut self, spec: &LayerSpec, each: usize, heads: &Heads, drawn: LayerValues) -> Result<LayerValues> {
+        let names = ["weight", "bias"].map(|part| format!("{}.{part}", spec.name));
+        let output = heads.theirs * each;
+        let kind = match spec.kind {
+            LayerKind::Linear { input, .. } => LayerKind::Linear { input, output },
+            LayerKind::Conv { input, kernel, .. } => LayerKind::Conv { input, output, kernel },
+            other => other,
+        };
+        let theirs = LayerSpec { kind, ..spec.clone() };
+        if heads.are_new() || !self.lacks(&theirs).is_empty() {
+            self.missing.extend(names);
+            return Ok(drawn);
+        }
+        let (theirs, mut values) = (self.read(&theirs)?, drawn);
+        for (i, (class, place)) in heads.classes.iter().enumerate() {
+            let Some(from) = *place else {
+                self.missing.extend(names.iter().map(|name| format!("{name} of {class}")));
+                continue;
+            };
+            for (to, theirs) in [(&mut values.weight, &theirs.weight), (&mut values.bias, &theirs.bias)] {
+                // torch has the outputs along the first axis.
+                let size = theirs.len() / heads.theirs;
+                to[i * size..][..size].copy_from_slice(&theirs[from * size..][..size]);
+            }
+        }
+        Ok(values)
+    }
+
     /// The tensors of a layer that the file lacks or has in another shape.
     fn lacks(&self, spec: &LayerSpec) -> Vec<String> {
         let outputs = vec![spec.kind.output()];
@@ -154,6 +241,10 @@ impl<'a> FileSource<'a> {
 
 impl ParameterSource for FileSource<'_> {
     fn layer(&mut self, spec: &LayerSpec) -> Result<LayerValues> {
+        let each = CLASS_LAYERS.iter().find(|(name, _)| *name == spec.name);
+        if let (Some((_, each)), Some(heads), Some(mut seeded)) = (each, self.heads, self.otherwise) {
+            return self.by_class(spec, *each, heads, seeded.layer(spec)?);
+        }
         let lacks = self.lacks(spec);
         if lacks.is_empty() {
             return self.read(spec);

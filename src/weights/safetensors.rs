@@ -57,11 +57,9 @@ pub fn write(file: &str, state: &StateDict) -> Result<Vec<u8>> {
             .map_err(|e| Error::weights(file, format!("tensor {name}: {e}")))?;
         views.push((name.as_str(), view));
     }
-    let mut metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    if let Some(config) = &state.config {
-        metadata.insert(CONFIG_KEY.to_owned(), config.clone());
-    }
-    safetensors::serialize(views, Some(metadata)).map_err(|e| Error::weights(file, e))
+    // One key at most: several would be written in an order of chance, and equal detectors would be unequal files.
+    let metadata = state.config.as_ref().map(|config| HashMap::from([(CONFIG_KEY.to_owned(), config.clone())]));
+    safetensors::serialize(views, metadata).map_err(|e| Error::weights(file, e))
 }
 
 fn dtype(dtype: FileDtype) -> Option<Dtype> {

@@ -27,9 +27,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     dataset::{self as folders, Annotated},
-    detect,
+    detect, first_model,
     images::Channels,
 };
+
+/// What `--init` calls the detector that comes with cytobox.
+const DEFAULT: &str = "default";
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -39,9 +42,13 @@ pub struct Arguments {
     /// The detector file to write.
     #[arg(long)]
     out: PathBuf,
-    /// Go on from this detector; for other classes its heads are replaced. Without one, training begins from nothing.
+    /// Go on from this detector, or from the one that comes with cytobox (`default`); its heads keep what they know of
+    /// classes of the same name. Without one, training begins from nothing.
     #[arg(long)]
     init: Option<PathBuf>,
+    /// Draw the heads of --init anew also for classes that it knows.
+    #[arg(long, requires = "init")]
+    new_heads: bool,
     /// mask-rcnn or faster-rcnn.
     #[arg(long, default_value = "mask-rcnn", value_parser = architecture)]
     arch: Architecture,
@@ -246,12 +253,12 @@ fn begin(
         bail!("there are no images to train on");
     }
     let merge = data.train.first().map(|a| a.merge.clone());
-    let base = match &arguments.init {
-        Some(file) => Some((file.display().to_string(), scan::read_file(file)?)),
+    let base = match arguments.init.as_deref() {
+        Some(file) => Some(first_model::read(Some(file).filter(|file| *file != Path::new(DEFAULT)))?),
         None => None,
     };
     let start = match base {
-        Some(_) => Start::Detector { architecture: Some(arguments.arch) },
+        Some(_) => Start::Detector { architecture: Some(arguments.arch), new_heads: arguments.new_heads },
         None => Start::Scratch {
             shape: Shape {
                 architecture: arguments.arch,
@@ -266,6 +273,7 @@ fn begin(
     let Begun { detector, load, anchors } = plan.detector(base, classes, merge, examples, config.seed, device)?;
     if let Some(load) = load {
         eprintln!("{}", load.summary());
+        load.warnings.iter().for_each(|warning| eprintln!("{warning}"));
     }
     let percent = |v: f32| 100.0 * v;
     eprintln!(
@@ -349,7 +357,9 @@ impl TrainObserver for Watch {
                     eprintln!("{text}");
                 }
             }
-            TrainEvent::Skipped { sentence, .. } | TrainEvent::Unsaved { sentence, .. } => self.say(&sentence),
+            TrainEvent::Notice { sentence, .. }
+            | TrainEvent::Skipped { sentence, .. }
+            | TrainEvent::Unsaved { sentence, .. } => self.say(&sentence),
             TrainEvent::Folded { step } => self.say(&format!("step {step}: the batch norms are folded")),
             TrainEvent::Validation(v) => {
                 let classes: Vec<String> = v.per_class.iter().map(|(name, ap)| format!("{name} {ap:.3}")).collect();
