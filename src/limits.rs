@@ -18,6 +18,8 @@ pub const CHANNELS: usize = 8;
 pub const ANNOTATION_BYTES: u64 = 4 << 20;
 /// A table or a COCO file, which may hold the objects of many images.
 pub const TABLE_BYTES: u64 = 128 << 20;
+/// Pages of a TIFF file that are looked at; more is a film or a stack, whatever else the file says.
+pub const TIFF_PAGES: usize = 64;
 /// Elements within elements of an XML file; LabelImg nests four deep.
 pub const XML_DEPTH: usize = 16;
 /// Objects of one image. The most crowded real image known to us has some hundreds.
@@ -41,10 +43,20 @@ pub const SAFETENSORS_HEADER_BYTES: u64 = 8 << 20;
 pub const DETECTOR_BYTES: u64 = 1 << 30;
 /// Tensors of one detector file; ResNet-101-FPN has about 700.
 pub const TENSORS: usize = 10_000;
+/// Values of a pickle, on its stack or to be recalled: a state dict needs some ten for each tensor.
+pub const PICKLE_VALUES: usize = 4_000_000;
+/// Containers within containers of a pickle. A checkpoint nests three deep; what is deeper would overflow the real stack on
+/// drop.
+pub const PICKLE_DEPTH: usize = 64;
+/// Numbers along one axis of a tensor, as the kernels take them: every index of one image's row fits `u32`.
+pub const TENSOR_SIDE: usize = 1 << 16;
 /// Weights of one layer: the largest of torchvision's detectors, `fc6`, has 12.8 million.
 pub const LAYER_WEIGHTS: u64 = 64 << 20;
 /// The side of the resized image that enters the network. Beyond it, feature maps leave 4 GiB.
 pub const NETWORK_SIDE: u32 = 4096;
+/// Channels of the pyramid, of which torchvision has 256. The finest level of a picture of [`NETWORK_SIDE`] has a quarter of
+/// its side; with more channels it would pass the 2³⁰ elements that the kernels take.
+pub const PYRAMID_CHANNELS: usize = 1 << 10;
 /// Pictures that a training holds at once, as floats: 500 images of 512² pixels. A wasm memory ends at 4 GiB.
 pub const TRAINING_BYTES: u64 = 3 << 29;
 /// Proposals and detections of one image, whatever a configuration asks for.

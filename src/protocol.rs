@@ -104,6 +104,10 @@ pub struct ImageInput {
     /// The weights of the channels; the default of the channels that are there when absent.
     #[serde(default)]
     pub merge: Option<Merge>,
+    /// The weights that the detector at hand was trained with: where the image has none of its own they come before the
+    /// default, provided that they name every channel of it. So it is seen as it will be detected in.
+    #[serde(default)]
+    pub detector_merge: Option<Merge>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -232,7 +236,7 @@ pub enum Outcome {
     Groups(Groups),
     Image(OpenedImage),
     Model(Box<ModelReport>),
-    Detections { detections: ImageDetections, seconds: f64 },
+    Detections { detections: ImageDetections, seconds: f64, warnings: Vec<String> },
     Files { files: Vec<NamedBytes> },
     Annotations(Gathered),
     Preparation(Box<Preparation>),

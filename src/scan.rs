@@ -5,16 +5,17 @@
 //! the number of images.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, HashMap, HashSet},
     fs::{self, File, OpenOptions},
     io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    channels::{self, FileHead, Groups, Merge},
+    channels::{self, FileHead, Groups, Ignored, ImageEntry, Merge},
     detections::ImageDetections,
     error::{Error, Result},
     export, limits,
@@ -24,49 +25,106 @@ const JOURNAL: &str = "cytobox-scan.jsonl";
 /// Enough of a file to tell its kind.
 const HEAD_BYTES: u64 = 64;
 
-/// The files under `paths`, grouped into images. A folder is read with all that lies under it, hidden files aside.
-///
-/// # Errors
-/// A path that does not exist or cannot be read.
-pub fn find_images(paths: &[PathBuf]) -> Result<Groups> {
-    let mut files = Vec::new();
-    for path in paths {
-        collect(path, &mut files)?;
-    }
-    files.sort();
-    files.dedup();
-    let heads = files
-        .iter()
-        .map(|path| {
-            let mut head = Vec::new();
-            let file = File::open(path).map_err(|e| Error::io(path, e))?;
-            file.take(HEAD_BYTES).read_to_end(&mut head).map_err(|e| Error::io(path, e))?;
-            let name = path.to_string_lossy().into_owned();
-            Ok(FileHead { kind: channels::sniff_named(&name, &head), name })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    Ok(channels::group(&heads))
+/// The images under some paths.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub groups: Groups,
+    /// Files and folders that are there and cannot be read; whatever they hold is missing from `groups`.
+    pub unreadable: Vec<Ignored>,
 }
 
-fn collect(path: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
-    let metadata = fs::metadata(path).map_err(|e| Error::io(path, e))?;
-    if !metadata.is_dir() {
-        into.push(path.to_owned());
-        return Ok(());
+/// The files under `paths`, grouped into images. A folder is read with all that lies under it, hidden files aside. What
+/// cannot be read in it does not keep the rest from being found.
+///
+/// # Errors
+/// One of `paths` that does not exist.
+pub fn find_images(paths: &[PathBuf]) -> Result<Found> {
+    let mut walk = Walk::default();
+    for path in paths {
+        fs::metadata(path).map_err(|e| Error::io(path, e))?;
+        walk.visit(path);
     }
-    for entry in fs::read_dir(path).map_err(|e| Error::io(path, e))? {
-        let entry = entry.map_err(|e| Error::io(path, e))?;
-        if !entry.file_name().to_string_lossy().starts_with('.') {
-            collect(&entry.path(), into)?;
+    let Walk { mut files, mut ignored, mut unreadable, .. } = walk;
+    files.sort();
+    files.dedup();
+    let mut heads = Vec::new();
+    for path in &files {
+        let mut head = Vec::new();
+        match File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head)) {
+            Ok(_) => {
+                let name = path.to_string_lossy().into_owned();
+                heads.push(FileHead { kind: channels::sniff_named(&name, &head), name });
+            }
+            Err(e) => unreadable.push(left_out(path, &e)),
         }
     }
-    Ok(())
+    let mut groups = channels::group(&heads);
+    groups.ignored.append(&mut ignored);
+    Ok(Found { groups, unreadable })
+}
+
+fn left_out(path: &Path, reason: &dyn std::fmt::Display) -> Ignored {
+    Ignored { file: path.display().to_string(), reason: reason.to_string() }
+}
+
+/// What was met on the way through folders.
+#[derive(Default)]
+struct Walk {
+    files: Vec<PathBuf>,
+    ignored: Vec<Ignored>,
+    unreadable: Vec<Ignored>,
+    /// The folders above the one that is being read; a link to one of them would go round for ever.
+    above: Vec<PathBuf>,
+}
+
+impl Walk {
+    fn visit(&mut self, path: &Path) {
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => {
+                if let Err(e) = self.folder(path) {
+                    self.unreadable.push(left_out(path, &e));
+                }
+            }
+            Ok(metadata) if metadata.is_file() => self.files.push(path.to_owned()),
+            // Reading a pipe would wait for somebody to write.
+            Ok(_) => self.ignored.push(left_out(path, &"it is neither a file nor a folder")),
+            Err(e) => self.unreadable.push(left_out(path, &e)),
+        }
+    }
+
+    fn folder(&mut self, path: &Path) -> std::io::Result<()> {
+        let place = path.canonicalize()?;
+        if self.above.contains(&place) {
+            self.ignored.push(left_out(path, &"it leads back to a folder above it"));
+            return Ok(());
+        }
+        let entries = fs::read_dir(path)?;
+        self.above.push(place);
+        for entry in entries {
+            match entry {
+                Ok(entry) if entry.file_name().to_string_lossy().starts_with('.') => {}
+                Ok(entry) => self.visit(&entry.path()),
+                Err(e) => self.unreadable.push(left_out(path, &e)),
+            }
+        }
+        self.above.pop();
+        Ok(())
+    }
 }
 
 /// Reads a whole file that is at most [`limits::FILE_BYTES`] long.
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {
+    read_at_most(path, limits::FILE_BYTES)
+}
+
+/// Reads a whole detector file, which may have [`limits::DETECTOR_BYTES`].
+pub fn read_detector(path: &Path) -> Result<Vec<u8>> {
+    read_at_most(path, limits::DETECTOR_BYTES)
+}
+
+fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let length = fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
-    limits::check(&path.display().to_string(), "the file's size in bytes", length, limits::FILE_BYTES)?;
+    limits::check(&path.display().to_string(), "the file's size in bytes", length, limit)?;
     fs::read(path).map_err(|e| Error::io(path, e))
 }
 
@@ -90,12 +148,81 @@ pub struct ScanSettings {
     pub merge: Option<Merge>,
 }
 
+/// What an image is on the disk. Another folder may hold other images under the same names, and a file may change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source(Vec<SourceFile>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct SourceFile {
+    /// From the root of the disk.
+    path: String,
+    bytes: u64,
+    /// Nanoseconds since 1970.
+    modified: u64,
+}
+
+impl Source {
+    /// # Errors
+    /// A file that is not there any more.
+    pub fn of(entry: &ImageEntry) -> Result<Self> {
+        let file = |path: &Path| -> std::io::Result<SourceFile> {
+            let metadata = fs::metadata(path)?;
+            let since = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+            let path = std::path::absolute(path)?.to_string_lossy().into_owned();
+            Ok(SourceFile { path, bytes: metadata.len(), modified: since.as_nanos() as u64 })
+        };
+        let files = entry.files.iter().map(|f| Path::new(&f.file));
+        files.map(|path| file(path).map_err(|e| Error::io(path, e))).collect::<Result<_>>().map(Self)
+    }
+}
+
+/// The first line of a journal. Version 1 did not say what the images were.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    version: u32,
+    #[serde(flatten)]
+    settings: ScanSettings,
+}
+
+const VERSION: u32 = 2;
+
+/// Every other line.
+#[derive(Serialize)]
+struct Line<'a> {
+    source: &'a Source,
+    #[serde(flatten)]
+    image: &'a ImageDetections,
+}
+
 /// The finished images of a scan, one line each behind a first line with the [`ScanSettings`].
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
     file: File,
-    done: BTreeSet<String>,
+    done: Done,
+}
+
+/// The lines of a journal that hold: where a file of an image has changed, the image's last line does.
+#[derive(Debug, Default)]
+struct Done {
+    /// Lines behind the first one.
+    lines: usize,
+    /// By line.
+    images: BTreeMap<usize, (String, Source)>,
+    /// The last line of each file.
+    files: HashMap<String, usize>,
+}
+
+impl Done {
+    fn add(&mut self, image: String, source: Source) {
+        for file in &source.0 {
+            if let Some(earlier) = self.files.insert(file.path.clone(), self.lines) {
+                self.images.remove(&earlier);
+            }
+        }
+        self.images.insert(self.lines, (image, source));
+        self.lines += 1;
+    }
 }
 
 impl Journal {
@@ -110,7 +237,7 @@ impl Journal {
         let path = out.join(JOURNAL);
         if force || !path.exists() {
             let mut file = File::create(&path).map_err(|e| Error::io(&path, e))?;
-            write_line(&path, &mut file, settings)?;
+            write_line(&path, &mut file, &Head { version: VERSION, settings: settings.clone() })?;
         }
         let (done, whole) = Self::read_done(&path, settings)?;
         let mut file = OpenOptions::new().write(true).open(&path).map_err(|e| Error::io(&path, e))?;
@@ -119,64 +246,90 @@ impl Journal {
     }
 
     /// The images in the journal and how many of its bytes are whole lines.
-    fn read_done(path: &Path, settings: &ScanSettings) -> Result<(BTreeSet<String>, u64)> {
+    fn read_done(path: &Path, settings: &ScanSettings) -> Result<(Done, u64)> {
         #[derive(Deserialize)]
-        struct Name {
+        struct Known {
             image: String,
+            source: Source,
         }
         let mut reader = BufReader::new(File::open(path).map_err(|e| Error::io(path, e))?);
         let mut line = String::new();
         let mut whole = reader.read_line(&mut line).map_err(|e| Error::io(path, e))? as u64;
-        let begun: ScanSettings = serde_json::from_str(&line).map_err(|_| {
-            Error::Usage(format!("{} is not a scan's journal; use --force to begin anew", path.display()))
-        })?;
+        let begun = match serde_json::from_str(&line) {
+            Ok(Head { version: VERSION, settings }) => settings,
+            _ => {
+                let sentence =
+                    "is not a journal of this version of cytobox; use another --out, or --force to begin anew";
+                return Err(Error::Usage(format!("{} {sentence}", path.display())));
+            }
+        };
         if begun != *settings {
             return Err(Error::Usage(format!(
                 "{} was begun with another model, score or merge; use another --out, or --force to begin anew",
                 path.display()
             )));
         }
-        let mut done = BTreeSet::new();
+        let mut done = Done::default();
         loop {
             line.clear();
             let read = reader.read_line(&mut line).map_err(|e| Error::io(path, e))?;
-            match serde_json::from_str::<Name>(&line) {
-                Ok(name) if line.ends_with('\n') => done.insert(name.image),
+            match serde_json::from_str::<Known>(&line) {
+                Ok(known) if line.ends_with('\n') => done.add(known.image, known.source),
                 _ => return Ok((done, whole)),
             };
             whole += read as u64;
         }
     }
 
-    pub fn is_done(&self, image: &str) -> bool {
-        self.done.contains(image)
+    /// Whether this very image is done: the same files, unchanged.
+    pub fn is_done(&self, source: &Source) -> bool {
+        let line = source.0.first().and_then(|file| self.done.files.get(&file.path));
+        line.and_then(|line| self.done.images.get(line)).is_some_and(|(_, known)| known == source)
+    }
+
+    /// The name for an image that is called `name`: with its folder where another image of the scan has that name, and
+    /// with a number where that is taken as well.
+    pub fn name_for(&self, name: &str, source: &Source) -> String {
+        let paths: HashSet<&str> = source.0.iter().map(|file| file.path.as_str()).collect();
+        // An image whose files have changed keeps its name.
+        let others = self.done.images.values().filter(|(_, known)| !known.0.iter().any(|f| paths.contains(&*f.path)));
+        let taken: HashSet<&str> = others.map(|(name, _)| name.as_str()).collect();
+        let folder = source.0.first().and_then(|file| Path::new(&file.path).parent()?.file_name());
+        let long = folder.map(|folder| format!("{}/{name}", folder.to_string_lossy()));
+        let numbered = (2..).map(|n| format!("{name} ({n})"));
+        let mut candidates = std::iter::once(name.to_owned()).chain(long).chain(numbered);
+        // The numbers never end.
+        candidates.find(|name| !taken.contains(name.as_str())).unwrap_or_default()
     }
 
     pub fn len(&self) -> usize {
-        self.done.len()
+        self.done.images.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.done.is_empty()
+        self.done.images.is_empty()
     }
 
-    /// Adds a finished image; it is on the disk when this returns.
-    pub fn push(&mut self, image: &ImageDetections) -> Result<()> {
-        write_line(&self.path, &mut self.file, image)?;
+    /// Adds a finished image; it is on the disk when this returns. `source` is from before its files were read.
+    pub fn push(&mut self, image: &ImageDetections, source: Source) -> Result<()> {
+        write_line(&self.path, &mut self.file, &Line { source: &source, image })?;
         self.file.sync_data().map_err(|e| Error::io(&self.path, e))?;
-        self.done.insert(image.image.clone());
+        self.done.add(image.image.clone(), source);
         Ok(())
     }
 
     /// The finished images in the order in which they were done; a journal that can no longer be opened is one error.
-    pub fn images(&self) -> Box<dyn Iterator<Item = Result<ImageDetections>>> {
+    pub fn images(&self) -> Box<dyn Iterator<Item = Result<ImageDetections>> + '_> {
         let open = || -> std::io::Result<_> {
             let mut reader = BufReader::new(File::open(&self.path)?);
             reader.skip_until(b'\n')?;
             Ok(reader)
         };
         match open() {
-            Ok(reader) => Box::new(export::read_jsonl(&self.path.display().to_string(), reader)),
+            Ok(reader) => {
+                let all = export::read_jsonl(&self.path.display().to_string(), reader).enumerate();
+                Box::new(all.filter(|(line, _)| self.done.images.contains_key(line)).map(|(_, image)| image))
+            }
             Err(e) => Box::new(std::iter::once(Err(Error::io(&self.path, e as std::io::Error)))),
         }
     }
@@ -208,30 +361,74 @@ mod tests {
         }
     }
 
+    fn source(path: &str, bytes: u64) -> Source {
+        Source(vec![SourceFile { path: path.into(), bytes, modified: 1_700_000_000_000_000_001 }])
+    }
+
+    fn push(journal: &mut Journal, name: &str) {
+        journal.push(&image(name), source(&format!("/plate/{name}.png"), 1)).unwrap();
+    }
+
+    fn is_done(journal: &Journal, name: &str) -> bool {
+        journal.is_done(&source(&format!("/plate/{name}.png"), 1))
+    }
+
+    fn names(journal: &Journal) -> Vec<String> {
+        journal.images().map(|image| image.unwrap().image).collect()
+    }
+
     #[test]
     fn a_scan_goes_on_behind_a_line_that_was_cut_short() {
         let out = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(out.path(), &settings(), false).unwrap();
-        journal.push(&image("a")).unwrap();
-        journal.push(&image("b")).unwrap();
+        push(&mut journal, "a");
+        push(&mut journal, "b");
         let path = out.path().join(JOURNAL);
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
 
         let mut journal = Journal::open(out.path(), &settings(), false).unwrap();
-        assert!(journal.is_done("a") && !journal.is_done("b"));
-        journal.push(&image("c")).unwrap();
-        let names: Vec<_> = journal.images().map(|i| i.unwrap().image).collect();
-        assert_eq!(names, ["a", "c"]);
+        assert!(is_done(&journal, "a") && !is_done(&journal, "b"));
+        push(&mut journal, "c");
+        assert_eq!(names(&journal), ["a", "c"]);
     }
 
     #[test]
     fn other_settings_are_refused_and_force_begins_anew() {
         let out = tempfile::tempdir().unwrap();
-        Journal::open(out.path(), &settings(), false).unwrap().push(&image("a")).unwrap();
+        push(&mut Journal::open(out.path(), &settings(), false).unwrap(), "a");
         let other = ScanSettings { score: 0.5, ..settings() };
         assert_eq!(Journal::open(out.path(), &other, false).unwrap_err().code(), "usage");
         assert!(Journal::open(out.path(), &other, true).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_journal_of_an_earlier_version_is_left_as_it_is() {
+        let out = tempfile::tempdir().unwrap();
+        let path = out.path().join(JOURNAL);
+        let old = "{\"model\":\"abc\",\"score\":0.7,\"merge\":null}\n{\"image\":\"a\"}\n";
+        fs::write(&path, old).unwrap();
+        assert_eq!(Journal::open(out.path(), &settings(), false).unwrap_err().code(), "usage");
+        assert_eq!(fs::read_to_string(&path).unwrap(), old);
+    }
+
+    #[test]
+    fn images_of_one_name_are_told_apart_and_a_changed_file_is_done_again() {
+        let out = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(out.path(), &settings(), false).unwrap();
+        push(&mut journal, "a");
+        push(&mut journal, "b");
+        let (other, changed) = (source("/other/a.png", 1), source("/plate/a.png", 2));
+        assert!(!journal.is_done(&other) && !journal.is_done(&changed));
+        assert_eq!(journal.name_for("a", &other), "other/a");
+        assert_eq!(journal.name_for("a", &changed), "a");
+        journal.push(&image("other/a"), other.clone()).unwrap();
+        journal.push(&image("a"), changed.clone()).unwrap();
+        assert_eq!(journal.name_for("a", &source("/3/other/a.png", 1)), "a (2)");
+        for journal in [&journal, &Journal::open(out.path(), &settings(), false).unwrap()] {
+            assert!(journal.is_done(&other) && journal.is_done(&changed) && !is_done(journal, "a"));
+            assert_eq!(names(journal), ["b", "other/a", "a"]);
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::file_name::{FileName, Role, is_of_system, looks_like_image};
 use super::set::{Channel, in_words};
 use super::sniff::FileKind;
+use crate::error::{Error, Result};
 
 /// A file as its name, with folders if there are any, and its kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +55,8 @@ pub struct ImageEntry {
     pub state: EntryState,
     /// Channels that [`EntryState::NeedsFill`] is about.
     pub missing: Vec<Channel>,
+    /// Those of them that have a file, which is broken.
+    pub broken: Vec<Channel>,
     pub problems: Vec<Problem>,
 }
 
@@ -227,6 +230,23 @@ fn unique_names<'a>(keys: impl Iterator<Item = Key<'a>> + Clone) -> Vec<String> 
     .collect()
 }
 
+impl ImageEntry {
+    /// Refuses an image of which a file cannot be used, as the sentence of its problem says. A channel that is only missing
+    /// can be filled with black; one that is broken holds something that nobody has seen.
+    ///
+    /// # Errors
+    /// [`Error::Image`].
+    pub fn check(&self) -> Result<()> {
+        if self.state != EntryState::Unusable && self.broken.is_empty() {
+            return Ok(());
+        }
+        let cause = self.problems.iter().find(|p| matches!(p.code.as_str(), "broken-file" | "channel-double"));
+        let sentence = cause.map_or("", |problem| &problem.sentence);
+        let (file, reason) = sentence.split_once(": ").unwrap_or((&self.name, "its files cannot be used"));
+        Err(Error::image(file, reason))
+    }
+}
+
 impl Groups {
     fn ignore(&mut self, head: &FileHead, reason: &str) {
         self.ignored.push(Ignored { file: head.name.clone(), reason: reason.to_owned() });
@@ -274,10 +294,12 @@ impl Found<'_> {
         } else {
             EntryState::NeedsFill
         };
+        let broken =
+            missing.iter().copied().filter(|c| broken.iter().any(|(channel, _)| *channel == Some(*c))).collect();
         let files = whole.iter().map(|(channel, head)| ChannelFile { channel: *channel, file: head.name.clone() });
         let files = files.collect();
         let mask = self.mask(&name, &mut problems);
-        ImageEntry { name, files, mask, state, missing, problems }
+        ImageEntry { name, files, mask, state, missing, broken, problems }
     }
 
     /// The first by name of the masks that can be used.

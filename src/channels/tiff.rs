@@ -20,9 +20,6 @@ use crate::limits;
 
 pub(super) type Reader<'a> = Decoder<Cursor<&'a [u8]>>;
 
-/// Pages that are looked at; more is a film or a stack, whatever else the file says.
-const PAGES: usize = 64;
-
 pub(super) fn probe(name: &str, bytes: &[u8]) -> Result<Header> {
     let file = File::read(name, bytes)?;
     let page = &file.pages[0];
@@ -58,7 +55,7 @@ struct File {
 
 impl File {
     fn read(name: &str, bytes: &[u8]) -> Result<Self> {
-        if !fits(bytes, PAGES) {
+        if !fits(bytes, limits::TIFF_PAGES) {
             return Err(Error::image(name, "the TIFF file is truncated or damaged: it claims more than it holds"));
         }
         let mut reader = open(name, bytes)?;
@@ -66,10 +63,10 @@ impl File {
         let mut warnings = Vec::new();
         let mut stack = None;
         for index in 0.. {
-            if index >= PAGES {
+            if index >= limits::TIFF_PAGES {
                 return Err(Error::image(
                     name,
-                    format_args!("the file has more than {PAGES} pages; save one image alone"),
+                    format_args!("the file has more than {} pages; save one image alone", limits::TIFF_PAGES),
                 ));
             }
             if index == 0 {

@@ -68,12 +68,20 @@ pub fn take_fault() -> Option<String> {
     fault_slot().take()
 }
 
+/// The fault is one for the whole process: tests that make or take one run one at a time.
+#[cfg(test)]
+pub(super) fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn only_errors_of_the_gpu_layers_are_faults() {
+        let _alone = alone();
         install();
         log::error!(target: "some_app", "not ours");
         log::warn!(target: "wgpu_core::device", "only a warning");

@@ -46,20 +46,25 @@ impl ActiveDevice {
 /// [`Error::Device`] if a GPU or a software adapter was asked for by name and there is none, or its self-test failed.
 pub async fn open(choice: DeviceChoice, probe: Option<&Probe>) -> Result<ActiveDevice> {
     install_log_bridge();
-    let refused = match choice {
-        DeviceChoice::Cpu => return open_cpu("the CPU was asked for".to_owned()).await,
-        DeviceChoice::Auto | DeviceChoice::Gpu | DeviceChoice::Software => match open_gpu(choice, probe).await {
-            Ok(active) => return Ok(active),
-            Err(reason) => reason,
-        },
-    };
-    match choice {
-        DeviceChoice::Auto => open_cpu(refused).await,
-        _ => Err(Error::Device(refused)),
+    if choice == DeviceChoice::Cpu {
+        return open_cpu("the CPU was asked for".to_owned()).await;
+    }
+    let gpu = open_gpu(choice, probe).await;
+    or_cpu(choice, gpu).await
+}
+
+/// The GPU, or the CPU where only the best there is was asked for.
+async fn or_cpu(choice: DeviceChoice, gpu: Result<ActiveDevice, String>) -> Result<ActiveDevice> {
+    match gpu {
+        Ok(active) => Ok(active),
+        Err(refused) if choice == DeviceChoice::Auto => open_cpu(refused).await,
+        Err(refused) => Err(Error::Device(refused)),
     }
 }
 
 async fn open_cpu(why: String) -> Result<ActiveDevice> {
+    // What a GPU that was given up has logged is no fault of the CPU.
+    drop(take_fault());
     let device = Device::flex();
     let tests = self_test::run(&device).await?;
     if let Some(failed) = first_failure(&tests) {
@@ -84,13 +89,7 @@ async fn open_gpu(choice: DeviceChoice, probe: Option<&Probe>) -> Result<ActiveD
     if software { Adapter::Software } else { Adapter::Hardware }.tell();
     let name = probe.map_or(info.name, |p| p.name.clone());
 
-    let tests = self_test::run(&device).await.map_err(|e| format!("{name} failed its self-test: {e}"))?;
-    if let Some(fault) = take_fault() {
-        return Err(format!("{name} failed its self-test: {fault}"));
-    }
-    if let Some(failed) = first_failure(&tests) {
-        return Err(format!("{name} gave a wrong answer in its self-test ({failed}); a driver update may help"));
-    }
+    let tests = judge(&name, self_test::run(&device).await)?;
     let (kind, why) = if software {
         (DeviceKind::Software, "a software adapter was asked for; it is slow and meant for tests".to_owned())
     } else {
@@ -127,6 +126,21 @@ fn refuse_by_probe(choice: DeviceChoice, probe: &Probe) -> Result<(), String> {
         return Ok(());
     };
     Err(sentence)
+}
+
+/// The self-test of a GPU that gave the right answers.
+fn judge(name: &str, tests: Result<Vec<SelfTest>>) -> Result<Vec<SelfTest>, String> {
+    // What was logged explains whatever else went wrong.
+    if let Some(fault) = take_fault() {
+        return Err(format!("{name} failed its self-test: {fault}"));
+    }
+    let tests = tests.map_err(|e| format!("{name} failed its self-test: {e}"))?;
+    match first_failure(&tests) {
+        Some(failed) => {
+            Err(format!("{name} gave a wrong answer in its self-test ({failed}); a driver update may help"))
+        }
+        None => Ok(tests),
+    }
 }
 
 fn first_failure(tests: &[SelfTest]) -> Option<String> {
@@ -183,7 +197,38 @@ mod tests {
 
     #[cfg(not(target_arch = "wasm32"))]
     #[test]
+    fn a_gpu_that_answers_wrongly_gives_way_to_the_cpu_which_says_so() {
+        let _alone = log_bridge::alone();
+        install_log_bridge();
+        let refused = || {
+            let wrong = pollster::block_on(self_test::with_a_wrong_answer(&Device::flex()));
+            judge("a GPU", wrong).unwrap_err()
+        };
+        let or_cpu = |choice| pollster::block_on(or_cpu(choice, Err(refused())));
+        let active = or_cpu(DeviceChoice::Auto).unwrap();
+        assert_eq!(active.report.kind, DeviceKind::Cpu);
+        let why = &active.report.why;
+        assert!(why.contains("a GPU gave a wrong answer in its self-test (matrix product"), "{why}");
+        assert_eq!(or_cpu(DeviceChoice::Gpu).unwrap_err().code(), "device");
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    #[test]
+    fn what_a_gpu_logged_before_it_was_given_up_is_no_fault_of_the_cpu() {
+        let _alone = log_bridge::alone();
+        install_log_bridge();
+        log::error!(target: "wgpu_core", "the adapter is gone");
+        let gone = judge("a GPU", Err(Error::Device("no answer".into()))).unwrap_err();
+        assert!(gone.contains("the adapter is gone"), "{gone}");
+        log::error!(target: "wgpu_core", "and so is its queue");
+        let active = pollster::block_on(or_cpu(DeviceChoice::Auto, Err(gone))).unwrap();
+        assert_eq!(active.check(), Ok(()));
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    #[test]
     fn the_cpu_passes_its_self_test_and_says_why_it_runs() {
+        let _alone = log_bridge::alone();
         let active = pollster::block_on(open(DeviceChoice::Cpu, None)).unwrap();
         assert_eq!(active.report.kind, DeviceKind::Cpu);
         assert!(active.report.why.contains("asked for"));

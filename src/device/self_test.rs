@@ -27,6 +27,15 @@ pub async fn run(device: &Device) -> Result<Vec<SelfTest>> {
     ])
 }
 
+/// As if the device had multiplied wrongly.
+#[cfg(all(test, not(target_arch = "wasm32")))]
+pub async fn with_a_wrong_answer(device: &Device) -> Result<Vec<SelfTest>> {
+    let mut tests = run(device).await?;
+    let got = tensor(&[1.0, 2.0], [2], device);
+    tests.push(compare("matrix product".into(), got, &[1.0, 2.1]).await?);
+    Ok(tests)
+}
+
 fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
 }

@@ -144,7 +144,7 @@ impl Engine {
             merge: Some(merge),
             filled: set.filled,
         };
-        Ok(Outcome::Detections { detections, seconds: started.elapsed().as_secs_f64() })
+        Ok(Outcome::Detections { detections, seconds: started.elapsed().as_secs_f64(), warnings: set.warnings })
     }
 }
 
@@ -189,6 +189,7 @@ fn picture_with(image: &ImageInput, trained_with: Option<&Merge>) -> Result<Open
     let files: Vec<_> = image.files.iter().map(|f| (f.file.channel, f.file.file.clone(), &f.bytes)).collect();
     let set = channels::assemble(&image.name, &files, &image.fill)?;
     let channels = set.channels();
+    let trained_with = trained_with.or(image.detector_merge.as_ref());
     let merge = image
         .merge
         .clone()

@@ -149,8 +149,9 @@ pub fn export(images: &[ImageDetections], classes: &[String], formats: &[Format]
     Ok(files)
 }
 
-/// A safe name that no file has yet. Some systems do not tell `A` from `a`.
-fn unique(name: &str, extension: &str, taken: &mut HashSet<String>) -> String {
+/// The name of a file for an image: safe, without a folder, and one that no file has yet. Some systems do not tell `A` from
+/// `a`.
+pub fn unique(name: &str, extension: &str, taken: &mut HashSet<String>) -> String {
     let stem = names::safe_name(name);
     let numbered = (2..).map(|n| format!("{stem}-{n}.{extension}"));
     let mut candidates = std::iter::once(format!("{stem}.{extension}")).chain(numbered);

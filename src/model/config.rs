@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::coco::COCO_CLASSES;
+use crate::annotations::label;
 use crate::boxes::BoxCoder;
 use crate::channels::Merge;
 use crate::error::{Error, Result};
@@ -240,14 +241,16 @@ impl DetectorConfig {
         self.validate_classes()?;
         self.validate_image()?;
         self.validate_anchors()?;
-        within("fpn_channels", self.fpn_channels, 1, 2048)?;
+        within("fpn_channels", self.fpn_channels, 1, limits::PYRAMID_CHANNELS)?;
         within("representation_size", self.representation_size, 1, 8192)?;
         within("mask_dim_reduced", self.mask_dim_reduced, 1, 1024)?;
         within("mask_layers: their number", self.mask_layers.len(), 1, 8)?;
         self.mask_layers.iter().try_for_each(|&n| within("mask_layers", n, 1, 1024))?;
         within("box_roi_pool_size", self.box_roi_pool_size, 1, 32)?;
-        let fc6 = self.fpn_channels * self.box_roi_pool_size.pow(2) * self.representation_size;
-        limits::check("configuration", "the number of weights of fc6", fc6 as u64, limits::LAYER_WEIGHTS)?;
+        let fc6 = self.fpn_channels * self.box_roi_pool_size.pow(2);
+        let (inputs, weights) = (fc6 as u64, (fc6 * self.representation_size) as u64);
+        limits::check("configuration", "the number of inputs of fc6", inputs, limits::TENSOR_SIDE as u64)?;
+        limits::check("configuration", "the number of weights of fc6", weights, limits::LAYER_WEIGHTS)?;
         within("mask_roi_pool_size", self.mask_roi_pool_size, 1, 64)?;
         within("roi_sampling_ratio", self.roi_sampling_ratio, 1, 8)?;
         for (what, n) in [
@@ -290,8 +293,13 @@ impl DetectorConfig {
             return fault("classes needs the background and at least one more name");
         }
         limits::check("configuration", "the number of classes", n as u64 - 1, limits::CLASSES as u64)?;
-        if self.classes.iter().any(|name| name.chars().count() > limits::LABEL_CHARS) {
-            return fault(format!("a class name is longer than {} characters", limits::LABEL_CHARS));
+        // Results are read back by the rule of labels: a name that breaks it would lose a whole scan at its end.
+        for (i, name) in self.classes.iter().enumerate() {
+            match label::check(name) {
+                Ok(label) if label == *name => {}
+                Ok(label) => return fault(format!("class {i} has spaces before or behind its name, “{label}”")),
+                Err(reason) => return fault(format!("class {i} {reason}")),
+            }
         }
         Ok(())
     }
@@ -338,6 +346,7 @@ fn within(what: &str, found: usize, low: usize, high: usize) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::{self, ConvOptions};
 
     #[test]
     fn an_empty_configuration_is_torchvisions() {
@@ -367,12 +376,42 @@ mod tests {
             r#"{"aspect_ratios": []}"#,
             r#"{"aspect_ratios": [-1]}"#,
             r#"{"box_nms_thresh": 1.5}"#,
+            r#"{"classes": ["__background__", ""]}"#,
+            r#"{"classes": ["__background__", "cell "]}"#,
+            r#"{"classes": ["__background__", "living\ncell"]}"#,
             r#"{"fpn_channels": 4000000000}"#,
+            r#"{"fpn_channels": 1025}"#,
             r#"{"rpn_post_nms_top_n_test": 100000000}"#,
             r#"{"backbone": "resnet152"}"#,
             "[]",
         ] {
             assert_eq!(DetectorConfig::from_json(json).unwrap_err().code(), "config", "{json}");
         }
+    }
+
+    #[test]
+    fn coco_has_one_name_ten_times() {
+        let config = DetectorConfig::coco_v1(Architecture::MaskRcnn, Backbone::ResNet50);
+        assert_eq!(config.classes.iter().filter(|name| *name == "N/A").count(), 10);
+        config.validate().unwrap();
+    }
+
+    /// The kernels panic at shapes that they do not take, so none may come out of a configuration.
+    #[test]
+    fn the_caps_are_those_of_the_kernels() {
+        let plain = ConvOptions { stride: 1, padding: 0, relu: false };
+        let fc6 = |inputs| kernels::check_linear([1, inputs], [inputs, 1], Some(1));
+        assert!(fc6(limits::TENSOR_SIDE).is_ok() && fc6(limits::TENSOR_SIDE + 1).is_err());
+        let finest = limits::NETWORK_SIDE as usize / 4;
+        let level = |c| kernels::check_conv2d([1, finest, finest, c], [1, 1, c, 1], Some(1), plain);
+        assert!(level(limits::PYRAMID_CHANNELS).is_ok() && level(limits::PYRAMID_CHANNELS + 1).is_err());
+
+        let pooled = |fpn_channels, box_roi_pool_size| {
+            let small = DetectorConfig { representation_size: 1, ..DetectorConfig::default() };
+            DetectorConfig { fpn_channels, box_roi_pool_size, ..small }.validate()
+        };
+        assert_eq!(pooled(1024, 8), Ok(()));
+        assert_eq!(pooled(1024, 9).unwrap_err().code(), "too-large");
+        assert_eq!(pooled(256, 32).unwrap_err().code(), "too-large");
     }
 }

@@ -8,11 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::state::Dtype;
-
-/// Values on the stack or in the memo at most: a state dict needs some ten for each tensor.
-const MAX_VALUES: usize = 4_000_000;
-/// Containers within containers. A checkpoint nests three deep; what is deeper would overflow the real stack on drop.
-const MAX_DEPTH: usize = 64;
+use crate::limits;
 
 /// What a pickle can mean here.
 #[derive(Debug, Clone)]
@@ -106,7 +102,7 @@ struct Machine<'a> {
 impl Machine<'_> {
     fn run(&mut self) -> Result<Value, String> {
         loop {
-            if self.stack.len() + self.memo.len() > MAX_VALUES {
+            if self.stack.len() + self.memo.len() > limits::PICKLE_VALUES {
                 return Err("it holds too many values".into());
             }
             let op = self.byte()?;
@@ -260,7 +256,7 @@ impl Machine<'_> {
     }
 
     fn check_depth(&self, items: &[Value]) -> Result<(), String> {
-        match items.iter().any(|item| item.depth() >= MAX_DEPTH) {
+        match items.iter().any(|item| item.depth() >= limits::PICKLE_DEPTH) {
             true => Err("its values are nested too deeply".into()),
             false => Ok(()),
         }

@@ -79,13 +79,13 @@ fn read_zip<'a>(bytes: &[u8]) -> Result<(Value, Storages<'a>), String> {
     }
     let (value, _) = pickle::read(&entry("data.pkl", limits::SAFETENSORS_HEADER_BYTES)?)?;
     let mut storages = HashMap::new();
-    let mut total = 0;
+    let mut total = 0u64;
     for storage in storages_of(&value) {
         if storages.contains_key(&storage.key) {
             continue;
         }
         let size = byte_size(&storage)?;
-        total += size as u64;
+        total = total.saturating_add(size as u64);
         if total > limits::DETECTOR_BYTES {
             return Err("its tensors are larger than a detector file may be".into());
         }
@@ -171,10 +171,14 @@ fn extract<'a>(tensor: &TensorRef, storage: &Cow<'a, [u8]>) -> Result<RawTensor<
     let TensorRef { storage: of, offset, shape, stride } = tensor;
     let width = of.dtype.bytes();
     let elements: usize = shape.iter().product();
+    // The sides beside one of 0 may be anything.
+    if elements == 0 {
+        return RawTensor::new(of.dtype, shape.clone(), Vec::<u8>::new());
+    }
     let last = shape.iter().zip(stride).try_fold(*offset, |at, (side, step)| {
         side.saturating_sub(1).checked_mul(*step).and_then(|n| n.checked_add(at))
     });
-    if elements > 0 && last.is_none_or(|last| last >= storage.len() / width) {
+    if last.is_none_or(|last| last >= storage.len() / width) {
         return Err("it reaches beyond its values".into());
     }
     if contiguous(shape, stride) {

@@ -26,7 +26,9 @@ pub struct Annotated {
 
 /// Every annotated image of a folder; the others, and everything odd, are said.
 pub fn read(folder: &Path, channels: &Channels, merge: Option<&Merge>) -> anyhow::Result<Vec<Annotated>> {
-    let groups = images::find(&[folder.to_owned()])?;
+    let (groups, unreadable) = images::find(&[folder.to_owned()])?;
+    // Numbers of a part of the images would look like those of all.
+    unreadable.finish(groups.images.len())?;
     let (mut found, mut bare) = (Vec::new(), 0usize);
     for entry in &groups.images {
         match one(entry, channels, merge).with_context(|| entry.name.clone())? {
@@ -65,7 +67,8 @@ fn one(entry: &ImageEntry, channels: &Channels, merge: Option<&Merge>) -> anyhow
     }
     parsed.warnings.iter().for_each(|warning| eprintln!("{}: {warning}", entry.name));
     parsed.rejected.iter().for_each(|error| eprintln!("left out: {error}"));
-    let Opened { merge, picture, .. } = engine::picture(&channels.read(entry, merge)?)?;
+    let Opened { set, merge, picture } = engine::picture(&channels.read(entry, merge)?)?;
+    set.warnings.iter().for_each(|warning| eprintln!("{warning}"));
     let mut annotations = parsed.value;
     let size = (annotations.width, annotations.height);
     if size != (0, 0) && size != (picture.width, picture.height) {

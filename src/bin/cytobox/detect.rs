@@ -4,17 +4,17 @@ use std::path::PathBuf;
 
 use cytobox::{
     channels::{ImageEntry, Merge},
-    detections::ImageDetections,
     engine::{Engine, Unwatched},
     export::{self, Format},
     protocol::{Command, DeviceChoice, Outcome},
-    scan::{Journal, ScanSettings},
+    scan::{Journal, ScanSettings, Source},
 };
+use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
 
 use crate::{
     first_model,
-    images::{self, Channels, Failures},
+    images::{self, Channels},
 };
 
 #[derive(clap::Args)]
@@ -57,22 +57,22 @@ pub fn device(text: &str) -> Result<DeviceChoice, String> {
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let merge = arguments.channels.weights()?;
-    let groups = images::find(&arguments.paths)?;
+    let (groups, mut failures) = images::find(&arguments.paths)?;
     let (name, bytes) = first_model::read(arguments.model.as_deref())?;
     let settings = ScanSettings { model: hex(&Sha256::digest(&bytes)), score: arguments.score, merge: merge.clone() };
     let mut journal = Journal::open(&arguments.out, &settings, arguments.force)?;
-    let todo: Vec<&ImageEntry> = groups.images.iter().filter(|i| !journal.is_done(&i.name)).collect();
-    if !journal.is_empty() {
-        eprintln!("{} images were done before; --force does them again", journal.len());
+    let is_done = |entry: &ImageEntry| Source::of(entry).is_ok_and(|source| journal.is_done(&source));
+    let todo: Vec<&ImageEntry> = groups.images.iter().filter(|entry| !is_done(entry)).collect();
+    let before = groups.images.len() - todo.len();
+    if before > 0 {
+        eprintln!("{before} images were done before; --force does them again");
     }
 
     let mut engine = Engine::default();
-    let mut failures = Failures::default();
     let classes = start(&mut engine, arguments.device, name, bytes)?;
     let bar = images::progress_bar(todo.len());
     for entry in &todo {
-        let done = find_cells(&mut engine, arguments, entry, merge.as_ref()).and_then(|image| journal.push(&image));
-        if let Err(e) = done {
+        if let Err(e) = one(&mut engine, arguments, entry, merge.as_ref(), &mut journal, &bar) {
             failures.add(&bar, &entry.name, &e);
         }
         bar.inc(1);
@@ -97,15 +97,23 @@ fn start(engine: &mut Engine, device: DeviceChoice, name: String, bytes: Vec<u8>
     }
 }
 
-fn find_cells(
+/// Finds the cells of one image and notes them in the journal.
+fn one(
     engine: &mut Engine,
     arguments: &Arguments,
     entry: &ImageEntry,
     merge: Option<&Merge>,
-) -> cytobox::Result<ImageDetections> {
-    let image = arguments.channels.read(entry, merge)?;
+    journal: &mut Journal,
+    bar: &ProgressBar,
+) -> cytobox::Result<()> {
+    let source = Source::of(entry)?;
+    let mut image = arguments.channels.read(entry, merge)?;
+    image.name = journal.name_for(&entry.name, &source);
     match pollster::block_on(engine.run(Command::Detect { image, score: arguments.score }, &Unwatched))? {
-        Outcome::Detections { detections, .. } => Ok(detections),
+        Outcome::Detections { detections, warnings, .. } => {
+            images::warn(bar, &warnings);
+            journal.push(&detections, source)
+        }
         other => Err(cytobox::Error::Usage(format!("a detection ended in {other:?}"))),
     }
 }

@@ -1,10 +1,18 @@
 //! `cytobox merge`: channel sets to RGB pictures.
 
-use std::path::PathBuf;
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
-use cytobox::{channels::ImageEntry, engine, scan};
+use cytobox::{
+    Error,
+    channels::ImageEntry,
+    engine::{self, Opened},
+    export, scan,
+};
 
-use crate::images::{self, Channels, Failures};
+use crate::images::{self, Channels};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -20,13 +28,19 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let merge = arguments.channels.weights()?;
-    let groups = images::find(&arguments.paths)?;
+    let (groups, mut failures) = images::find(&arguments.paths)?;
+    let known: HashSet<PathBuf> = groups.images.iter().flat_map(sources).collect();
     let bar = images::progress_bar(groups.images.len());
-    let mut failures = Failures::default();
-    let one = |entry: &ImageEntry| -> cytobox::Result<()> {
+    let mut taken = HashSet::new();
+    let mut one = |entry: &ImageEntry| -> cytobox::Result<()> {
+        let path = arguments.out.join(export::unique(&entry.name, "png", &mut taken));
+        if path.canonicalize().is_ok_and(|place| known.contains(&place)) {
+            return Err(Error::io(&path, "this is one of the images; choose another --out"));
+        }
         let input = arguments.channels.read(entry, merge.as_ref())?;
-        let png = engine::picture(&input)?.picture.to_png()?;
-        scan::write_file(&arguments.out.join(format!("{}.png", entry.name)), &png)
+        let Opened { set, picture, .. } = engine::picture(&input)?;
+        images::warn(&bar, &set.warnings);
+        scan::write_file(&path, &picture.to_png()?)
     };
     for entry in &groups.images {
         if let Err(e) = one(entry) {
@@ -36,4 +50,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     bar.finish();
     failures.finish(groups.images.len())
+}
+
+/// Where the files of an image are, whatever they are called on the command line.
+fn sources(entry: &ImageEntry) -> impl Iterator<Item = PathBuf> {
+    let files = entry.files.iter().map(|file| &file.file).chain(&entry.mask);
+    files.filter_map(|file| Path::new(file).canonicalize().ok())
 }

@@ -23,7 +23,7 @@ fn tell(report: &LoadReport) {
 }
 
 pub fn info(file: &Path) -> anyhow::Result<()> {
-    let bytes = scan::read_file(file)?;
+    let bytes = scan::read_detector(file)?;
     let ModelInfo { config, has_config, parameters, tensors, dtypes, warnings } =
         weights::describe(&file.display().to_string(), &bytes)?;
     let architecture = match config.architecture {

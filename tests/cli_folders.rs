@@ -1,0 +1,202 @@
+//! The command line on folders as people have them: equal names, broken files, links that lead nowhere.
+#![cfg(not(target_arch = "wasm32"))]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::OnceLock,
+};
+
+use cytobox::limits;
+use cytobox::model::{Architecture, Backbone, Detector, DetectorConfig};
+use cytobox::weights::{self, Precision, state::RawTensor};
+use image::{GrayImage, ImageBuffer, Luma};
+use serde_json::Value;
+
+fn cytobox(command: &str, paths: &[&Path], out: &Path, options: &[&str]) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_cytobox"));
+    program.arg(command).args(paths).arg("--out").arg(out).args(options).output().unwrap()
+}
+
+fn merge(folder: &Path, out: &Path, options: &[&str]) -> Output {
+    cytobox("merge", &[folder], out, options)
+}
+
+/// With a network that knows nothing, which is the quickest there is.
+fn detect(folder: &Path, out: &Path, options: &[&str]) -> Output {
+    let model = model().to_str().unwrap();
+    cytobox("detect", &[folder], out, &[&["--device", "cpu", "--model", model, "--score", "1"], options].concat())
+}
+
+fn model() -> &'static PathBuf {
+    static MODEL: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    let make = || {
+        let config = DetectorConfig {
+            architecture: Architecture::FasterRcnn,
+            backbone: Backbone::ResNet18,
+            fpn_channels: 2,
+            classes: vec!["__background__".into(), "cell".into()],
+            representation_size: 4,
+            box_roi_pool_size: 2,
+            min_size: 32,
+            max_size: 32,
+            ..DetectorConfig::default()
+        };
+        let detector = Detector::init(config, 7, &burn::tensor::Device::flex()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.safetensors");
+        fs::write(&file, pollster::block_on(weights::save(&detector, Precision::F16)).unwrap()).unwrap();
+        (folder, file)
+    };
+    &MODEL.get_or_init(make).1
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn succeeds(output: Output) -> String {
+    assert!(output.status.success(), "{}", said(&output));
+    said(&output)
+}
+
+fn fails(output: Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    said(&output)
+}
+
+fn picture(path: &Path, brightness: u8) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    GrayImage::from_pixel(8, 8, Luma([brightness])).save(path).unwrap();
+}
+
+fn brightness(path: &Path) -> u8 {
+    image::open(path).unwrap().to_luma8()[(0, 0)][0]
+}
+
+/// The names in `detections.jsonl`, in its order.
+fn found(out: &Path) -> Vec<String> {
+    let text = fs::read_to_string(out.join("detections.jsonl")).unwrap();
+    let name = |line: &str| serde_json::from_str::<Value>(line).unwrap()["image"].as_str().unwrap().to_owned();
+    text.lines().map(name).collect()
+}
+
+#[test]
+fn equal_names_are_merged_into_the_out_folder_and_over_no_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second] = ["a/X.png", "b/X.png"].map(|name| folder.path().join("images").join(name));
+    picture(&first, 10);
+    picture(&second, 20);
+    let out = folder.path().join("merged");
+    // The whole path stands in the name of an image whose stem is not the only one.
+    succeeds(merge(&folder.path().join("images"), &out, &[]));
+    assert_eq!([out.join("X.png"), out.join("X-2.png")].map(|file| brightness(&file)), [10, 20]);
+    let before = [&first, &second].map(|file| fs::read(file).unwrap());
+    assert_eq!([&first, &second].map(|file| brightness(file)), [10, 20]);
+
+    let text = fails(merge(&folder.path().join("images/a"), &folder.path().join("images/a"), &[]));
+    assert!(text.contains("one of the images"), "{text}");
+    assert_eq!([&first, &second].map(|file| fs::read(file).unwrap()), before);
+}
+
+#[test]
+fn a_scan_tells_images_of_one_name_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two, out] = ["one", "two", "out"].map(|name| folder.path().join(name));
+    picture(&one.join("X.png"), 10);
+    picture(&two.join("X.png"), 20);
+    succeeds(detect(&one, &out, &["--format", "jsonl,voc"]));
+    assert_eq!(found(&out), ["X"]);
+    // Another folder with the same names is other work, and takes nothing away.
+    succeeds(detect(&two, &out, &["--format", "jsonl,voc"]));
+    assert_eq!(found(&out), ["X", "two/X"]);
+    assert!(out.join("X.xml").is_file() && out.join("X-2.xml").is_file());
+    for folder in [&one, &two] {
+        let text = succeeds(detect(folder, &out, &[]));
+        assert!(text.contains("1 images were done before"), "{text}");
+    }
+    // What has changed is done again, and counts once.
+    picture(&one.join("X.png"), 30);
+    fs::File::open(one.join("X.png")).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let text = succeeds(detect(&one, &out, &[]));
+    assert!(!text.contains("done before"), "{text}");
+    assert_eq!(found(&out), ["two/X", "X"]);
+    succeeds(detect(&one, &out, &["--force"]));
+    assert_eq!(found(&out), ["X"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_read_is_said_and_the_rest_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let [images, out] = ["images", "out"].map(|name| folder.path().join(name));
+    picture(&images.join("good.png"), 10);
+    std::os::unix::fs::symlink("nowhere.png", images.join("link.png")).unwrap();
+    std::os::unix::fs::symlink(".", images.join("round")).unwrap();
+    let _pipe = std::os::unix::net::UnixListener::bind(images.join("socket.png")).unwrap();
+    for output in [merge(&images, &out, &[]), detect(&images, &out, &[])] {
+        let text = fails(output);
+        assert!(text.contains("not done") && text.contains("link.png: No such file"), "{text}");
+        assert!(text.contains("1 files or folders could not be read"), "{text}");
+        assert!(text.contains("round: it leads back") && text.contains("socket.png: it is neither"), "{text}");
+    }
+    assert!(out.join("good.png").is_file());
+    assert_eq!(found(&out), ["good"]);
+    // Without it, all that was asked is done.
+    fs::remove_file(images.join("link.png")).unwrap();
+    succeeds(detect(&images, &out, &[]));
+    fails(detect(&images.join("link.png"), &out, &[]));
+}
+
+#[test]
+fn a_broken_channel_is_said_and_never_filled() {
+    let folder = tempfile::tempdir().unwrap();
+    let [images, out] = ["images", "out"].map(|name| folder.path().join(name));
+    for channel in ["green", "blue", "yellow"] {
+        picture(&images.join(format!("A_{channel}.png")), 10);
+    }
+    fs::write(images.join("A_red.png"), "not a picture").unwrap();
+    for output in [merge(&images, &out, &["--fill-missing"]), detect(&images, &out, &["--fill-missing"])] {
+        let text = fails(output);
+        assert!(text.contains("A_red.png: this is not a PNG") && text.contains("1 of 1"), "{text}");
+    }
+    assert!(!out.join("A.png").exists());
+    fs::remove_file(images.join("A_red.png")).unwrap();
+    for output in [merge(&images, &out, &["--fill-missing"]), detect(&images, &out, &["--fill-missing"])] {
+        let text = succeeds(output);
+        assert!(text.contains("A: the red channel is filled with black"), "{text}");
+    }
+}
+
+#[test]
+fn what_is_odd_about_an_image_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let [images, out] = ["images", "out"].map(|name| folder.path().join(name));
+    picture(&images.join("good.png"), 10);
+    picture(&images.join("lonely_mask.png"), 1);
+    fs::write(images.join("broken.png"), "not a picture").unwrap();
+    ImageBuffer::from_pixel(8, 8, Luma([900u16])).save(images.join("deep.png")).unwrap();
+    for output in [merge(&images, &out, &[]), detect(&images, &out, &[])] {
+        let text = fails(output);
+        assert!(text.contains("lonely_mask: this looks like the object labels"), "{text}");
+        assert!(text.contains("deep: its 16-bit samples reach 900, so 4095"), "{text}");
+        let broken = text.lines().find(|line| line.starts_with("not done: broken")).unwrap();
+        assert!(broken.contains("this is not a PNG, JPEG or TIFF image"), "{text}");
+        assert!(text.contains("1 of 4 images could not be done"), "{text}");
+    }
+}
+
+/// torchvision's published ResNet-50 detectors are larger than any image may be.
+#[test]
+fn a_large_detector_file_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large.safetensors");
+    let bytes = fs::read(model()).unwrap();
+    let mut state = weights::read("small", &bytes).unwrap();
+    let count = limits::FILE_BYTES as usize / 4 + 1;
+    state.tensors.insert("more".into(), RawTensor::from_f32(vec![count], &vec![0.0; count]));
+    fs::write(&file, weights::safetensors::write("large", &state).unwrap()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_cytobox")).arg("info").arg(&file).output().unwrap();
+    succeeds(output);
+}
