@@ -29,8 +29,10 @@ fn make() -> Option<PathBuf> {
     if folder.join("complete").exists() {
         return Some(folder);
     }
-    let has_torchvision = Command::new("python3").args(["-c", "import torchvision"]).output();
+    let has_torchvision = python().args(["-c", "import torchvision"]).output();
     if !has_torchvision.is_ok_and(|output| output.status.success()) {
+        // xtask sets it, and has seen to it that there are golden values.
+        assert!(std::env::var_os("CYTOBOX_GOLDEN").is_none(), "{:?} has no torch and torchvision", python());
         println!("skipped: no python3 with torch and torchvision, which make the golden values");
         return None;
     }
@@ -46,9 +48,14 @@ fn make() -> Option<PathBuf> {
     Some(folder)
 }
 
+/// `$PYTHON`, which xtask sets to one that has torchvision, or the system's.
+fn python() -> Command {
+    Command::new(std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into()))
+}
+
 /// Runs the script, which must succeed.
 pub fn run(action: &str, folder: &std::path::Path) {
-    let output = Command::new("python3").arg(SCRIPT).arg(action).arg(folder).output().unwrap();
+    let output = python().arg(SCRIPT).arg(action).arg(folder).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "model.py {action}:\n{}\n{}", text(&output.stdout), text(&output.stderr));
 }

@@ -52,8 +52,8 @@ impl<'a> Installer<'a> {
             let there = !missing.contains(&need) || self.is_there(need);
             self.found.insert(need, there);
         }
-        let absent: Vec<String> =
-            needs.iter().filter(|need| self.found.get(need) != Some(&true)).map(|need| need.by_hand()).collect();
+        let absent = needs.iter().filter(|need| self.found.get(need) != Some(&true));
+        let absent: Vec<String> = absent.map(|need| self.remedy(*need)).collect();
         if absent.is_empty() {
             Ok(())
         } else {
@@ -95,8 +95,8 @@ impl<'a> Installer<'a> {
             Need::Chromedriver => chromedriver(self.workspace).is_some(),
             Need::Vulkan => !cfg!(target_os = "linux") || has_vulkan_driver(),
             Need::Node => {
-                let version = self.workspace.ask("node", &["--version"]).and_then(|text| pins::version_in(&text));
-                version.is_some_and(|(major, ..)| major >= pins::NODE_MAJOR) && self.workspace.which("npm").is_some()
+                let recent = self.node_major().is_some_and(|major| major >= pins::NODE_MAJOR);
+                recent && self.workspace.which("npm").is_some()
             }
             Need::Playwright => self.has_packages("tests/e2e"),
             Need::BenchPeers => self.has_packages("tests/bench"),
@@ -116,6 +116,19 @@ impl<'a> Installer<'a> {
             Need::BenchPeers => self.npm_ci("tests/bench"),
             Need::Python => self.python_packages(),
             Need::Chromium | Need::Chromedriver | Need::Vulkan | Need::Node => Ok(()), // Only the system has them.
+        }
+    }
+
+    fn node_major(&self) -> Option<u32> {
+        let version = self.workspace.ask("node", &["--version"]).and_then(|text| pins::version_in(&text));
+        version.map(|(major, ..)| major)
+    }
+
+    /// What is missing, and what a person can do about it here.
+    fn remedy(&self, need: Need) -> String {
+        match (need, self.node_major()) {
+            (Need::Node, Some(major)) if major < pins::NODE_MAJOR => newer_node(major),
+            _ => need.by_hand(),
         }
     }
 
@@ -248,6 +261,14 @@ impl Need {
     }
 }
 
+/// The system's packages have brought what they have: Debian 12, say, has Node.js 18.
+fn newer_node(major: u32) -> String {
+    format!(
+        "Node.js {wanted} or newer with npm: this is Node.js {major}, and the system's packages brought no newer one; install it from https://nodejs.org/en/download, or with nvm: nvm install {wanted}",
+        wanted = pins::NODE_MAJOR
+    )
+}
+
 /// The browser: `$CHROME`, or the first one found.
 pub fn chromium(workspace: &Workspace) -> Option<PathBuf> {
     const MAC: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
@@ -305,5 +326,12 @@ mod tests {
                 assert!(text.contains(package), "{text} does not name {package}");
             }
         }
+    }
+
+    #[test]
+    fn an_old_node_is_not_answered_with_the_command_that_brought_it() {
+        let text = newer_node(18);
+        assert!(text.contains("Node.js 20 or newer") && text.contains("this is Node.js 18"), "{text}");
+        assert!(text.contains("nvm install 20") && !text.contains("apt-get"), "{text}");
     }
 }

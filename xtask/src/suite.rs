@@ -21,7 +21,7 @@ use crate::workspace::Workspace;
 pub enum Step {
     Fmt,
     Clippy,
-    /// Makes the golden values with torchvision, for the native tests to compare with.
+    /// Makes the golden values with torchvision anew and compares them with those that the native tests read.
     Golden,
     Native,
     /// The tests in tests/browser.rs, in headless Chrome on WebGPU.
@@ -58,7 +58,7 @@ impl Step {
             Step::Fmt => vec![],
             Step::Clippy => vec![Need::WasmTarget],
             Step::Golden => vec![Need::Python],
-            Step::Native => vec![Need::Vulkan],
+            Step::Native => vec![Need::Vulkan, Need::Python],
             Step::Wasm => vec![Need::WasmTarget, Need::WasmBindgen, Need::WasmPack, Need::Chromium, Need::Chromedriver],
             Step::E2e => [page::NEEDS.as_slice(), &[Need::Chromium, Need::Node, Need::Playwright]].concat(),
         }
@@ -129,20 +129,19 @@ fn perform(workspace: &Workspace, installer: &mut Installer, report: &mut Report
             report.check(wasm.args(["--all-targets", "--", "-D", "warnings"]))
         }
         Step::Golden => {
-            let python = installer.python().context("the Python that was found is gone")?;
+            let python = python(installer)?;
             let scripts = files_ending(&workspace.root.join("tests/golden"), ".py")?;
             for script in &scripts {
                 report.check(workspace.command(&python.to_string_lossy()).arg(script))?;
             }
             Ok(())
         }
-        Step::Native => report.tests(workspace.command("cargo").args([
-            "test",
-            "--release",
-            "--locked",
-            "--workspace",
-            "--no-fail-fast",
-        ])),
+        Step::Native => {
+            let mut cargo = workspace.command("cargo");
+            cargo.args(["test", "--release", "--locked", "--workspace", "--no-fail-fast"]);
+            // The tests run torchvision themselves.
+            report.tests(cargo.env("PYTHON", python(installer)?))
+        }
         Step::Wasm => {
             let driver = install::chromedriver(workspace).context("the chromedriver that was found is gone")?;
             let mut wasm_pack = workspace.command("wasm-pack");
@@ -168,6 +167,10 @@ fn perform(workspace: &Workspace, installer: &mut Installer, report: &mut Report
             report.tests(node.current_dir(&folder))
         }
     }
+}
+
+fn python(installer: &Installer) -> Result<PathBuf> {
+    installer.python().context("the Python that was found is gone")
 }
 
 /// A copy of webdriver.json that also names the browser: the driver would look only where systems usually put it.
