@@ -22,6 +22,8 @@ mod merge;
 #[cfg(not(target_arch = "wasm32"))]
 mod models;
 #[cfg(not(target_arch = "wasm32"))]
+mod plot;
+#[cfg(not(target_arch = "wasm32"))]
 mod synth;
 #[cfg(not(target_arch = "wasm32"))]
 mod train;
@@ -37,7 +39,7 @@ mod native {
 
     use clap::{Parser, Subcommand};
 
-    use crate::{bench, detect, evaluate, merge, models, synth, train};
+    use crate::{bench, detect, evaluate, merge, models, plot, synth, train};
 
     /// Finds cells in microscope images with detectors that learn on your own machine.
     #[derive(Parser)]
@@ -57,6 +59,8 @@ mod native {
         Train(Box<train::Arguments>),
         /// Measure how well a detector agrees with annotated images.
         Evaluate(evaluate::Arguments),
+        /// Draw the curves of trainings as SVG.
+        Plot(plot::Arguments),
         /// Rewrite a detector file (torchvision .pth or .safetensors) as cytobox writes it.
         Convert { input: PathBuf, output: PathBuf },
         /// Say what a detector file holds.
@@ -73,6 +77,7 @@ mod native {
             Command::Detect(arguments) => detect::run(&arguments),
             Command::Train(arguments) => train::run(&arguments),
             Command::Evaluate(arguments) => evaluate::run(&arguments),
+            Command::Plot(arguments) => plot::run(&arguments),
             Command::Convert { input, output } => models::convert(&input, &output),
             Command::Info { file } => models::info(&file),
             Command::Synth(arguments) => synth::run(&arguments),
