@@ -348,6 +348,9 @@ const HOSTILE = [
   ['many objects', project({ annotation: `{"objects":[${'0,'.repeat(10_000)}0]}` }), /at most 10000/],
   ['prototype', project({ json: list().replace('"settings":{}', '"settings":{"__proto__":{"label":"x"},"score":"high"}') }), /score/],
   ['no settings', project({ json: list({ settings: { trainingSettings: [] } }) }), /training settings/],
+  ['no curves', project({ json: list({ settings: { curves: { steps: [{ step: 1, epoch: 'x', total: 1, losses: {} }], validations: [] } } }) }), /steps of the training/],
+  ['curves without end', project({ json: list({ settings: { curves: { steps: Array(5000).fill(0), validations: [] } } }) }), /at most 1000/],
+  ['no evaluation', project({ json: list({ settings: { evaluation: { class_ignoring: {}, measure: '<b>' } } }) }), /the evaluation/],
 ];
 
 withProfile('hostile project files are refused with a sentence, and change nothing', async (profile) => {

@@ -3,56 +3,9 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import test from 'node:test';
-import { SLOW, engineReady, imagesListed, openPage, screenshot, settled } from './page.mjs';
-
-/** Synthetic images so small that a step takes a second or so on a software adapter. */
-const IMAGES = 6;
-const SIDE = 64;
-
-/** Puts annotated synthetic images on the page. */
-async function takeSamples(page) {
-  const files = await page.evaluate(async ([images, side]) => {
-    const { files } = await globalThis.cytobox.send('images', { type: 'samples', images, seed: 3, side });
-    return files.map(({ name, bytes }) => ({ name, bytes: [...bytes] }));
-  }, [IMAGES, SIDE]);
-  await page.setInputFiles('#pick-files', files.map(({ name, bytes }) => ({ name, mimeType: '', buffer: Buffer.from(bytes) })));
-  await imagesListed(page, IMAGES);
-}
-
-/** Opens the panel and chooses the smallest training; resolves when the engine has answered. */
-async function chooseSmall(page, { epochs, rate = '0.002' }) {
-  await page.click('#tab-train');
-  await page.selectOption('#train-panel [data-choice="architecture"]', 'fasterrcnn_resnet_fpn');
-  await page.selectOption('#train-panel [data-choice="width"]', 'narrow');
-  await page.selectOption('#train-panel [data-choice="unit"]', 'epochs');
-  await page.fill('#train-panel [data-choice="amount"]', String(epochs));
-  await page.click('#train-panel summary');
-  await page.fill('#train-panel [data-choice="batch"]', '2');
-  await page.fill('#train-panel [data-choice="rate"]', rate);
-  await page.fill('#train-panel [data-choice="seed"]', '5');
-  await page.press('#train-panel [data-choice="seed"]', 'Tab');
-  await page.waitForSelector('#train-start:not([disabled])', { timeout: SLOW });
-}
-
-/** What the page knows of the training. */
-function training(page) {
-  return page.evaluate(async () => {
-    const { store } = await import('./js/store.js');
-    const { training, trainingProblem } = store.state;
-    return training && { state: training.state, saved: training.saved, steps: training.steps, problem: trainingProblem };
-  });
-}
-
-async function until(page, what, condition) {
-  const started = Date.now();
-  for (;;) {
-    const now = await training(page);
-    assert.equal(now?.problem ?? '', '', 'the training goes on');
-    if (now && condition(now)) return now;
-    assert.ok(Date.now() - started < SLOW, `${what}: ${JSON.stringify(now?.steps.at(-1))}`);
-    await page.waitForTimeout(300);
-  }
-}
+import { SLOW, engineReady, openPage, screenshot, settled } from './page.mjs';
+import { waitSaved } from './project.mjs';
+import { chooseSmall, takeSamples, until } from './training.mjs';
 
 const mean = (steps) => steps.reduce((sum, { total }) => sum + total, 0) / steps.length;
 
@@ -61,8 +14,7 @@ async function learnsAndGoesOn(query) {
   const { page, reopen, done } = await openPage({ query });
   await engineReady(page);
   await takeSamples(page);
-  await page.waitForFunction(async () => (await import('./js/store.js')).store.state.images.every((image) => image.annotations?.objects.length));
-  await chooseSmall(page, { epochs: 40 });
+  await chooseSmall(page, { epochs: 20 });
   assert.match(await page.innerText('#train-data'), /cells on 6 images/);
   assert.match(await page.innerText('#train-estimate'), /a step/);
   await screenshot(page, 'train-setup-light');
@@ -78,8 +30,9 @@ async function learnsAndGoesOn(query) {
   await again.waitForSelector('#train-resume:not([disabled])', { timeout: SLOW });
   assert.match(await again.innerText('#train-interrupted'), new RegExp(`after step ${paused.saved}`));
   await again.click('#train-resume');
-  const later = await until(again, 'the next steps', ({ steps }) => steps.length > 0);
-  assert.equal(later.steps[0].step, paused.saved + 1, 'it goes on where it was');
+  const later = await until(again, 'the next steps', ({ steps }) => steps.some(({ step }) => step > paused.saved));
+  assert.equal(later.from, paused.saved, 'it goes on where it was');
+  assert.deepEqual(later.steps.slice(0, paused.saved), paused.steps.slice(0, paused.saved), 'its curves have their first part');
   const before = mean(first.steps.slice(0, 3));
   await until(again, `half of the loss of ${before}`, ({ steps }) => steps.length >= 5 && mean(steps.slice(-5)) <= before / 2);
   await again.click('#train-stop');
@@ -104,6 +57,19 @@ async function learnsAndGoesOn(query) {
   await again.click('#tab-results');
   await again.click('#detect');
   await again.waitForSelector('#images [aria-selected="true"][data-state="done"]', { timeout: SLOW });
+
+  // The next day curves, outcome and evaluation are still there.
+  await waitSaved(again);
+  const third = await reopen();
+  await engineReady(third);
+  await third.waitForFunction(() => document.getElementById('model-name').textContent === 'trained', null, { timeout: SLOW });
+  await third.click('#tab-train');
+  await third.waitForSelector('#train-losses[src^="blob:"]');
+  assert.match(await third.innerText('#train-result'), /Trained for .* The new detector is in use/);
+  assert.ok(await third.isHidden('#train-interrupted'));
+  await third.click('#train-evaluation');
+  await third.waitForSelector('dialog img[src^="blob:"]');
+  await third.keyboard.press('Escape');
   await done();
 }
 
@@ -129,5 +95,67 @@ test('a training is cancelled, and finished early', { timeout: SLOW }, async () 
   assert.match(await page.innerText('#train-result'), /Trained for/);
   await page.click('#tab-results');
   assert.equal(await page.innerText('#model-name'), 'trained');
+  await done();
+});
+
+/** Runs in the page before it: keeps the workers, so that a test can speak to the page in their place. */
+function keepWorkers() {
+  globalThis.workers = [];
+  globalThis.Worker = class extends Worker {
+    constructor(url, options) {
+      super(url, options);
+      globalThis.workers.push({ name: options.name, worker: this });
+    }
+  };
+}
+
+test('a device that fails in a training is not asked again, and the training goes on from its checkpoint', { timeout: SLOW }, async () => {
+  const { page, done } = await openPage({ query: '?device=cpu&test' });
+  await page.addInitScript(keepWorkers);
+  await page.reload();
+  await engineReady(page);
+  await takeSamples(page);
+  await chooseSmall(page, { epochs: 500, checkpoint: '1' });
+  await page.click('#train-start');
+  const { saved } = await until(page, 'a checkpoint', (now) => now.saved !== null && now.steps.at(-1).step >= now.saved);
+  await page.evaluate(() => {
+    const { worker } = globalThis.workers.findLast(({ name }) => name === 'engine');
+    const id = globalThis.cytobox.store.state.training.request;
+    worker.dispatchEvent(new MessageEvent('message', { data: { type: 'failed', id, code: 'device-failed', sentence: 'The graphics card gave no number.' } }));
+  });
+  await page.click('#alerts button:has-text("Go on")');
+  assert.equal(await page.evaluate(() => globalThis.workers.filter(({ name }) => name === 'engine').length), 2, 'another worker');
+  await page.waitForFunction(() => globalThis.cytobox.store.state.training.started, null, { timeout: SLOW });
+  const { from } = await until(page, 'the next steps', (now) => now.steps.at(-1)?.step > now.from);
+  assert.ok(from >= saved, `from ${from}, though ${saved} was saved`);
+  await page.click('#train-cancel');
+  await until(page, 'the cancel', ({ state }) => state === 'done');
+  await done();
+});
+
+test('a training that does not fit is made smaller by one click', { timeout: SLOW }, async () => {
+  const { page, done } = await openPage({ query: '?device=cpu&test' });
+  await page.addInitScript(() => Object.defineProperty(Navigator.prototype, 'deviceMemory', { get: () => globalThis.memory }));
+  await page.reload();
+  await engineReady(page);
+  await page.click('#samples');
+  await page.click('#tab-train');
+  await page.waitForSelector('#train-start:not([disabled])', { timeout: SLOW });
+  assert.ok(await page.isHidden('#train-smaller'));
+  const [, amount, unit] = /([\d.]+) (MB|GB) of memory/.exec(await page.innerText('#train-estimate'));
+  // Half of the computer's memory is a tenth less than it takes.
+  await page.evaluate((bytes) => (globalThis.memory = (0.9 * 2 * bytes) / 2 ** 30), Number(amount) * (unit === 'GB' ? 1e9 : 1e6));
+  await page.click('#train-panel summary');
+  await page.fill('#train-panel [data-choice="seed"]', '5');
+  await page.press('#train-panel [data-choice="seed"]', 'Tab');
+  await page.waitForSelector('#train-smaller button', { timeout: SLOW });
+  assert.match(await page.innerText('#train-estimate'), /more than the page can have here/);
+  await page.locator('#train-smaller').scrollIntoViewIfNeeded();
+  await screenshot(page, 'train-smaller-light');
+  await page.click('#train-smaller button');
+  await page.waitForFunction(() => /of memory/.test(document.getElementById('train-estimate').textContent)
+    && !document.getElementById('train-estimate').classList.contains('error'), null, { timeout: SLOW });
+  await page.waitForSelector('#train-smaller', { state: 'hidden' });
+  await page.waitForSelector('#train-start:not([disabled])', { timeout: SLOW });
   await done();
 });

@@ -44,7 +44,6 @@ export function adopt(project) {
     training: null,
     trainingProblem: '',
     trained: null,
-    evaluation: null,
     ranges: new Map(),
     filter: 'all',
   });

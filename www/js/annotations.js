@@ -23,6 +23,8 @@ import { currentImage, select, shownDetections, store } from './store.js';
 
 /** Boxes of the same label that overlap more than this are one and the same. */
 const SAME = 0.9;
+/** A detection that overlaps a box of its label as much is of a cell that is annotated already, if a little otherwise. */
+const SAME_CELL = 0.5;
 /** The engine's cap of objects an image. */
 const OBJECTS = 10_000;
 /** Pixels by which a duplicate lies beside its original. */
@@ -254,8 +256,8 @@ export function toggleVerified(image = currentImage()) {
 }
 
 /** Whether a box is among objects already, with its label. */
-function isThere(objects, { box, label }) {
-  return objects.some((other) => other.label === label && iou(other.box, box) > SAME);
+function isThere(objects, { box, label }, overlap = SAME) {
+  return objects.some((other) => other.label === label && iou(other.box, box) > overlap);
 }
 
 /** Adds the boxes of another image to the current one; masks stay, they belong to the pixels of their image. @param {ImageEntry} source */
@@ -284,7 +286,7 @@ export function openDetections() {
   const [annotations, result] = [image?.annotations ?? null, image?.result ?? null];
   if (known.annotations !== annotations || known.result !== result || known.score !== score) {
     const objects = annotations?.objects ?? [];
-    known = { annotations, result, score, open: shownDetections(image).filter(({ detection }) => !isThere(objects, detection)) };
+    known = { annotations, result, score, open: shownDetections(image).filter(({ detection }) => !isThere(objects, detection, SAME_CELL)) };
   }
   return known.open;
 }

@@ -18,7 +18,7 @@ const chart = (xLabel, yLabel, series, { yMax = null, width = WIDTH, height = 20
   xLabel, yLabel, yMax, series, width, height, dark: false,
 });
 
-/** @param {import('./training.js').Training} training */
+/** @param {{steps: import('./training-records.js').StepPoint[]}} training */
 export function lossChart({ steps }) {
   const points = (value) => steps.map((one) => [one.step, value(one)]);
   const named = Object.entries(LOSSES)
@@ -27,7 +27,7 @@ export function lossChart({ steps }) {
   return chart('step', 'loss', [{ name: 'all', points: points(({ total }) => total) }, ...named]);
 }
 
-/** @param {import('./training.js').Training} training */
+/** @param {{validations: import('./training-records.js').ValidationPoint[]}} training */
 export function validationChart({ validations }) {
   const series = (name, key) => ({ name, points: validations.map((one) => [one.epoch, one[key]]) });
   const list = [series('AP50', 'map50'), series('AP50:95', 'map5095'), series('AP50, any class', 'classIgnoring50')];

@@ -1,10 +1,11 @@
 /** Runs over images: one after the other, whatever fails is listed and the rest goes on, and only results are kept. */
 import { announce, byId, formatDuration, notify, plural } from './dom.js';
-import { detect, ensure, explain } from './engine.js';
+import { detect, ensure, explain, isDeviceFailure } from './engine.js';
 import { inputOf } from './images.js';
+import { detectorMark } from './origin.js';
 import { plain, DETECT_SCORE } from './protocol.js';
 import { busy, currentImage, shownDetections, store } from './store.js';
-import { Cancelled, Refused, WorkerDied } from './worker.js';
+import { Cancelled, WorkerDied } from './worker.js';
 
 /**
  * @typedef {Object} Job
@@ -21,7 +22,13 @@ import { Cancelled, Refused, WorkerDied } from './worker.js';
 /** How often an image is tried when the engine dies on it: twice on the GPU, once more on the CPU. */
 const TRIES = 3;
 
-function runnable(image) {
+/** Whether there is nothing found in the image that still holds. @param {import('./store.js').ImageEntry} image */
+export function isOpen({ result }) {
+  return !result || result.stale;
+}
+
+/** @param {import('./store.js').ImageEntry} image */
+export function runnable(image) {
   return !image.problem;
 }
 
@@ -33,7 +40,7 @@ export function detectCurrent() {
 /** All images; those that have a current result only when nothing else is left to do. */
 export function detectAll() {
   const all = store.state.images.filter(runnable);
-  const open = all.filter((image) => !image.result || image.result.stale);
+  const open = all.filter(isOpen);
   run(open.length ? open : all);
 }
 
@@ -85,7 +92,7 @@ async function one(image, job) {
   store.touch('images', 'job');
   const { detections, seconds } = await persist(image, job);
   if (detections.merge) detections.merge = plain(detections.merge);
-  image.result = { detections, seconds, stale: false };
+  image.result = { detections, seconds, stale: false, detector: await detectorMark() };
   image.state = 'done';
   if (store.state.current === image.id) store.set({ selected: null, hovered: null });
 }
@@ -104,7 +111,7 @@ async function persist(image, job) {
         },
       });
     } catch (error) {
-      const died = error instanceof WorkerDied || (error instanceof Refused && error.code === 'device-failed');
+      const died = error instanceof WorkerDied || isDeviceFailure(error);
       if (!died || tries === TRIES || job.abort.signal.aborted) throw error;
     }
   }
@@ -151,14 +158,16 @@ export function startDetect() {
   byId('detect-all').addEventListener('click', detectAll);
   byId('job-cancel').addEventListener('click', cancel);
   store.subscribe(['job'], drawJob);
-  store.subscribe(['images', 'current', 'model', 'job', 'training', 'engine', 'readOnly'], ({ images, model, engine, readOnly }) => {
+  store.subscribe(['images', 'current', 'model', 'modelLoading', 'fetching', 'job', 'training', 'engine', 'readOnly'], (state) => {
+    const { images, model, modelLoading, fetching, engine, readOnly } = state;
     const able = !readOnly && model !== null && !busy() && engine !== 'failed';
     const image = currentImage();
     const count = images.filter(runnable).length;
     byId('detect').disabled = !able || !image || !runnable(image);
     byId('detect-all').disabled = !able || count === 0;
     byId('detect-all').textContent = count > 1 ? `Detect all ${count.toLocaleString('en')}` : 'Detect all';
-    const why = !model ? 'Load a detector first' : !image ? 'Add images first' : '';
+    const none = modelLoading || fetching ? 'The detector is still loading' : 'Load a detector first';
+    const why = !model ? none : !image ? 'Add images first' : '';
     byId('detect').title = why || 'Find the cells of this image (Ctrl+Enter)';
     byId('detect-all').title = why || 'Find the cells of all images (Ctrl+Shift+Enter)';
   });

@@ -21,10 +21,13 @@ const SAMPLE_SIDE = 512;
 let reading = 0;
 /** Files are taken in one batch after the other. */
 let queue = Promise.resolve();
+/** The project of the last time is there; its detector must not take the place of one that was dropped since. */
+let opened = Promise.resolve();
 
 /** What is dropped waits for this, as for the project of the last time. @param {Promise<unknown>} before */
 export function holdBack(before) {
-  queue = queue.then(() => before).catch(() => {});
+  opened = Promise.resolve(before).then(() => {}, () => {});
+  queue = queue.then(() => opened);
 }
 
 /** @param {Dropped[]} dropped */
@@ -37,7 +40,7 @@ export function take(dropped) {
   const others = dropped.filter(({ file }) => !DETECTOR.test(file.name));
   if (detectors.length > 1) notify(`${plural(detectors.length, 'detector file')}: the last one, ${detectors.at(-1)?.file.name}, is loaded.`);
   const detector = detectors.at(-1);
-  if (detector) loadModel(detector.file);
+  if (detector) opened.then(() => loadModel(detector.file));
   if (others.length === 0) return queue;
   reading += others.length;
   store.set({ reading: `Reading ${plural(reading, 'file')} …` });

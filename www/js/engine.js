@@ -19,6 +19,9 @@ let crashes = 0;
 let crashedWith = '';
 /** Resolves when device and detector are up; null when they have to be brought up. @type {Promise<void>|null} */
 let up = null;
+/** Detectors are put in one after the other, so that the one asked for last is the one that stays. */
+let loading = Promise.resolve();
+let loads = 0;
 
 function died(sentence) {
   up = null;
@@ -106,22 +109,36 @@ async function restoreModel() {
   }
 }
 
+/** How many detectors this page was ever asked for: whoever brings one later sees whether somebody was quicker. */
+export function detectorsAsked() {
+  return loads;
+}
+
 /**
  * Puts a detector in. One that does not fit leaves the old one in place.
  * @param {File} file
+ * @param {{brought?: boolean}} [options] `brought`: it comes with the page and is not the project's own
+ * @returns {Promise<void>}
  */
-export async function loadModel(file) {
+export function loadModel(file, { brought = false } = {}) {
   const sentence = busy();
   if (sentence) {
     store.set({ modelProblem: { name: file.name, sentence } });
-    return;
+    return Promise.resolve();
   }
+  loads += 1;
   store.set({ modelLoading: file.name, modelProblem: null });
+  loading = loading.then(() => putIn(file, brought));
+  return loading;
+}
+
+/** @param {File} file @param {boolean} brought */
+async function putIn(file, brought) {
   try {
     await ensure();
     store.set({ modelLoading: file.name });
     const report = await send(file);
-    store.set({ model: { file, report } });
+    store.set({ model: { file, report, brought } });
     announce(`Detector ${file.name} loaded.`);
   } catch (error) {
     store.set({ modelProblem: { name: file.name, sentence: explain(error) } });
@@ -136,7 +153,8 @@ export async function loadModel(file) {
  * @param {File} file @param {import('./protocol.js').ModelReport} report
  */
 export function putModel(file, report) {
-  store.set({ model: { file, report: told(report) }, modelProblem: null });
+  loads += 1;
+  store.set({ model: { file, report: told(report), brought: false }, modelProblem: null });
 }
 
 function told(report) {
@@ -163,19 +181,34 @@ async function send(file) {
  */
 export async function detect(image, score, options) {
   const transfer = image.files.map((file) => file.bytes.buffer);
+  return compute({ type: 'detect', image, score }, { ...options, transfer });
+}
+
+/**
+ * Asks for something that the device computes.
+ * @param {import('./protocol.js').Command} command
+ * @param {Parameters<Connection['request']>[1]} [options]
+ */
+export async function compute(command, options) {
   try {
-    const outcome = await connection.request({ type: 'detect', image, score }, { ...options, transfer });
-    crashes = 0;
+    const outcome = await connection.request(command, options);
+    // The small question before a training proves nothing about a device that fails in large ones.
+    if (command.type !== 'prepare') crashes = 0;
     return outcome;
   } catch (error) {
     // A device that gave a wrong answer is not asked again: the worker goes, with everything it computed.
-    if (error instanceof Refused && error.code === 'device-failed') {
+    if (isDeviceFailure(error)) {
       connection.end(error.message);
       died(error.message);
     }
     if (error instanceof Cancelled) ensureAfterCancel();
     throw error;
   }
+}
+
+/** @param {any} error @returns {boolean} whether the device gave a wrong answer, or none */
+export function isDeviceFailure(error) {
+  return error instanceof Refused && error.code === 'device-failed';
 }
 
 /** A cancel may have cost the worker; the next one is brought up before it is asked for. */

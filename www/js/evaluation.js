@@ -1,11 +1,13 @@
 /** How well the detector agrees with what people annotated: run over images, shown as tables and curves, and reported. */
 import { draw, lossChart, precisionRecallChart, validationChart } from './curves.js';
 import { byId, el, notify, openDialog, plural } from './dom.js';
-import { connection, ensure, explain } from './engine.js';
+import { compute, ensure, explain } from './engine.js';
 import { save } from './export.js';
 import { connection as images, inputOf, measure } from './images.js';
+import { detectorMark } from './origin.js';
 import { annotationsOf, trainable } from './plan.js';
 import { select, store } from './store.js';
+import { bounded } from './training-records.js';
 import { Cancelled } from './worker.js';
 
 /** Images listed as the worst. */
@@ -28,7 +30,7 @@ export async function evaluateOn(names, signal) {
   }
   const transfer = inputs.flatMap(({ image }) => image.files.map((file) => file.bytes.buffer));
   const options = { measure: 'boxes', score: store.state.score };
-  const { evaluation, detections } = await connection.request(
+  const { evaluation, detections } = await compute(
     { type: 'evaluate', images: inputs, options },
     {
       signal,
@@ -41,13 +43,14 @@ export async function evaluateOn(names, signal) {
       },
     },
   );
+  const detector = await detectorMark();
   for (const found of detections) {
     const image = entries.find((entry) => entry.name === found.image);
     if (!image) continue;
-    image.result = { detections: found, seconds: 0, stale: false };
+    image.result = { detections: found, seconds: 0, stale: false, detector };
     image.state = 'done';
   }
-  store.set({ evaluation });
+  store.set({ evaluation: bounded(evaluation) });
   store.touch('images');
 }
 
@@ -114,17 +117,31 @@ export function openEvaluation() {
   draw([[curve, precisionRecallChart(evaluation)]]).catch((error) => notify(explain(error), { kind: 'error' }));
 }
 
+/** The curves of the training that runs, or of the last one, which may have been on another day. */
+export function shownCurves() {
+  const { training, curves } = store.state;
+  return training?.steps.length ? training : curves;
+}
+
+/** How the training ended that made the loaded detector; null for a detector from elsewhere. @returns {import('./training-records.js').Ending|null} */
+export function lastEnding() {
+  const { curves, model } = store.state;
+  return curves?.ending && !model?.brought && curves.ending.name === model?.file.name ? curves.ending : null;
+}
+
 /** One HTML file with settings, curves and evaluation. */
 export async function downloadReport() {
-  const { model, training, trained, evaluation } = store.state;
+  const { model, evaluation } = store.state;
+  const ending = lastEnding();
+  const curves = shownCurves();
   /** @type {[string, string][]} */
   const facts = [];
   if (model) facts.push(['Detector', model.file.name], ['Classes', model.report.config.classes.slice(1).join(', ')]);
   if (model?.report.config.trained) facts.push(['Training', model.report.config.trained]);
-  if (trained) facts.push(['Steps', String(trained.steps)], ['Seconds of training', trained.seconds.toFixed(0)]);
+  if (ending) facts.push(['Steps', String(ending.steps)], ['Seconds of training', ending.seconds.toFixed(0)]);
   const charts = [];
-  if (training?.steps.length) charts.push(['Losses of each step', lossChart(training)]);
-  if (training?.validations.length) charts.push(['Average precision on the images that were kept out', validationChart(training)]);
+  if (curves?.steps.length) charts.push(['Losses of each step', lossChart(curves)]);
+  if (curves?.validations.length) charts.push(['Average precision on the images that were kept out', validationChart(curves)]);
   // On paper there is more room than in the panel.
   for (const [, chart] of charts) Object.assign(chart, { width: 640, height: 300 });
   const material = { title: `cytobox: ${model?.file.name ?? 'training'}`, facts, charts };

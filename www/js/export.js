@@ -1,7 +1,6 @@
 /** Downloads: results of one image or of all, and merged pictures. Everything is made in the page's own worker. */
 import { announce, byId, el, notify, openDialog, plural } from './dom.js';
 import { connection, inputOf } from './images.js';
-import { foregroundClasses } from './protocol.js';
 import { leftInFile } from './persist.js';
 import { currentImage, store } from './store.js';
 import { explain } from './engine.js';
@@ -39,11 +38,12 @@ function outgoing(image) {
   return { ...detections, detections: kept };
 }
 
-/** Class names for the formats that count them: the detector's, then others that results have. */
+/** Class names for the formats that count them: the detector's as they are, COCO's ten gaps among them, then others that results have. */
 function classNames(images) {
-  const names = new Set(store.state.model ? foregroundClasses(store.state.model.report.config) : []);
-  for (const image of images) for (const { label } of image.detections) names.add(label);
-  return [...names];
+  const names = store.state.model?.report.config.classes.slice(1) ?? [];
+  const known = new Set(names);
+  const others = new Set(images.flatMap((image) => image.detections.map(({ label }) => label)));
+  return [...names, ...[...others].filter((label) => !known.has(label))];
 }
 
 async function downloadResults(entries, formats) {
@@ -63,6 +63,8 @@ async function downloadPictures(entries, tell) {
     tell(`Merging ${index + 1} of ${usable.length} …`);
     try {
       const input = await inputOf(image);
+      // What was detected in stays that, whatever has been chosen or loaded since.
+      input.merge = image.result?.detections.merge ?? input.merge;
       const transfer = input.files.map((file) => file.bytes.buffer);
       const { files } = await connection.request({ type: 'merge', image: input }, { transfer });
       for (const { name, bytes } of files) {
@@ -104,9 +106,10 @@ export function openDownload() {
       input.disabled = format !== 'png' && done.length === 0;
       if (input.disabled) input.checked = false;
     }
+    const old = done.filter((image) => image.result.stale).length;
     const cells = done.reduce((sum, image) => sum + outgoing(image).detections.length, 0);
     summary.textContent = done.length
-      ? `${plural(cells, 'cell')} with a score of at least ${score.toFixed(2)} in ${plural(done.length, 'image')}. Classes hidden on the canvas are written too.`
+      ? `${plural(cells, 'cell')} with a score of at least ${score.toFixed(2)} in ${plural(done.length, 'image')}. Classes hidden on the canvas are written too.${old ? ` ${plural(old, 'image')} of them by another detector or with other weights.` : ''}`
       : 'Nothing was detected here yet; only the merged picture can be downloaded.';
     button.disabled = chosen.length === 0;
   };

@@ -1,14 +1,17 @@
 /**
  * The detector that the page brings along, so that a newcomer has one. It is fetched once and kept by the hash of its
- * content; a project that has a detector of its own keeps that.
+ * content, in the browser's cache and not with the project: a newer page brings a newer one. A project that has a
+ * detector of its own keeps that.
  */
-import { announce, byId, formatBytes } from './dom.js';
-import { loadModel } from './engine.js';
-import { store } from './store.js';
+import { announce } from './dom.js';
+import { detectorsAsked, loadModel } from './engine.js';
+import { busy, store } from './store.js';
 
 /** Where `models/` is served, and the cache of this browser. */
 const FOLDER = './models/';
 const CACHE = 'cytobox-models';
+/** Milliseconds between two looks whether a run has ended. */
+const PATIENCE = 500;
 
 /** @typedef {{file: string, sha256: string, bytes: number}} Manifest */
 
@@ -30,9 +33,13 @@ async function download(url, bytes, tell) {
   return whole.subarray(0, at);
 }
 
-async function hashOf(bytes) {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-  return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+/** @param {Uint8Array} whole @param {Manifest} manifest */
+async function isWhole(whole, { sha256, bytes }) {
+  if (whole.length !== bytes) return false;
+  // On an insecure address, as of a computer in the same room, browsers give no hash.
+  if (!globalThis.crypto?.subtle) return true;
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', whole));
+  return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('') === sha256;
 }
 
 /** The browser's cache; none in a private window or an insecure context. */
@@ -44,14 +51,28 @@ async function openCache() {
   }
 }
 
-/** @param {Manifest} manifest */
-async function bytesOf({ file, sha256, bytes }, tell) {
+/** What the cache has under the hash, if it is that. @param {Cache|null} cache @param {string} key @param {Manifest} manifest */
+async function cached(cache, key, manifest) {
+  try {
+    const kept = await cache?.match(key);
+    if (!kept) return null;
+    const whole = new Uint8Array(await kept.arrayBuffer());
+    if (await isWhole(whole, manifest)) return whole;
+    await cache?.delete(key);
+  } catch {
+    // An entry that cannot be read is fetched anew.
+  }
+  return null;
+}
+
+/** @param {Manifest} manifest @param {(done: number) => void} tell */
+async function bytesOf(manifest, tell) {
   const cache = await openCache();
-  const key = `${FOLDER}${sha256}`;
-  const kept = await cache?.match(key);
-  if (kept) return new Uint8Array(await kept.arrayBuffer());
-  const whole = await download(`${FOLDER}${file}`, bytes, tell);
-  if ((await hashOf(whole)) !== sha256) throw new Error('it is not the file that it should be');
+  const key = `${FOLDER}${manifest.sha256}`;
+  const kept = await cached(cache, key, manifest);
+  if (kept) return kept;
+  const whole = await download(`${FOLDER}${manifest.file}`, manifest.bytes, tell);
+  if (!(await isWhole(whole, manifest))) throw new Error('it is not the file that it should be');
   try {
     // Those of earlier versions only take room.
     for (const old of (await cache?.keys()) ?? []) await cache?.delete(old);
@@ -62,38 +83,40 @@ async function bytesOf({ file, sha256, bytes }, tell) {
   return whole;
 }
 
-/** Loads it once the project is known and has no detector of its own, unless the address says `?detector=none`. */
+/** Loads it once the project is known and has no detector of its own. */
 export function startFirstModel() {
-  if (new URLSearchParams(location.search).get('detector') === 'none') return;
   let begun = false;
   store.subscribe(['saving'], ({ saving }) => {
     if (begun || saving.phase === 'opening') return;
     begun = true;
-    load();
+    const { model, modelLoading } = store.state;
+    if (!model && !modelLoading) loadFirstModel();
   });
 }
 
-async function load() {
-  const { model, modelLoading } = store.state;
-  if (model || modelLoading) return;
-  const bar = byId('model-progress');
+/** Loads it, unless the address says `?detector=none` or somebody is quicker with another one. */
+export async function loadFirstModel() {
+  if (new URLSearchParams(location.search).get('detector') === 'none') return;
+  const before = detectorsAsked();
+  const overtaken = () => detectorsAsked() !== before;
   try {
+    store.set({ fetching: { bytes: 0, share: 0 } });
     const response = await fetch(`${FOLDER}manifest.json`);
     if (!response.ok) return;
     const manifest = /** @type {Manifest} */ (await response.json());
-    store.set({ modelLoading: `the detector that comes with cytobox (${formatBytes(manifest.bytes)})` });
-    bar.hidden = false;
-    const bytes = await bytesOf(manifest, (done) => {
-      bar.value = done / manifest.bytes;
-    });
-    // Somebody was quicker and dropped one.
-    if (store.state.model) return;
-    await loadModel(new File([bytes], manifest.file));
+    const tell = (done) => store.set({ fetching: { bytes: manifest.bytes, share: done / manifest.bytes } });
+    tell(0);
+    const whole = await bytesOf(manifest, tell);
+    tell(manifest.bytes);
+    // A training from nothing may have begun, and will have its own.
+    while (busy() && !overtaken()) await new Promise((resolve) => setTimeout(resolve, PATIENCE));
+    if (overtaken()) return;
+    await loadModel(new File([whole], manifest.file), { brought: true });
   } catch (error) {
+    if (overtaken()) return;
     store.set({ modelProblem: { name: 'The detector that comes with cytobox', sentence: error.message } });
     announce('The detector that comes with cytobox could not be loaded.');
   } finally {
-    bar.hidden = true;
-    store.set({ modelLoading: '' });
+    store.set({ fetching: null });
   }
 }

@@ -35,6 +35,9 @@ export const connection = new Connection('images', (sentence) => {
 const cache = new Map();
 /** Images with a thumbnail, in the order of making. @type {number[]} */
 const thumbnails = [];
+/** What images were opened with: their channels and weights, and whether these are the detector's.
+ *  @type {WeakMap<object, {channels: string[], merge: import('./protocol.js').Merge, trained: boolean}>} */
+const weights = new WeakMap();
 /** @type {number[]} */
 let wanted = [];
 let working = false;
@@ -57,7 +60,12 @@ export async function inputOf(image) {
       }
     }),
   );
-  return { name: image.name, files, fill: image.fill, merge: image.merge ?? undefined };
+  return { name: image.name, files, fill: image.fill, merge: image.merge ?? undefined, detectorMerge: detectorMerge() };
+}
+
+/** The weights that the detector was trained with: an image without its own is shown and merged as it will be detected in. */
+function detectorMerge() {
+  return store.state.model?.report.config.merge ?? undefined;
 }
 
 /** Forgets what was decoded, after the files, the fill or the weights of an image have changed. */
@@ -77,6 +85,26 @@ function drop(id) {
 /** Follows the current image and the list. */
 export function startImages() {
   store.subscribe(['current'], show);
+  store.subscribe(['model'], openAnew);
+}
+
+/** Opens again what the detector that has been loaded sees with other weights than it was opened with. */
+function openAnew() {
+  const trained = detectorMerge();
+  for (const image of store.state.images) {
+    const before = weights.get(image);
+    if (!before || image.merge) continue;
+    const fits = fitsAll(trained, before.channels);
+    const same = fits ? before.channels.every((channel) => String(before.merge[channel]) === String(trained[channel])) : !before.trained;
+    if (same) continue;
+    weights.delete(image);
+    forget(image);
+  }
+}
+
+/** @param {import('./protocol.js').Merge|undefined} merge @param {string[]} channels */
+function fitsAll(merge, channels) {
+  return merge !== undefined && channels.every((channel) => merge[channel]);
 }
 
 function show() {
@@ -115,8 +143,10 @@ async function pump() {
 }
 
 async function open(image) {
-  const { files, fill, merge } = image;
-  const changed = () => !store.state.images.includes(image) || image.files !== files || image.fill !== fill || image.merge !== merge;
+  const { files, fill } = image;
+  const merge = image.merge ?? detectorMerge();
+  const changed = () =>
+    !store.state.images.includes(image) || image.files !== files || image.fill !== fill || (image.merge ?? detectorMerge()) !== merge;
   try {
     const input = await inputOf(image);
     const transfer = input.files.map((file) => file.bytes.buffer);
@@ -126,6 +156,8 @@ async function open(image) {
     thumbnails.push(image.id);
     image.size ??= { width: outcome.width, height: outcome.height };
     if (image.state === 'new') image.state = 'ready';
+    const channels = outcome.layers.map(({ channel }) => channel);
+    weights.set(image, { channels, merge: plain(outcome.merge), trained: !image.merge && fitsAll(merge, channels) });
     if (image.channels.length === 0) image.channels = outcome.layers.map(({ channel }) => channel);
     if (store.state.current === image.id) await keep(image, outcome);
   } catch (error) {

@@ -9,6 +9,9 @@ import { store } from './store.js';
 
 /** @typedef {{path: string, blob: File, image: import('./store.js').ImageEntry, always: boolean}} Wanted */
 
+/** How often a detector that is too large for what is left is tried. */
+const TRIES = 3;
+
 /** What the database has: by path, the file on the page that it is a copy of. @type {Map<string, File>} */
 const kept = new Map();
 /** Files that cannot be copied: unreadable, or too large for what is left. @type {WeakSet<File>} */
@@ -41,7 +44,7 @@ export function keepIn(next, files, detector, tell) {
   full = false;
 }
 
-/** The detector's file as it was kept, for when the engine does not have it. */
+/** The project's own detector as it was kept, for when the engine does not have it. */
 export function savedDetector() {
   return keptDetector;
 }
@@ -245,10 +248,33 @@ async function forgetUnused() {
   await forget([...kept.keys()].filter((path) => !used.has(path)));
 }
 
+/**
+ * Puts the loaded detector into the database before everything else.
+ * @returns {Promise<boolean>} whether it is there
+ */
+export async function keepModel() {
+  const file = store.state.model?.file ?? null;
+  try {
+    // Each time that there is no room, some is made.
+    for (let tries = 0; tries < TRIES && target && file !== keptDetector; tries += 1) await keepDetector();
+  } catch (error) {
+    report(reasonOf(error), error);
+  }
+  return file !== null && file === keptDetector;
+}
+
 async function keepDetector() {
-  const file = store.state.model?.file;
-  if (!target || !file || file === keptDetector || givenUp.has(file)) return;
+  const { model } = store.state;
+  if (!target || !model) return;
+  const { file, brought } = model;
   const { database, writer } = target;
+  if (brought) {
+    // The page brings it again next time, or a better one; a project without a detector is one that has this.
+    if (keptDetector) await write(database, [{ store: 'detector', key: 'file' }], { writer });
+    keptDetector = null;
+    return;
+  }
+  if (file === keptDetector || givenUp.has(file)) return;
   try {
     await write(database, [{ store: 'detector', key: 'file', value: file }], { writer });
     keptDetector = file;

@@ -7,6 +7,7 @@ import { byId, el, openDialog } from './dom.js';
 import { openDownload } from './export.js';
 import { stepImage } from './list.js';
 import { toggleMode } from './modes.js';
+import { setGuide } from './next-step.js';
 import { store } from './store.js';
 
 const KEY = 'cytobox.single-keys';
@@ -78,6 +79,7 @@ export function openShortcuts() {
       }
     },
   });
+  const guide = el('input', { type: 'checkbox', checked: store.state.guide, onchange: () => setGuide(guide.checked) });
   openDialog('Keyboard', [
     el('h3', {}, 'Everywhere'),
     rows(PAGE),
@@ -86,6 +88,7 @@ export function openShortcuts() {
     el('h3', {}, 'While annotating'),
     rows(ANNOTATE),
     el('label', { class: 'check' }, input, 'Single letters work as shortcuts outside the canvas'),
+    el('label', { class: 'check' }, guide, 'The next step is shown under the bar'),
   ]);
 }
 

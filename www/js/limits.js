@@ -34,6 +34,12 @@ export const TABLE_IMAGES = 200_000;
 export const IMAGES = 100_000;
 /** The training settings as JSON; they are a few hundred bytes. */
 export const SETTINGS_CHARS = 1 << 18;
+/** Points of a curve that are kept with the project: more than its picture has columns. */
+export const CURVE_POINTS = 1_000;
+/** Points of one precision–recall curve; the engine makes 101. */
+export const RECALL_POINTS = 1_001;
+/** Images that an evaluation lists, the worst first. */
+export const WORST_IMAGES = 1_000;
 
 /** Files of an archive: what its directory can count without zip64. */
 export const ARCHIVE_FILES = 65_535;

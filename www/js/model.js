@@ -59,8 +59,17 @@ export function startModel() {
   for (const button of document.querySelectorAll('[data-pick="model"]')) button.addEventListener('click', () => picker.click());
   byId('model-report').addEventListener('click', openReport);
 
-  store.subscribe(['model', 'modelLoading', 'modelProblem'], ({ model, modelLoading, modelProblem }) => {
-    byId('model-name').textContent = modelLoading ? `Loading ${modelLoading} …` : (model?.file.name.replace(/\.safetensors$/, '') ?? 'No detector yet');
+  store.subscribe(['fetching', 'model'], ({ fetching, model }) => {
+    const bar = byId('model-progress');
+    bar.hidden = !fetching || model !== null;
+    bar.value = fetching?.share ?? 0;
+  });
+  store.subscribe(['model', 'modelLoading', 'modelProblem', 'fetching'], ({ model, modelLoading, modelProblem, fetching }) => {
+    const coming = modelLoading || (fetching && !model && `the detector that comes with cytobox${fetching.bytes ? ` (${formatBytes(fetching.bytes)})` : ''}`);
+    const name = byId('model-name');
+    const text = coming ? `Loading ${coming} …` : (model?.file.name.replace(/\.safetensors$/, '') ?? 'No detector yet');
+    // Said anew only when it has changed: the bar moves more often.
+    if (name.textContent !== text) name.textContent = text;
     const about = byId('model-about');
     if (model) {
       const classes = foregroundClasses(model.report.config);

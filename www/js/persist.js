@@ -9,7 +9,7 @@ import { Unavailable, deleteDatabase, isQuota, openDatabase, reasonOf, write } f
 import { announce } from './dom.js';
 import { loadModel } from './engine.js';
 import { isCopyingNeeded, keepFiles, keepIn, makeRoom } from './keep.js';
-import { SETTINGS, imageRecord, settingRecord } from './records.js';
+import { LARGE, SETTINGS, imageRecord, settingRecord } from './records.js';
 import { readProject } from './restore.js';
 import { store } from './store.js';
 
@@ -294,7 +294,7 @@ function changes() {
   }
   const settings = changedSettings();
   for (const [key, value, mark] of settings) {
-    operations.push({ store: 'settings', key, value: typeof mark === 'string' ? JSON.parse(mark) : settingRecord(/** @type {any} */ (key), value) });
+    operations.push({ store: 'settings', key, value: LARGE.has(key) ? settingRecord(/** @type {any} */ (key), value) : JSON.parse(String(mark)) });
   }
   const done = () => {
     saved = next;
@@ -312,7 +312,7 @@ function changedSettings() {
   const all = [['project', state.projectId], ['current', state.current], ...SETTINGS.map((name) => /** @type {[string, any]} */ ([name, state[name]]))];
   if (wipe) all.push(['writer', writer]);
   return all
-    .map(([key, value]) => /** @type {[string, any, unknown]} */ ([key, value, value instanceof Map ? value : JSON.stringify(value)]))
+    .map(([key, value]) => /** @type {[string, any, unknown]} */ ([key, value, LARGE.has(key) ? value : JSON.stringify(value)]))
     .filter(([key, , mark]) => savedSettings.get(key) !== mark);
 }
 

@@ -75,24 +75,23 @@ export function choose(patch) {
   store.set({ trainingSettings: { ...store.state.trainingSettings, choices: next } });
 }
 
-/** Whether the training goes on from the loaded detector. */
-export function fromDetector() {
-  const { from } = choices();
+/** Whether the training goes on from the loaded detector. @param {Choices} [chosen] */
+export function fromDetector(chosen = choices()) {
+  const { from } = chosen;
   return store.state.model !== null && from !== 'scratch';
 }
 
-/** The plan without settings, for which the engine answers with its preset. */
-export function barePlan() {
-  const { architecture, backbone, width, anchors } = choices();
-  const start = fromDetector()
+/** The plan without settings, for which the engine answers with its preset. @param {Choices} [chosen] */
+export function barePlan(chosen = choices()) {
+  const { architecture, backbone, width, anchors } = chosen;
+  const start = fromDetector(chosen)
     ? { from: 'detector', architecture }
     : { from: 'scratch', shape: { architecture, backbone, ...WIDTHS[width] } };
   return { start, settings: null, anchors };
 }
 
-/** The preset with everything that the user changed. @param {any} preset of the engine, as `TrainConfig` */
-export function settingsOn(preset) {
-  const chosen = choices();
+/** The preset with everything that the user changed. @param {any} preset of the engine, as `TrainConfig` @param {Choices} [chosen] */
+export function settingsOn(preset, chosen = choices()) {
   const { trainable, optimizer, rate, batch, crop, seed, validation, brightness, turns, flips, scaled, difficult, checkpoint } = chosen;
   const or = (value, otherwise) => value ?? otherwise;
   const amount = chosen.unit === 'epochs' ? Math.max(1, Math.round(chosen.amount)) : chosen.amount;

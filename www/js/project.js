@@ -4,6 +4,7 @@ import { readArchive, writeArchive } from './archive.js';
 import { announce, byId, el, formatBytes, notify, openDialog, plural } from './dom.js';
 import { loadModel } from './engine.js';
 import { save } from './export.js';
+import { loadFirstModel } from './first-model.js';
 import { leftInFile, replaceProject } from './persist.js';
 import { busy, store } from './store.js';
 import { BadZip } from './unzip.js';
@@ -58,7 +59,7 @@ function openPanel() {
     ...sentences.slice(0, 50).map((sentence) => el('p', {}, sentence)),
     sentences.length > 50 ? el('p', {}, `and ${sentences.length - 50} more`) : null,
     room,
-    el('p', { class: 'faint' }, 'The project file is one zip with the images, annotations, results, settings and the detector.'),
+    el('p', { class: 'faint' }, 'The project file is one zip with the images, annotations, results, settings and the detector, unless that is the one that comes with cytobox.'),
     el(
       'div',
       { class: 'actions' },
@@ -150,9 +151,12 @@ export async function openProject(file) {
     store.set({ reading: '' });
     const yes = await agreed('Open project', `${file.name} takes the place of the present project.`, 'Open it');
     if (!yes || hindered()) return;
+    // One that is not the new project's must not be kept with it.
+    if (project.detector || !store.state.model?.brought) store.set({ model: null });
+    store.set({ modelProblem: null });
     await replaceProject(project);
-    store.set({ model: null, modelProblem: null });
     if (project.detector) await loadModel(project.detector);
+    else if (!store.state.model) await loadFirstModel();
     announce(`${file.name} opened: ${plural(project.images.length, 'image')}.`);
   } catch (error) {
     const why = error instanceof BadZip ? error.message : `It cannot be read (${error.message}).`;

@@ -14,59 +14,23 @@
  * @property {import('./protocol.js').Merge|null} merge
  * @property {{width: number, height: number}|null} size
  */
+import { BadRecord, demand, isObject, label, list, number, text, whole } from './fields.js';
 import * as limits from './limits.js';
 import { runs } from './masks.js';
+import { readCurves, readEvaluation } from './training-records.js';
+
+export { BadRecord };
 
 /** What of the page's state belongs to the project, beside its images. */
-export const SETTINGS = /** @type {const} */ (['labels', 'label', 'score', 'trainingSettings', 'imageLabels']);
+export const SETTINGS = /** @type {const} */ (['labels', 'label', 'score', 'guide', 'trainingSettings', 'curves', 'evaluation', 'imageLabels']);
+
+/** Those so large that a change is told by identity: they are replaced, never changed in place. */
+export const LARGE = new Set(['curves', 'evaluation', 'imageLabels']);
 
 /** Problems that are of a moment, not of the image. */
 const PASSING = new Set(['engine', 'io']);
 
-/** Characters that are invisible or turn the direction of text, as the engine refuses them in labels. */
-const FORBIDDEN = /[\p{Cc}\u200e\u200f\u061c\u2028-\u202e\u2066-\u2069\ufffe\uffff]/u;
-
-/** A record that cannot be used; the message says what is wrong with it. */
-export class BadRecord extends Error {}
-
-function demand(condition, sentence) {
-  if (!condition) throw new BadRecord(sentence);
-}
-
-function isObject(value) {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function text(value, what, most = limits.NAME_CHARS) {
-  demand(typeof value === 'string' && value.length <= most, `${what} is no text of at most ${most} characters`);
-  return value;
-}
-
-function number(value, what, low = -Infinity, high = Infinity) {
-  demand(typeof value === 'number' && value >= low && value <= high && Number.isFinite(value), `${what} is no number that can be used`);
-  return value;
-}
-
-function whole(value, what, low, high) {
-  demand(Number.isInteger(number(value, what, low, high)), `${what} is no whole number`);
-  return value;
-}
-
-/** @template T @param {any} value @param {string} what @param {number} most @param {(one: any, what: string) => T} read @returns {T[]} */
-function list(value, what, most, read) {
-  demand(Array.isArray(value), `${what} is no list`);
-  demand(value.length <= most, `${what} has ${value.length} entries; at most ${most} are taken`);
-  return value.map((one, index) => read(one, `${what}, ${index + 1}`));
-}
-
 const texts = (value, what) => list(value ?? [], what, limits.CHANNELS * 4, (one, name) => text(one, name));
-
-/** @returns {string} */
-function label(value, what) {
-  text(value, what, limits.LABEL_CHARS * 2);
-  demand(value.trim() !== '' && [...value].length <= limits.LABEL_CHARS && !FORBIDDEN.test(value), `${what} is no label that can be used`);
-  return value;
-}
 
 /** @returns {[number, number, number, number]} */
 function box(value, what) {
@@ -158,6 +122,7 @@ export function readResult(value, what) {
     },
     seconds: number(value.seconds, what, 0),
     stale: value.stale === true,
+    ...(value.detector === undefined ? {} : { detector: text(value.detector, what) }),
   };
 }
 
@@ -202,10 +167,13 @@ const SETTING_READERS = {
     }),
   label: (value) => (value === '' ? '' : label(value, 'the last label')),
   score: (value) => number(value, 'the score', 0, 1),
+  guide: (value) => value !== false,
   trainingSettings: (value) => {
     demand(isObject(value) && JSON.stringify(value).length <= limits.SETTINGS_CHARS, 'the training settings cannot be read');
     return value;
   },
+  curves: (value) => (value === null ? null : readCurves(value)),
+  evaluation: (value) => (value === null ? null : readEvaluation(value)),
   imageLabels: (value) =>
     new Map(
       list(value, 'the labels of whole images', limits.TABLE_IMAGES, (one, what) => {

@@ -22,7 +22,8 @@ const HIDDEN = 250;
  * @property {import('./protocol.js').Merge|null} merge the user's weights; null for the default
  * @property {'new'|'ready'|'queued'|'running'|'done'|'failed'|'problem'} state
  * @property {ImageBitmap|null} thumbnail
- * @property {{detections: import('./protocol.js').ImageDetections, seconds: number, stale: boolean}|null} result
+ * @property {{detections: import('./protocol.js').ImageDetections, seconds: number, stale: boolean, detector?: string}|null} result
+ *   `detector`: the mark of the one that found them (origin.js); `stale`: another one is loaded now, or other weights are chosen
  * @property {{width: number, height: number}|null} size pixels of the merged image, once they are known
  * @property {Annotations|null} annotations what a person drew; null where nobody has. Written by annotations.js alone
  * @property {import('./records.js').FileRecord[]|null} absent the files that the browser had no room to keep; then `files` is empty
@@ -58,8 +59,10 @@ export const store = createStore({
   /** @type {import('./protocol.js').DeviceReport|null} */ device: null,
   /** What the page has to add to the device's reason, such as a crash. */ deviceNote: '',
 
-  /** @type {{file: File, report: import('./protocol.js').ModelReport}|null} */ model: null,
+  /** `brought`: it came with the page, so it is not the project's. @type {{file: File, report: import('./protocol.js').ModelReport, brought: boolean}|null} */
+  model: null,
   /** Name of the file being loaded. */ modelLoading: '',
+  /** The detector that comes with the page, on its way. @type {{bytes: number, share: number}|null} */ fetching: null,
   /** @type {{name: string, sentence: string}|null} */ modelProblem: null,
 
   /** @type {import('./detect.js').Job|null} */ job: null,
@@ -67,7 +70,8 @@ export const store = createStore({
   /** The training that runs, or the last one. @type {import('./training.js').Training|null} */ training: null,
   /** Why the last training ended early. */ trainingProblem: '',
   /** What the last training gave. @type {{file: File, best: [number, number]|null, steps: number, seconds: number}|null} */ trained: null,
-  /** How well the detector agrees with annotations. @type {any|null} */ evaluation: null,
+  /** The last training as it is kept with the project. @type {import('./training-records.js').Curves|null} */ curves: null,
+  /** How well the detector agrees with annotations; kept with the project. @type {any|null} */ evaluation: null,
   /** What the user chose for trainings, and the one that is running; kept with the project. @type {Record<string, any>} */ trainingSettings: {},
 
   /** Detections below it are hidden and not downloaded. */ score: 0.7,
@@ -83,6 +87,7 @@ export const store = createStore({
   /** The open tab of the panel. @type {'results'|'annotate'|'train'} */ tab: 'results',
   /** The project's labels, in the order of the number keys. @type {{name: string, color: string}[]} */ labels: [],
   /** The label that the next box gets. */ label: '',
+  /** The next sensible step is shown; kept with the project. */ guide: true,
   /** Index into the current image's annotated objects. @type {number|null} */ selectedBox: null,
   /** What is odd about annotation files, and what of them could not be used.
    *  @type {{file: string, object: string, reason: string}[]} */

@@ -98,7 +98,7 @@ function budgetField() {
 
 /** @returns {{form: HTMLElement, refresh: (preset: any) => void}} `refresh` takes the engine's settings, or null before they are known */
 export function createForm() {
-  const fresh = el('div', {}, list('backbone', 'Backbone', BACKBONES), list('width', 'Size', WIDTHS));
+  const fresh = el('div', { class: 'train-form' }, list('backbone', 'Backbone', BACKBONES), list('width', 'Size', WIDTHS));
   const stages = list('trainable', 'Learning', STAGES, (preset) => preset?.trainable ?? null);
   fields.push({
     refresh() {
@@ -115,7 +115,7 @@ export function createForm() {
     amount('batch', 'Images a step', { min: 1, max: 64, step: 1, shown: (preset) => preset.batch_size }),
     amount('crop', 'Crop, pixels', { min: 0, max: 4096, step: 32, shown: (preset) => preset.augment.crop ?? 0, hint: 'A square of this side is cut out of each image; 0 takes whole images' }),
     amount('validation', 'Kept out', { min: 0, max: 0.9, step: 0.05, shown: (preset) => preset.validation_share, hint: 'Share of the images that measure the training and are not learnt from' }),
-    amount('seed', 'Seed', { min: 0, max: 2 ** 32, step: 1, shown: (preset) => preset.seed, hint: 'The same seed on the CPU gives the same detector' }),
+    amount('seed', 'Seed', { min: 0, max: 2 ** 32, step: 1, shown: (preset) => preset.seed, hint: 'For a number of epochs, the same seed on the CPU gives the same detector. With minutes it does not: how far it comes, and its learning rate, follow the clock' }),
     amount('checkpoint', 'Save every, s', { min: 1, max: 60, step: 1, shown: (preset) => preset.checkpoint_seconds, hint: 'What a closed tab or a crash may cost at most' }),
     el(
       'fieldset',

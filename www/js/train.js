@@ -2,8 +2,9 @@
 import { draw, lossChart, validationChart } from './curves.js';
 import { byId, el, formatBytes, formatDuration, notify, openDialog, plural } from './dom.js';
 import { explain } from './engine.js';
-import { evaluateAll, openEvaluation, startEvaluation } from './evaluation.js';
+import { evaluateAll, lastEnding, openEvaluation, shownCurves, startEvaluation } from './evaluation.js';
 import { save } from './export.js';
+import { fits, smaller } from './fit.js';
 import { choose, trainable } from './plan.js';
 import { select, store } from './store.js';
 import { createForm } from './train-form.js';
@@ -13,11 +14,11 @@ import { begin, cancel, discard, goOn, interrupted, isTraining, prepare, startTr
 const PATIENCE = 400;
 /** Milliseconds between two drawings of the curves. */
 const CURVES = 2000;
-/** Memory beyond which a training will hardly fit: a wasm memory ends at 4 GiB. */
-const MEMORY = 3 * 2 ** 30;
 
 /** @type {import('./protocol.js').Preparation|null} */
 let preparation = null;
+/** Trainings that fit, where the chosen one does not. @type {import('./fit.js').Smaller[]} */
+let offers = [];
 let waiting = 0;
 let asking = false;
 /** What the present answer is for. @type {unknown[]} */
@@ -37,6 +38,7 @@ function build() {
     anchors: el('p', { class: 'faint' }),
     better: button('train-anchors', '', useAnchors, { class: 'link', hidden: true }),
     estimate: el('p', { id: 'train-estimate', class: 'faint' }),
+    smaller: el('div', { id: 'train-smaller', class: 'group', role: 'group', 'aria-label': 'Smaller trainings that fit', hidden: true }),
     problem: el('p', { id: 'train-problem', class: 'error', role: 'alert', hidden: true }),
     start: button('train-start', 'Train', () => preparation && begin(preparation), { class: 'primary', disabled: true }),
     interrupted: el('div', { id: 'train-interrupted', class: 'note', hidden: true }),
@@ -55,7 +57,7 @@ function build() {
     evaluate: button('train-evaluate', 'Evaluate on all annotated', evaluateAll),
   });
   const p = parts;
-  p.setup = el('section', { 'aria-label': 'Before the training' }, p.interrupted, p.data, p.findings, p.form, p.masks, p.anchors, p.better, p.estimate, p.problem, el('div', { class: 'group' }, p.start));
+  p.setup = el('section', { 'aria-label': 'Before the training' }, p.interrupted, p.data, p.findings, p.form, p.masks, p.anchors, p.better, p.estimate, p.smaller, p.problem, el('div', { class: 'group' }, p.start));
   p.live = el('section', { 'aria-label': 'Training', hidden: true }, p.facts, p.progress, p.left, el('div', { class: 'group' }, p.pause, p.stop, p.cancel));
   p.curves = el('section', { 'aria-label': 'Curves', hidden: true }, p.losses, p.precision, p.notes);
   p.after = el('section', { 'aria-label': 'Result' }, p.result, el('div', { class: 'group' }, p.download, p.evaluation, p.evaluate));
@@ -63,8 +65,8 @@ function build() {
 }
 
 function download() {
-  const { trained } = store.state;
-  if (trained) save(trained.file.name, trained.file);
+  const file = store.state.trained?.file ?? (lastEnding() && store.state.model?.file);
+  if (file) save(file.name, file);
 }
 
 function useAnchors() {
@@ -105,12 +107,15 @@ async function ask() {
   if (byId('train-panel').hidden || engine !== 'ready' || job || isTraining() || asking || known) return;
   answered = wanted;
   preparation = null;
+  offers = [];
   if (trainable().length > 0) {
     asking = true;
     drawSetup();
     try {
       preparation = await prepare();
       store.set({ trainingProblem: '' });
+      drawSetup();
+      if (!fits(preparation)) offers = await smaller(preparation);
     } catch (error) {
       store.set({ trainingProblem: explain(error) });
     }
@@ -167,15 +172,23 @@ function drawEstimate() {
   const p = parts;
   p.estimate.hidden = !preparation && !asking;
   p.estimate.className = 'faint';
+  p.smaller.hidden = true;
   if (!preparation) {
     p.estimate.textContent = 'Looking at the cells and at how fast this device is …';
     return;
   }
   const { secondsPerStep, stepsPerEpoch, memoryBytes, parameters, seconds } = preparation.estimate;
   const epoch = formatDuration(secondsPerStep * stepsPerEpoch);
-  const much = memoryBytes > MEMORY ? ' That is more than a page can have: take a smaller crop, fewer images a step or a smaller network.' : '';
+  const much = fits(preparation) ? '' : ' That is more than the page can have here: take a smaller crop, fewer images a step or a smaller network.';
   p.estimate.textContent = `About ${secondsPerStep.toFixed(1)} s a step and ${epoch} an epoch here, ${formatDuration(seconds)} in all; ${formatBytes(memoryBytes)} of memory, ${(parameters / 1e6).toFixed(1)} million parameters.${much}`;
   p.estimate.className = much ? 'error' : 'faint';
+  drawOffers();
+}
+
+function drawOffers() {
+  const buttons = offers.map(({ name, patch, bytes }) => el('button', { type: 'button', onclick: () => choose(patch) }, `${name}: ${formatBytes(bytes)}`));
+  parts.smaller.hidden = offers.length === 0;
+  if (parts.smaller.textContent !== buttons.map(({ textContent }) => textContent).join('')) parts.smaller.replaceChildren(...buttons);
 }
 
 function drawInterrupted() {
@@ -184,8 +197,9 @@ function drawInterrupted() {
   p.interrupted.hidden = !running;
   if (!running) return;
   const where = running.step ? `after step ${running.step}` : 'before it was saved for the first time';
+  const what = running.finished ? 'The detector of the last training could not be kept here; its checkpoint still has it.' : `A training was interrupted ${where}.`;
   p.interrupted.replaceChildren(
-    el('p', {}, `A training was interrupted ${where}.`),
+    el('p', {}, what),
     el(
       'div',
       { class: 'group' },
@@ -201,8 +215,11 @@ function drawLive({ training }) {
   const p = parts;
   const running = isTraining();
   p.live.hidden = !running;
-  p.curves.hidden = !training || (training.steps.length === 0 && training.notes.length === 0);
-  if (!training) return;
+  p.curves.hidden = !shownCurves()?.steps.length && !training?.notes.length;
+  if (!training) {
+    p.notes.replaceChildren();
+    return;
+  }
   const { last, stage, state, saved } = training;
   const epoch = last ? `, step ${last.step}, epoch ${last.epoch.toFixed(1)}: loss ${last.total.toFixed(3)}` : '';
   p.facts.textContent = `${STATES[state]}${epoch}`;
@@ -226,17 +243,17 @@ function drawCurves() {
   if (pending || byId('train-panel').hidden) return;
   pending = setTimeout(async () => {
     pending = 0;
-    const { training } = store.state;
-    if (!training || training.steps.length === 0) return;
+    const curves = shownCurves();
+    const last = curves?.steps.at(-1);
+    if (!curves || !last) return;
     drawn = performance.now();
     /** @type {[HTMLImageElement, any][]} */
-    const pairs = [[parts.losses, lossChart(training)]];
-    const last = training.steps.at(-1);
-    parts.losses.alt = `Losses over ${plural(training.steps.length, 'step')}; the last is ${last.total.toFixed(3)}`;
-    const best = training.validations.at(-1);
+    const pairs = [[parts.losses, lossChart(curves)]];
+    parts.losses.alt = `Losses up to step ${last.step.toLocaleString('en')}; the last is ${last.total.toFixed(3)}`;
+    const best = curves.validations.at(-1);
     parts.precision.hidden = !best;
     if (best) {
-      pairs.push([parts.precision, validationChart(training)]);
+      pairs.push([parts.precision, validationChart(curves)]);
       parts.precision.alt = `Average precision on images kept out; AP50 is ${best.map50.toFixed(3)} now`;
     }
     await draw(pairs).catch((error) => notify(explain(error), { kind: 'error' }));
@@ -246,16 +263,18 @@ function drawCurves() {
 function drawAfter({ trained, evaluation, training }) {
   const p = parts;
   const running = isTraining();
-  p.after.hidden = running || (!trained && trainable().length === 0);
-  p.download.hidden = !trained;
+  const ending = trained ?? lastEnding();
+  p.after.hidden = running || (!ending && trainable().length === 0);
+  p.download.hidden = !ending;
   p.evaluate.disabled = running || !store.state.model || store.state.job !== null;
-  if (!trained) {
+  if (!ending) {
     p.result.textContent = '';
     return;
   }
-  const score = evaluation?.map_50 ?? trained.best?.[0];
+  const score = evaluation?.map_50 ?? ending.best?.[0];
   const how = score === undefined || score === null ? '' : ` AP50 is ${score.toFixed(3)} on images that were kept out.`;
-  p.result.textContent = `Trained for ${formatDuration(trained.seconds)}, ${plural(trained.steps, 'step')}.${how} The new detector is in use.`;
+  const use = lastEnding() ? ' The new detector is in use.' : '';
+  p.result.textContent = `Trained for ${formatDuration(ending.seconds)}, ${plural(ending.steps, 'step')}.${how}${use}`;
   if (training?.state === 'done') document.title = 'cytobox';
 }
 
@@ -267,9 +286,9 @@ export function startTrain() {
     drawSetup();
     if (!isTraining()) askSoon();
   });
-  store.subscribe(['training'], (state) => {
+  store.subscribe(['training', 'curves', 'tab'], (state) => {
     drawLive(state);
     drawCurves();
   });
-  store.subscribe(['trained', 'evaluation', 'training', 'images', 'model', 'job'], drawAfter);
+  store.subscribe(['trained', 'evaluation', 'training', 'curves', 'images', 'model', 'job'], drawAfter);
 }

@@ -3,11 +3,13 @@
  * one was running is kept with the project, so that it can be gone on with after the page was closed.
  */
 import { announce, notify, plural } from './dom.js';
-import { connection, ensure, explain, putModel } from './engine.js';
+import { compute, connection, ensure, explain, putModel } from './engine.js';
 import { evaluateOn } from './evaluation.js';
 import { inputOf, measure } from './images.js';
-import { annotationsOf, barePlan, settingsOn, trainable } from './plan.js';
+import { keepModel } from './keep.js';
+import { annotationsOf, barePlan, choices, settingsOn, trainable } from './plan.js';
 import { store } from './store.js';
+import { curvesOf } from './training-records.js';
 import { Cancelled } from './worker.js';
 
 /**
@@ -29,6 +31,7 @@ import { Cancelled } from './worker.js';
  * @property {any} plan
  * @property {string[]} images
  * @property {number} step
+ * @property {boolean} [finished] all steps are done, but its detector is nowhere but in its checkpoints
  */
 
 /** Steps that are kept for the curves; then every second goes. */
@@ -41,7 +44,9 @@ export function isTraining() {
 
 /** @returns {Running|null} a training that was running when the page was closed or its engine stopped */
 export function interrupted() {
-  return isTraining() ? null : (store.state.trainingSettings.running ?? null);
+  const { running } = store.state.trainingSettings;
+  if (!running || isTraining() || (running.finished && store.state.trained)) return null;
+  return running;
 }
 
 /** @param {Running|null} running */
@@ -52,18 +57,22 @@ function remember(running) {
 /** The engine's presets by the plan that they are for and the sizes of the images. @type {Map<string, any>} */
 const presets = new Map();
 
-/** What the engine says about a training on what is annotated now. */
-export async function prepare() {
+/**
+ * What the engine says about a training on what is annotated now.
+ * @param {import('./plan.js').Choices} [chosen]
+ * @returns {Promise<import('./protocol.js').Preparation>}
+ */
+export async function prepare(chosen = choices()) {
   await ensure();
   const images = trainable();
   await measure(images);
   const annotated = images.filter((image) => image.size).map(annotationsOf);
-  const plan = barePlan();
-  const ask = (plan) => connection.request({ type: 'prepare', images: annotated, plan });
+  const plan = barePlan(chosen);
+  const ask = (plan) => compute({ type: 'prepare', images: annotated, plan });
   const sizes = new Set(annotated.map(({ width, height }) => `${width}×${height}`));
   const key = JSON.stringify([plan, [...sizes], store.state.model?.file.name]);
   if (!presets.has(key)) presets.set(key, (await ask(plan)).settings);
-  return ask({ ...plan, settings: settingsOn(presets.get(key)) });
+  return ask({ ...plan, settings: settingsOn(presets.get(key), chosen) });
 }
 
 /** Begins a training. @param {import('./protocol.js').Preparation} preparation the newest */
@@ -83,6 +92,7 @@ export function goOn() {
 /** Lets go of a training that was interrupted; its checkpoints are cleared by the next one. */
 export function discard() {
   remember(null);
+  if (!store.state.curves?.ending) store.set({ curves: null });
 }
 
 /** @param {'goOn'|'pause'|'stop'} wish */
@@ -105,28 +115,42 @@ export function cancel() {
 /** @param {Running} running @param {boolean} resume */
 async function run(running, resume) {
   const abort = new AbortController();
+  const before = store.state.curves;
+  // The part that was trained before the page was closed.
+  const first = resume && before && !before.ending ? before : { steps: [], validations: [] };
   /** @type {Training} */
   const training = {
-    state: 'reading', request: 0, stage: '', started: null, last: null, steps: [], validations: [], notes: [], saved: null, abort,
+    state: 'reading', request: 0, stage: '', started: null, last: null, steps: [...first.steps], validations: [...first.validations], notes: [], saved: null, abort,
   };
   store.set({ training, trainingProblem: '' });
   const wake = await keepAwake();
   try {
     const outcome = await ask(running, resume, training);
-    remember(null);
     const file = new File([outcome.file], running.name);
+    const { best, steps, seconds } = outcome;
     putModel(file, outcome.report);
     training.state = 'evaluating';
-    store.set({ training, trained: { file, best: outcome.best, steps: outcome.steps, seconds: outcome.seconds } });
+    const curves = curvesOf(training, { name: file.name, steps, seconds, best: best ?? null });
+    store.set({ training, trained: { file, best, steps, seconds }, curves, evaluation: null });
+    await letGo({ ...running, step: steps });
     announce(`Training finished after ${plural(outcome.steps, 'step')}.`);
     await evaluate(outcome.validationImages, abort.signal);
   } catch (error) {
     failed(error, training, running);
+    if (error instanceof Cancelled) store.set({ curves: before });
   } finally {
     training.state = 'done';
     store.touch('training');
     wake?.release().catch(() => {});
   }
+}
+
+/**
+ * The training is over once its detector is in the database: until then its checkpoints are all that there is of it.
+ * @param {Running} running
+ */
+async function letGo(running) {
+  remember((await keepModel()) ? null : { ...running, finished: true });
 }
 
 /** The detector is there whatever becomes of its evaluation. @param {string[]} names @param {AbortSignal} signal */
@@ -156,7 +180,7 @@ async function ask(running, resume, training) {
   const { store: name, plan } = running;
   const command = { type: 'train', name: running.name, plan, images, store: name, resume };
   remember(running);
-  return connection.request(command, {
+  return compute(command, {
     transfer,
     signal: training.abort.signal,
     begun: (id) => {
@@ -174,6 +198,9 @@ async function ask(running, resume, training) {
 function heard(event, training, running) {
   if (event.type === 'started') {
     training.started = event;
+    // What came after the checkpoint is trained again.
+    training.steps = training.steps.filter(({ step }) => step <= event.fromStep);
+    training.validations = training.validations.filter(({ step }) => step <= event.fromStep);
     if (training.state === 'reading') training.state = 'running';
   } else if (event.type === 'step') {
     training.stage = '';
@@ -186,12 +213,15 @@ function heard(event, training, running) {
     training.validations.push(event);
   } else if (event.type === 'checkpoint') {
     training.saved = event.step;
+    store.set({ curves: curvesOf(training) });
     remember({ ...running, step: event.step });
   } else if (event.type === 'folded') {
     training.notes.push(`Step ${event.step}: the batch norms were folded into the convolutions.`);
   } else {
-    training.notes.push(`Step ${event.step}: ${event.sentence}`);
+    training.notes.push(event.step ? `Step ${event.step}: ${event.sentence}` : event.sentence);
     if (event.type === 'unsaved') notify(`The training goes on, but was not saved: ${event.sentence}`, { kind: 'error' });
+    // Before the first step nobody looks at the notes yet, such as that there was no checkpoint to go on from.
+    else if (!event.step) notify(event.sentence[0].toUpperCase() + event.sentence.slice(1));
   }
   store.touch('training');
 }
@@ -200,14 +230,14 @@ function failed(error, training, running) {
   if (error instanceof Cancelled) {
     remember(null);
     notify(training.last ? `The training was cancelled after ${plural(training.last.step, 'step')}. The detector is the one from before.` : 'The training was cancelled.');
-    ensure().catch(() => {});
     return;
   }
   // With a checkpoint there is something to go on from; without one the same would happen again.
-  if (training.saved === null && running.step === 0) remember(null);
+  const lost = training.saved === null && running.step === 0;
+  if (lost) remember(null);
   const sentence = explain(error);
   store.set({ trainingProblem: sentence });
-  notify(`The training ended: ${sentence}`, { kind: 'error' });
+  notify(`The training ended: ${sentence}${lost ? '' : ' It can go on from where it was saved.'}`, { kind: 'error', action: lost ? undefined : { label: 'Go on', run: goOn } });
 }
 
 /** A screen that goes off takes some computers with it. */
