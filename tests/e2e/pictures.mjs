@@ -13,7 +13,7 @@ const HERE = path.dirname(fileURLToPath(import.meta.url));
 const folder = path.resolve(process.argv[2] ?? path.join(HERE, '../../www/pictures'));
 await mkdir(folder, { recursive: true });
 
-const { page, done } = await openPage({ query: '?device=cpu', detector: true, viewport: { width: 1280, height: 760 } });
+const { page, done } = await openPage({ query: '?device=cpu&test', detector: true, viewport: { width: 1280, height: 760 } });
 
 /** The page as it is now, without notices that are about to go. */
 async function picture(name) {
@@ -52,16 +52,14 @@ await page.selectOption('#train-panel [data-choice="unit"]', 'epochs');
 await page.fill('#train-panel [data-choice="amount"]', '6');
 await page.press('#train-panel [data-choice="amount"]', 'Tab');
 await page.waitForSelector('#train-start:not([disabled])', { timeout: SLOW });
-await picture('train');
 await page.click('#train-start');
-await page.waitForFunction(async () => {
-  const { store } = await import('./js/store.js');
-  return store.state.training?.validations.length >= 4;
-}, null, { timeout: 2 * SLOW });
+await page.waitForFunction(() => globalThis.cytobox.store.state.training?.validations.length >= 4, null, { timeout: 2 * SLOW });
 await picture('curves');
-await page.waitForFunction(async () => {
-  const { store } = await import('./js/store.js');
-  return store.state.training?.state === 'done' && store.state.evaluation !== null;
+await page.waitForFunction(() => {
+  const { training, evaluation } = globalThis.cytobox.store.state;
+  return training?.state === 'done' && evaluation !== null;
 }, null, { timeout: 2 * SLOW });
+await page.click('#train-evaluation');
+await page.waitForSelector('dialog img[src^="blob:"]');
 await picture('evaluation');
 await done();
