@@ -23,6 +23,12 @@ export const SLOW = 10 * 60_000;
 
 export const TEST_IMAGE = '001bcdd2-bbb2-11e8-b2ba-ac1f6b6435d0';
 
+/** Every test image, in the order of names. */
+export async function testImages() {
+  const names = await readdir(path.join(DATA, 'hpa/test'));
+  return names.filter((name) => name.endsWith('.xml')).map((name) => name.slice(0, -4)).sort();
+}
+
 /** The four channel files of a test image. */
 export async function channelFiles(stem = TEST_IMAGE) {
   const folder = path.join(DATA, 'hpa/test');

@@ -126,3 +126,40 @@ test('without WebGPU the CPU runs, and the badge says why', { timeout: SLOW }, a
   assert.equal(await page.locator('dialog tbody', { hasText: 'failed' }).count(), 0);
   await done();
 });
+
+/** Computers without a graphics processor to use: what runs in the page before it, and what the badge then says. */
+const WITHOUT_GPU = {
+  'the CPU takes over where there is no adapter': [() => {
+    GPU.prototype.requestAdapter = async () => null;
+  }, /no graphics adapter/],
+  'the CPU takes over where timestamps are missing': [() => {
+    GPU.prototype.requestAdapter = async () => ({ info: { vendor: 'old' }, features: new Set(), limits: {} });
+  }, /old\) lacks timestamp-query/],
+  'the CPU takes over where the page is not secure': [() => {
+    Object.defineProperty(globalThis, 'isSecureContext', { value: false });
+  }, /https/],
+  'the CPU takes over from a software adapter that nobody asked for': [() => {}, /software/],
+};
+
+for (const [name, [script, sentence]] of Object.entries(WITHOUT_GPU)) {
+  test(name, { timeout: SLOW }, async () => {
+    const { page, done } = await openPage({ query: '?device=cpu' });
+    await page.addInitScript(script);
+    await page.goto(new URL('/?detector=none', page.url()).href);
+    await engineReady(page);
+    assert.match(await page.textContent('#device'), /CPU/);
+    await page.click('#device');
+    assert.match(await page.textContent('dialog'), sentence);
+    await done();
+  });
+}
+
+test('a GPU that was asked for and is none is an error, with a way back to the CPU', { timeout: SLOW }, async () => {
+  const { page, done } = await openPage({ query: '?device=webgpu', webgpu: false });
+  await page.waitForSelector('#device[data-state="failed"]', { timeout: SLOW });
+  await page.click('#device');
+  await page.click('dialog button:has-text("Use the CPU")');
+  await engineReady(page);
+  assert.match(await page.textContent('#device'), /CPU/);
+  await done();
+});
