@@ -35,6 +35,11 @@ impl Array {
         Self { shape, data: tensor.into_data().try_to_vec().unwrap() }
     }
 
+    /// The largest magnitude of its finite numbers.
+    pub fn largest(&self) -> f32 {
+        self.data.iter().filter(|v| v.is_finite()).fold(0.0, |m, v| m.max(v.abs()))
+    }
+
     fn at4(&self, [a, b, c, d]: [usize; 4]) -> usize {
         ((a * self.shape[1] + b) * self.shape[2] + c) * self.shape[3] + d
     }
@@ -42,8 +47,13 @@ impl Array {
 
 /// The largest difference, relative to the largest expected number. Shapes, NaNs and infinities must agree exactly.
 pub fn error(found: &Array, expected: &Array) -> f32 {
+    error_of_terms(found, expected, 0.0)
+}
+
+/// The same of sums of terms as large as `term`: where the terms cancel, rounding is relative to them and not to what is left.
+pub fn error_of_terms(found: &Array, expected: &Array, term: f32) -> f32 {
     assert_eq!(found.shape, expected.shape);
-    let scale = expected.data.iter().filter(|v| v.is_finite()).fold(1e-6f32, |m, v| m.max(v.abs()));
+    let scale = expected.largest().max(term).max(1e-6);
     let pairs = found.data.iter().zip(&expected.data).enumerate();
     pairs.fold(0.0, |worst, (i, (f, e))| {
         if e.is_finite() {
