@@ -146,7 +146,8 @@ fn learner_on(optimizer: OptimizerConfig, device: &Device) -> (Learner, Detector
     use burn::module::Module;
     let network = names.freeze(detector.network.clone().train(), Trainable::All, true);
     detector.network = network.clone();
-    (Learner { network, names, optimizer: Optimizer::new(optimizer), device: device.clone().autodiff() }, detector)
+    let (optimizer, device) = (Optimizer::new(optimizer), device.clone().autodiff());
+    (Learner { network, names, optimizer, class_loss_weight: 0.0, device }, detector)
 }
 
 fn train_config(optimizer: OptimizerConfig) -> TrainConfig {

@@ -150,6 +150,9 @@ pub struct DetectorConfig {
     pub trained: Option<String>,
 }
 
+/// Keys of a [`DetectorConfig`] with the values that they are to have.
+pub type Changes = serde_json::Map<String, serde_json::Value>;
+
 impl Default for DetectorConfig {
     fn default() -> Self {
         Self {
@@ -226,7 +229,25 @@ impl DetectorConfig {
     pub fn from_json(json: &str) -> Result<Self> {
         let broken = |e: serde_json::Error| Error::Config(e.to_string());
         // Keys, not a bare list of values, which serde would take for a struct as well.
-        let keys: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).map_err(broken)?;
+        let keys: Changes = serde_json::from_str(json).map_err(broken)?;
+        let config: Self = serde_json::from_value(keys.into()).map_err(broken)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// With other values for some of its keys.
+    ///
+    /// # Errors
+    /// A key that it does not have, a value that cannot be read, and everything that [`Self::validate`] finds.
+    pub fn with(&self, changes: &Changes) -> Result<Self> {
+        let broken = |e: serde_json::Error| Error::Config(e.to_string());
+        let mut keys: Changes = serde_json::from_value(serde_json::to_value(self).map_err(broken)?).map_err(broken)?;
+        for (key, value) in changes {
+            match keys.get_mut(key) {
+                Some(own) => *own = value.clone(),
+                None => return fault(format!("a detector has no {key:?}")),
+            }
+        }
         let config: Self = serde_json::from_value(keys.into()).map_err(broken)?;
         config.validate()?;
         Ok(config)

@@ -117,6 +117,11 @@ pub struct TrainConfig {
     pub repeats: usize,
     pub optimizer: OptimizerConfig,
     pub schedule: Schedule,
+    /// Weight of a second part of `loss_classifier`, which asks of the RoIs with an object only what class it is of. What
+    /// tells similar classes apart is little beside what tells cells from background, and is drowned by it where nothing
+    /// was pretrained. 0 is torchvision's loss.
+    #[serde(default)]
+    pub class_loss_weight: f32,
     /// Gradients of all parameters together are scaled down to this length.
     pub gradient_clip: Option<f32>,
     pub trainable: Trainable,
@@ -153,6 +158,7 @@ impl TrainConfig {
                 warmup_factor: 1e-3,
                 decay: Decay::Step { shares: vec![0.6, 0.85], gamma: 0.1 },
             },
+            class_loss_weight: 0.0,
             gradient_clip: Some(10.0),
             trainable: Trainable::From3,
             norm: None,
@@ -178,6 +184,7 @@ impl TrainConfig {
                 warmup_factor: 1e-2,
                 decay: Decay::Cosine { end: 0.01 },
             },
+            class_loss_weight: 2.0,
             trainable: Trainable::All,
             norm: Some(NormConfig::default()),
             augment: Augment { crop: Some(256), ..Augment::default() },
@@ -205,6 +212,9 @@ impl TrainConfig {
         let rate = self.schedule.base;
         if !(rate.is_finite() && rate > 0.0 && rate <= 10.0) {
             return fault(format!("the learning rate is {rate}; it must be above 0 and at most 10"));
+        }
+        if !(0.0..=100.0).contains(&self.class_loss_weight) {
+            return fault(format!("class_loss_weight is {}; it must be from 0 to 100", self.class_loss_weight));
         }
         if self.gradient_clip.is_some_and(|c| !(c.is_finite() && c > 0.0)) {
             return fault("gradient_clip must be above 0".into());

@@ -144,6 +144,21 @@ impl BoxTargets {
         (activation::log_softmax(logits, 1) * one_hot).sum().mul_scalar(-1.0 / self.rois.max(1) as f32)
     }
 
+    /// The mean cross-entropy of `logits [R, K]` among the classes of objects, over the RoIs that hold one. `None` where
+    /// there is nothing to tell apart.
+    pub fn classes(&self, logits: Tensor<2>) -> Option<Tensor<1>> {
+        let among = self.classes - 1;
+        let rows = self.one_hot.chunks_exact(self.classes);
+        let one_hot: Vec<f32> = rows.flat_map(|row| &row[1..]).copied().collect();
+        let objects = one_hot.iter().sum::<f32>();
+        if among < 2 || objects == 0.0 {
+            return None;
+        }
+        let one_hot = upload(&one_hot, [self.rois, among], &logits.device());
+        let logits = logits.slice([0..self.rois, 1..self.classes]);
+        Some((activation::log_softmax(logits, 1) * one_hot).sum().mul_scalar(-1.0 / objects))
+    }
+
     /// `loss_box_reg`: smooth L1 of `deltas [R, 4 K]` at the objects' classes, summed, divided by all RoIs.
     pub fn box_reg(&self, deltas: Tensor<2>) -> Tensor<1> {
         let shape = [self.rois, 4 * self.classes];
@@ -234,6 +249,7 @@ mod tests {
         let mut rng = TrainRng::new(2);
         let boxes = targets(&mut rng);
         check_gradient(&random(&mut rng, 12), [4, 3], |x| boxes.classifier(x));
+        check_gradient(&random(&mut rng, 12), [4, 3], |x| boxes.classes(x).unwrap());
         check_gradient(&random(&mut rng, 48), [4, 12], |x| boxes.box_reg(x));
         let mask_targets: Vec<f32> = (0..2 * 16).map(|_| rng.unit()).collect();
         check_gradient(&random(&mut rng, 2 * 16 * 3), [2, 4, 4, 3], |x| mask(x, &mask_targets, &[1, 2]));
@@ -290,6 +306,8 @@ mod tests {
         assert_eq!(scalar(loss.clone()), 0.0);
         let gradients = loss.backward();
         assert!(x.grad(&gradients).unwrap().into_data().as_slice::<f32>().unwrap().iter().all(|g| *g == 0.0));
+
+        assert!(boxes.classes(Tensor::zeros([4, 3], &device())).is_none());
 
         let none = [RpnTargets { sampled: Sampled { positive: vec![], negative: vec![0] }, deltas: vec![] }];
         let level = LevelPrediction { objectness: vec![0.0; 3], deltas: vec![[1.0; 4]; 3] };

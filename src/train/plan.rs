@@ -10,6 +10,7 @@ use super::truth::Example;
 use crate::channels::Merge;
 use crate::error::{Error, Result};
 use crate::model::transform::resized;
+use crate::model::config::Changes;
 use crate::model::{Architecture, Detector, DetectorConfig};
 use crate::weights::{self, LoadReport};
 
@@ -43,6 +44,9 @@ pub struct Plan {
     /// Anchors to use instead of the detector's own.
     #[serde(default)]
     pub anchors: Option<AnchorSet>,
+    /// Numbers of the detector instead of those that the data or the detector to go on from would give.
+    #[serde(default)]
+    pub detector: Changes,
 }
 
 impl Plan {
@@ -57,10 +61,10 @@ impl Plan {
         layouts: &[Layout],
     ) -> Result<DetectorConfig> {
         let mut config = match (self.start, base) {
-            (Start::Scratch { shape }, _) => setup::fresh(shape, classes, layouts)?,
+            (Start::Scratch { shape }, _) => setup::fresh(shape, classes, layouts, &self.detector)?,
             (Start::Detector { architecture, .. }, Some(base)) => {
                 let architecture = architecture.unwrap_or(base.architecture);
-                DetectorConfig { classes, architecture, trained: None, ..base.clone() }
+                DetectorConfig { classes, architecture, trained: None, ..base.clone() }.with(&self.detector)?
             }
             (Start::Detector { .. }, None) => {
                 return Err(Error::Usage("there is no detector to go on from; load one, or train from scratch".into()));
@@ -155,7 +159,7 @@ mod tests {
 
     #[test]
     fn crops_of_a_preset_fit_into_small_images() {
-        let plan = Plan { start: Start::Scratch { shape: Shape::default() }, settings: None, anchors: None };
+        let plan = Plan { start: Start::Scratch { shape: Shape::default() }, settings: None, anchors: None, detector: Changes::new() };
         for (side, crop) in [(512, 256), (200, 192), (96, 96), (40, 64)] {
             let config = plan.detector_config(None, classes(), &layouts(side)).unwrap();
             assert_eq!(plan.settings(&config, &layouts(side)).unwrap().augment.crop, Some(crop));
@@ -167,7 +171,7 @@ mod tests {
         // As the page says it.
         let start = serde_json::from_str(r#"{"from": "detector", "architecture": null}"#).unwrap();
         assert_eq!(start, Start::Detector { architecture: None, new_heads: false });
-        let plan = Plan { start, settings: None, anchors: None };
+        let plan = Plan { start, settings: None, anchors: None, detector: Changes::new() };
         assert!(plan.detector_config(None, classes(), &layouts(64)).unwrap_err().to_string().contains("load one"));
         let base = DetectorConfig::default();
         let anchors = AnchorSet {

@@ -10,7 +10,7 @@ use super::truth::Example;
 use crate::annotations::{ImageAnnotations, dataset};
 use crate::channels::Picture;
 use crate::error::{Error, Result};
-use crate::model::config::LEVELS;
+use crate::model::config::{Changes, LEVELS};
 use crate::model::transform::resized;
 use crate::model::{Architecture, Backbone, DetectorConfig};
 
@@ -68,12 +68,12 @@ impl From<&ImageAnnotations> for Layout {
     }
 }
 
-/// The configuration of a detector that is to be trained from nothing on images like these. Mean and deviation of the
-/// colours are still ImageNet's; [`statistics`] gives those of the pictures.
+/// The configuration of a detector that is to be trained from nothing on images like these, with `changes`. Mean and
+/// deviation of the colours are still ImageNet's; [`statistics`] gives those of the pictures.
 ///
 /// # Errors
-/// No images, or classes that make no detector.
-pub fn fresh(shape: Shape, classes: Vec<String>, layouts: &[Layout]) -> Result<DetectorConfig> {
+/// No images, classes that make no detector, or changes that cannot be.
+pub fn fresh(shape: Shape, classes: Vec<String>, layouts: &[Layout], changes: &Changes) -> Result<DetectorConfig> {
     let mut sides: Vec<[u32; 2]> =
         layouts.iter().map(|l| [l.width.min(l.height), l.width.max(l.height)]).filter(|s| s[0] > 0).collect();
     sides.sort_unstable();
@@ -98,11 +98,13 @@ pub fn fresh(shape: Shape, classes: Vec<String>, layouts: &[Layout]) -> Result<D
         box_batch_size_per_image: 128,
         ..DetectorConfig::default()
     };
+    // Before the anchors are chosen: they are sizes in the network's input.
+    config = config.with(changes)?;
     if let Some((set, _)) = anchors(layouts, &config)?.suggestion {
         set.put_into(&mut config);
     }
-    config.validate()?;
-    Ok(config)
+    // And after that, should the changes be about the anchors.
+    config.with(changes)
 }
 
 /// How the configuration's anchors fit the boxes.
@@ -170,11 +172,14 @@ mod tests {
         let classes = vec!["__background__".to_owned(), "cell".to_owned()];
         let examples = [example(0.2), example(0.4)];
         let layouts: Vec<Layout> = examples.iter().map(Layout::from).collect();
-        let config = fresh(Shape::default(), classes, &layouts).unwrap();
+        let config = fresh(Shape::default(), classes.clone(), &layouts, &Changes::new()).unwrap();
         assert_eq!((config.min_size, config.max_size), (400, 600));
+        let half: Changes = serde_json::from_str(r#"{"min_size": 200}"#).unwrap();
+        let small = fresh(Shape::default(), classes, &layouts, &half).unwrap();
+        assert_eq!((small.min_size, small.anchor_sizes[0][0]), (200, config.anchor_sizes[0][0] / 2.0));
         let colours = statistics(examples.iter().map(|e| &e.picture));
         assert_eq!(colours, ([0.3, 0.5, 0.0], [0.1, 0.01, 0.01]));
         assert!(anchors(&layouts, &config).unwrap().fit.at_70 > 0.9);
-        assert!(fresh(Shape::default(), vec!["__background__".into()], &layouts).is_err());
+        assert!(fresh(Shape::default(), vec!["__background__".into()], &layouts, &Changes::new()).is_err());
     }
 }

@@ -139,6 +139,7 @@ pub async fn forward(
     network: &GeneralizedRcnn,
     config: &DetectorConfig,
     batch: &Batch,
+    class_loss_weight: f32,
     rng: &mut TrainRng,
     device: &Device,
 ) -> Result<Forward, StepFault> {
@@ -170,7 +171,12 @@ pub async fn forward(
     let boxes: Vec<Vec<[f32; 4]>> = rois.iter().map(|r| r.iter().map(|roi| roi.corners).collect()).collect();
     let (logits, deltas) = network.roi_heads.box_outputs(&pool(config.box_roi_pool_size), &features, &boxes);
     let wanted = BoxTargets::new(&rois, samples, config.num_classes());
-    let (classifier, box_reg) = (wanted.classifier(logits.clone()), wanted.box_reg(deltas));
+    let (mut classifier, box_reg) = (wanted.classifier(logits.clone()), wanted.box_reg(deltas));
+    if class_loss_weight > 0.0
+        && let Some(classes) = wanted.classes(logits.clone())
+    {
+        classifier = classifier + classes.mul_scalar(class_loss_weight);
+    }
     let mask = mask_loss(network, &pool(config.mask_roi_pool_size), &features, &rois, samples);
 
     let mut total = classifier.clone() + box_reg.clone();
@@ -251,6 +257,8 @@ pub struct Learner {
     pub network: GeneralizedRcnn,
     pub names: Names,
     pub optimizer: Optimizer,
+    /// [`TrainConfig::class_loss_weight`]
+    pub class_loss_weight: f32,
     /// With autodiff.
     pub device: Device,
 }
@@ -291,7 +299,7 @@ impl Learner {
         batch: &Batch,
         rng: &mut TrainRng,
     ) -> Result<(ParameterGradients, Stepped), StepFault> {
-        let forward = forward(&self.network, config, batch, rng, &self.device).await?;
+        let forward = forward(&self.network, config, batch, self.class_loss_weight, rng, &self.device).await?;
         let gradients = ParameterGradients::take(&self.network, forward.total.backward());
         let (owners, sums) = match gradients.square_sums(&self.names) {
             Some((owners, sums)) => (owners, Some(sums)),

@@ -427,7 +427,8 @@ impl Trainer {
 fn learner(detector: &Detector, config: &TrainConfig, optimizer: Optimizer) -> Learner {
     let names = Names::new(detector);
     let network = names.freeze(detector.network.clone().train(), config.trainable, config.norm.is_none());
-    Learner { network, names, optimizer, device: detector.device.clone().autodiff() }
+    let class_loss_weight = config.class_loss_weight;
+    Learner { network, names, optimizer, class_loss_weight, device: detector.device.clone().autodiff() }
 }
 
 fn without_difficult(mut examples: Vec<Example>, config: &TrainConfig) -> Vec<Example> {

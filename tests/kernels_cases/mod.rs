@@ -107,7 +107,14 @@ fn convolutions_are_those_of_plain_loops() {
         ([8, 14, 14, 16], 16, plain(3, 1, true)),
         ([4, 28, 28, 16], 5, plain(1, 1, false)),
     ];
-    for (i, (x, cout, (k, options))) in shapes.into_iter().enumerate() {
+    // Those that Winograd's transforms compute on a software adapter, with borders of every kind.
+    let winograd = |padding, relu| ([3, 3], ConvOptions { stride: 1, padding, relu });
+    let transformed = [
+        ([2, 13, 18, 32], 36, winograd(1, true)),
+        ([1, 17, 22, 36], 32, winograd(0, false)),
+        ([1, 11, 14, 64], 40, winograd(2, true)),
+    ];
+    for (i, (x, cout, (k, options))) in shapes.into_iter().chain(transformed).enumerate() {
         check_conv(x, k, cout, options, i as u64);
     }
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use cytobox::{
     annotations::{ImageAnnotations, check, dataset},
     device,
-    model::{Architecture, Backbone, Detector},
+    model::{Architecture, Backbone, Detector, config::Changes},
     observe::Observer,
     protocol::{DeviceChoice, Progress},
     scan,
@@ -96,6 +96,10 @@ pub struct Arguments {
     /// Width of the box head of a new network.
     #[arg(long, default_value_t = Shape::default().representation)]
     representation: usize,
+    /// Numbers of the detector as JSON, by torchvision's names, such as '{"min_size":256,"max_size":256}'; the data or
+    /// --init give the others.
+    #[arg(long, value_name = "JSON", value_parser = changes, default_value = "{}", hide_default_value = true)]
+    detector: Changes,
     /// Write the detector as f16: half the size, about three digits.
     #[arg(long)]
     f16: bool,
@@ -117,6 +121,10 @@ fn backbone(text: &str) -> Result<Backbone, String> {
 
 fn trainable(text: &str) -> Result<Trainable, String> {
     serde_json::from_value(text.into()).map_err(|_| "stages that learn are heads, 5+, 4+, 3+ or all".into())
+}
+
+fn changes(text: &str) -> Result<Changes, String> {
+    serde_json::from_str(text).map_err(|e| e.to_string())
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -268,7 +276,7 @@ fn begin(
             },
         },
     };
-    let plan = Plan { start, settings: Some(config.clone()), anchors: None };
+    let plan = Plan { start, settings: Some(config.clone()), anchors: None, detector: arguments.detector.clone() };
     let base = base.as_ref().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
     let Begun { detector, load, anchors } = plan.detector(base, classes, merge, examples, config.seed, device)?;
     if let Some(load) = load {

@@ -13,6 +13,9 @@ pub enum Adapter {
     Hardware,
 }
 
+/// Bytes of a buffer that every WebGPU device binds.
+const BINDING: usize = 128 << 20;
+
 static TOLD: AtomicU8 = AtomicU8::new(0);
 
 impl Adapter {
@@ -55,6 +58,16 @@ impl Adapter {
     pub fn tiles(self, pixels: usize, cin: usize, cout: usize) -> bool {
         let tiles = pixels.div_ceil(64) * cout.div_ceil(64);
         self == Self::Hardware && cin.is_multiple_of(16) && cout.is_multiple_of(4) && cout >= 48 && tiles >= 48
+    }
+
+    /// Whether a 3 × 3 convolution of stride 1 from so many channels to so many should go through Winograd's transforms. On a
+    /// software adapter, where they save most of the time, unless few tiles share the transformed weights or little is
+    /// multiplied in each; a real GPU has the shared-memory tiles.
+    pub fn winograd(self, n: usize, oh: usize, ow: usize, cin: usize, cout: usize) -> bool {
+        let tiles = n * oh.div_ceil(4) * ow.div_ceil(4);
+        let wasted = tiles * 16 * 2 > n * oh * ow * 3;
+        let fits = 36 * tiles * cin.max(cout) * 4 <= BINDING;
+        self == Self::Software && tiles >= 8 && !wasted && fits && cin.min(cout) >= 32
     }
 
     /// Lines of input and of output channels of one thread's block of a weight gradient at most, and the pixels that it takes at

@@ -7,6 +7,7 @@ use cubecl::prelude::*;
 
 use super::adapter::Adapter;
 use super::grid::GridLaunch;
+use super::gpu_winograd::Winograd;
 use super::{gpu_lines, gpu_small, gpu_tiled};
 use crate::kernels::cube::{buffer, dense, elementwise};
 use crate::kernels::geometry::{Axis, ConvGeometry};
@@ -25,6 +26,13 @@ pub fn forward(x: CubeTensor, w: CubeTensor, bias: CubeTensor, g: &ConvGeometry,
         return pad(&out, [g.n, g.oh, g.ow, cout], [0, 0], [g.oh, g.ow, g.cout]);
     }
     let out = empty(&x, g.out_shape());
+    if winograd(&x, g, g.oh, g.ow) {
+        let (x, w, bias) = (dense(x), dense(w), dense(bias));
+        let (padding, out_shape) = (g.padding, g.out_shape());
+        let (x_shape, bias) = (g.x_shape(), Some(&bias));
+        Winograd { x: &x, x_shape, w: &w, reversed: false, bias, padding, out: &out, out_shape, relu }.run();
+        return out;
+    }
     let y = Axis::forward(g.oh, g.kh, g.stride, g.padding);
     let xa = Axis::forward(g.ow, g.kw, g.stride, g.padding);
     let operands = Operands {
@@ -41,6 +49,13 @@ pub fn forward(x: CubeTensor, w: CubeTensor, bias: CubeTensor, g: &ConvGeometry,
     out
 }
 
+/// Whether Winograd's transforms compute it, `oh × ow` at a time.
+pub fn winograd(x: &CubeTensor, g: &ConvGeometry, oh: usize, ow: usize) -> bool {
+    let fits = [g.kh, g.kw, g.stride] == [3, 3, 1] && g.padding < 3;
+    let whole = g.cin.is_multiple_of(4) && g.cout.is_multiple_of(4);
+    fits && whole && Adapter::of(&x.client).winograd(g.n, oh, ow, g.cin, g.cout)
+}
+
 pub fn data_gradient(dy: CubeTensor, w: CubeTensor, g: &ConvGeometry) -> CubeTensor {
     let cin = g.cin.next_multiple_of(4);
     if cin != g.cin {
@@ -49,6 +64,14 @@ pub fn data_gradient(dy: CubeTensor, w: CubeTensor, g: &ConvGeometry) -> CubeTen
         return pad(&out, [g.n, g.h, g.w, cin], [0, 0], [g.h, g.w, g.cin]);
     }
     let out = empty(&dy, g.x_shape());
+    if winograd(&dy, g, g.h, g.w) {
+        let (x, w) = (dense(dy), transpose(&dense(w), g));
+        // A tap of the gradient is the opposite one of the forward pass.
+        let (padding, out_shape) = (g.kh - 1 - g.padding, g.x_shape());
+        let x_shape = g.out_shape();
+        Winograd { x: &x, x_shape, w: &w, reversed: true, bias: None, padding, out: &out, out_shape, relu: false }.run();
+        return out;
+    }
     let ys = Axis::gradient(g.h, g.kh, g.stride, g.padding);
     let xs = Axis::gradient(g.w, g.kw, g.stride, g.padding);
     let grids: Vec<_> = ys.iter().flat_map(|y| xs.iter().map(|x| (*y, *x))).collect();

@@ -70,32 +70,7 @@ pub fn grid_conv<N: Size>(
             let weights = tap as u32 * g.cin * 4 * g.cout;
             let shift = (ty * g.w + tx) * g.cin;
             for k in 0..g.cin {
-                let mut values = Sequence::<Vector<f32, N>>::new();
-                #[unroll]
-                for j in 0..4usize {
-                    let from = weights + (k * 4 + j as u32) * g.cout;
-                    #[unroll]
-                    for l in 0..lines {
-                        values.push(w[(from + *columns.index(l)) as usize]);
-                    }
-                }
-                let along = shift + k;
-                #[unroll]
-                for p in 0..pixels {
-                    let value = x[(*bases.index(p) + along) as usize];
-                    let a = Vector::<f32, N>::new(value.extract(0usize));
-                    let b = Vector::<f32, N>::new(value.extract(1usize));
-                    let c = Vector::<f32, N>::new(value.extract(2usize));
-                    let d = Vector::<f32, N>::new(value.extract(3usize));
-                    #[unroll]
-                    for l in 0..lines {
-                        let cell = sums.index(p * lines + l);
-                        let sum = cell.read() + a * *values.index(l);
-                        let sum = sum + b * *values.index(lines + l);
-                        let sum = sum + c * *values.index(2 * lines + l);
-                        cell.store(sum + d * *values.index(3 * lines + l));
-                    }
-                }
+                add_products(x, w, &sums, &bases, &columns, shift + k, weights + k * 4 * g.cout, g.cout, pixels, lines);
             }
         }
     }
@@ -111,13 +86,7 @@ pub fn grid_conv<N: Size>(
             if first_pixel + (p as u32) < g.pixels && line < g.cout {
                 let sum = sums.index(p * lines + l).read();
                 if comptime!(relu) {
-                    let mut kept = sum;
-                    #[unroll]
-                    for j in 0..4usize {
-                        let value = sum.extract(j);
-                        kept.insert(j, select(value < 0.0, 0.0, value));
-                    }
-                    out[(place + line) as usize] = kept;
+                    out[(place + line) as usize] = rectified(sum);
                 } else {
                     out[(place + line) as usize] = sum;
                 }
@@ -125,6 +94,60 @@ pub fn grid_conv<N: Size>(
         }
         walk.advance();
     }
+}
+
+/// Adds to each place's sums the products of one line of its input with the weights of that line's four channels, which
+/// begin at `weights`. `cout` counts lines.
+#[cube]
+pub fn add_products<N: Size>(
+    x: &[Vector<f32, N>],
+    w: &[Vector<f32, N>],
+    sums: &Sequence<RuntimeCell<Vector<f32, N>>>,
+    bases: &Sequence<u32>,
+    columns: &Sequence<u32>,
+    along: u32,
+    weights: u32,
+    cout: u32,
+    #[comptime] pixels: usize,
+    #[comptime] lines: usize,
+) {
+    let mut values = Sequence::<Vector<f32, N>>::new();
+    #[unroll]
+    for j in 0..4usize {
+        let from = weights + j as u32 * cout;
+        #[unroll]
+        for l in 0..lines {
+            values.push(w[(from + *columns.index(l)) as usize]);
+        }
+    }
+    #[unroll]
+    for p in 0..pixels {
+        let value = x[(*bases.index(p) + along) as usize];
+        let a = Vector::<f32, N>::new(value.extract(0usize));
+        let b = Vector::<f32, N>::new(value.extract(1usize));
+        let c = Vector::<f32, N>::new(value.extract(2usize));
+        let d = Vector::<f32, N>::new(value.extract(3usize));
+        #[unroll]
+        for l in 0..lines {
+            let cell = sums.index(p * lines + l);
+            let sum = cell.read() + a * *values.index(l);
+            let sum = sum + b * *values.index(lines + l);
+            let sum = sum + c * *values.index(2 * lines + l);
+            cell.store(sum + d * *values.index(3 * lines + l));
+        }
+    }
+}
+
+/// What is below zero becomes zero; NaN stays.
+#[cube]
+pub fn rectified<N: Size>(value: Vector<f32, N>) -> Vector<f32, N> {
+    let mut kept = value;
+    #[unroll]
+    for j in 0..4usize {
+        let lane = value.extract(j);
+        kept.insert(j, select(lane < 0.0, 0.0, lane));
+    }
+    kept
 }
 
 /// `out [part, tap, 4·cin, cout]`: the sums over the part's pixels of input times output gradient. A thread has one tap, `rows`

@@ -5,8 +5,8 @@ use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::adapter::Adapter;
-use super::gpu::{empty, pad};
-use super::{gpu_lines, gpu_small};
+use super::gpu::{self, empty, pad};
+use super::{gpu_lines, gpu_small, gpu_winograd};
 use crate::kernels::cube::{buffer, dense, elementwise};
 use crate::kernels::geometry::ConvGeometry;
 
@@ -15,6 +15,10 @@ const PART: usize = 64;
 
 pub fn weight_gradient(x: CubeTensor, dy: CubeTensor, g: &ConvGeometry) -> CubeTensor {
     let (x, dy) = (dense(x), dense(dy));
+    if gpu::winograd(&x, g, g.oh, g.ow) {
+        let out = gpu_winograd::weight_gradient(&x, &dy, g);
+        return CubeTensor::new_contiguous(out.client, out.device, g.w_shape().into(), out.handle, DType::F32);
+    }
     // Both are read in lines of four channels.
     let (cin, cout) = (g.cin.next_multiple_of(4), g.cout.next_multiple_of(4));
     let padded = [g.h + 2 * g.padding, g.w + 2 * g.padding, cin];
@@ -32,17 +36,43 @@ pub fn weight_gradient(x: CubeTensor, dy: CubeTensor, g: &ConvGeometry) -> CubeT
 /// For an input with its border written out, and channels in multiples of four.
 fn in_lines(x: &CubeTensor, dy: &CubeTensor, g: &ConvGeometry) -> CubeTensor {
     let pixels = g.n * g.oh * g.ow;
-    let size = g.kh * g.kw * g.cin * g.cout;
     let adapter = Adapter::of(&x.client);
-    let (most, step) = adapter.weight_block();
-    let (rows, lines) = (most.min(g.cin / 4), most.min(g.cout / 4));
-    let blocks = g.kh * g.kw * (g.cin / 4).div_ceil(rows) * (g.cout / 4).div_ceil(lines);
-    let parts = adapter.reduction_threads().div_ceil(blocks).clamp(1, pixels.div_ceil(PART));
+    let parts = adapter.reduction_threads().div_ceil(Block::of(adapter, g).count(g)).clamp(1, pixels.div_ceil(PART));
     let part = pixels.div_ceil(parts);
+    let partial = partial_sums(x, dy, g, part);
     let parts = pixels.div_ceil(part);
-    let partial = empty(x, [parts, size]);
-    let (cubes, dim) = elementwise(x, blocks * parts);
-    // SAFETY: the padded input holds every tap of every pixel, and the kernel writes below `parts · size`.
+    if parts == 1 { partial } else { column_sums(&partial, parts, g.kh * g.kw * g.cin * g.cout) }
+}
+
+/// Lines of input and of output channels that a thread computes.
+struct Block {
+    rows: usize,
+    lines: usize,
+    step: usize,
+}
+
+impl Block {
+    fn of(adapter: Adapter, g: &ConvGeometry) -> Self {
+        let (most, step) = adapter.weight_block();
+        Self { rows: most.min(g.cin / 4), lines: most.min(g.cout / 4), step }
+    }
+
+    /// Blocks of all weights.
+    fn count(&self, g: &ConvGeometry) -> usize {
+        g.kh * g.kw * (g.cin / 4).div_ceil(self.rows) * (g.cout / 4).div_ceil(self.lines)
+    }
+}
+
+/// `[parts, kh, kw, cin, cout]`: the sums over every `part` pixels, for an input with its border written out and channels in
+/// multiples of four.
+pub fn partial_sums(x: &CubeTensor, dy: &CubeTensor, g: &ConvGeometry, part: usize) -> CubeTensor {
+    let pixels = g.n * g.oh * g.ow;
+    let block = Block::of(Adapter::of(&x.client), g);
+    let parts = pixels.div_ceil(part);
+    let partial = empty(x, [parts, g.kh * g.kw * g.cin * g.cout]);
+    let threads = block.count(g) * parts;
+    let (cubes, dim) = elementwise(x, threads);
+    // SAFETY: the padded input holds every tap of every pixel, and the kernel writes below the size of `partial`.
     unsafe {
         gpu_lines::weight_gradient::launch_unchecked(
             &x.client,
@@ -63,13 +93,13 @@ fn in_lines(x: &CubeTensor, dy: &CubeTensor, g: &ConvGeometry) -> CubeTensor {
             (g.kh * g.kw) as u32,
             g.kw as u32,
             g.stride as u32,
-            (blocks * parts) as u32,
-            rows,
-            lines,
-            step,
+            threads as u32,
+            block.rows,
+            block.lines,
+            block.step,
         );
     }
-    if parts == 1 { partial } else { column_sums(&partial, parts, size) }
+    partial
 }
 
 /// `[rows, columns]` to `[columns]`.

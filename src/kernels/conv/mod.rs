@@ -8,6 +8,7 @@ mod gpu_lines;
 mod gpu_small;
 mod gpu_tiled;
 pub mod gpu_weight;
+mod gpu_winograd;
 mod grid;
 pub mod micro;
 mod walk;
