@@ -386,6 +386,18 @@ mod tests {
     }
 
     #[test]
+    fn changes_are_to_keys_that_are_there() {
+        let changes = |json| serde_json::from_str::<Changes>(json).unwrap();
+        let base = DetectorConfig::default();
+        let small = base.with(&changes(r#"{"min_size": 256, "box_positive_fraction": 0.5}"#)).unwrap();
+        assert_eq!(small, DetectorConfig { min_size: 256, box_positive_fraction: 0.5, ..base.clone() });
+        let refused = |json| base.with(&changes(json)).unwrap_err().to_string();
+        assert!(refused(r#"{"min_sise": 256}"#).contains("min_sise"));
+        assert!(refused(r#"{"min_size": 0}"#).contains("min_size"));
+        assert!(refused(r#"{"min_size": "small"}"#).contains("small"));
+    }
+
+    #[test]
     fn the_impossible_is_refused() {
         for json in [
             r#"{"classes": ["__background__"]}"#,

@@ -276,6 +276,7 @@ mod tests {
         assert!(refuse(|c| c.budget = Budget::Minutes(f32::NAN)).contains("minutes"));
         assert!(refuse(|c| c.schedule.base = -1.0).contains("learning rate"));
         assert!(refuse(|c| c.augment.crop = Some(100)).contains("crop"));
+        assert!(refuse(|c| c.class_loss_weight = -1.0).contains("class_loss_weight"));
         assert!(refuse(|c| c.norm = Some(NormConfig::default())).contains("batch norms"));
     }
 }

@@ -1,9 +1,9 @@
 /** Downloads: results of one image or of all, and merged pictures. Everything is made in the page's own worker. */
-import { announce, byId, el, notify, openDialog, plural } from './dom.js';
+import { announce, byId, el, notify, plural } from './dom.js';
+import { openFormatDialog } from './format-dialog.js';
 import { connection, inputOf } from './images.js';
 import { leftInFile } from './persist.js';
 import { currentImage, store } from './store.js';
-import { explain } from './engine.js';
 import { Zip } from './zip.js';
 
 /** @type {[import('./protocol.js').Format|'png', string, string][]} */
@@ -84,59 +84,29 @@ export function openDownload() {
   const current = currentImage();
   const { images, score } = store.state;
   const withResults = images.filter((image) => image.result);
-  const radio = (value, text, checked) => {
-    const input = el('input', { type: 'radio', name: 'which', value, checked });
-    return { input, label: el('label', { class: 'check' }, input, text) };
-  };
-  const one = radio('one', `This image${current ? `: ${current.name}` : ''}`, Boolean(current));
-  const all = radio('all', `All ${plural(images.length, 'image')}, ${withResults.length} with results`, !current);
-  one.input.disabled = !current;
-  const boxes = FORMATS.map(([format, name, about]) => {
-    const input = el('input', { type: 'checkbox', name: 'format', value: format });
-    const text = el('span', {}, el('b', {}, name), ` ${about}`);
-    return { format, input, label: el('label', { class: 'check' }, input, text) };
+  openFormatDialog({
+    title: 'Download',
+    verb: 'Download',
+    scopes: [
+      { value: 'one', text: `This image${current ? `: ${current.name}` : ''}`, images: current ? [current] : [] },
+      { value: 'all', text: `All ${plural(images.length, 'image')}, ${withResults.length} with results`, images },
+    ],
+    first: current ? 'one' : 'all',
+    formats: FORMATS,
+    fits: (format, entries) => format === 'png' || entries.some((image) => image.result),
+    describe(entries) {
+      const done = entries.filter((image) => image.result);
+      if (!done.length) return 'Nothing was detected here yet; only the merged picture can be downloaded.';
+      const old = done.filter((image) => image.result.stale).length;
+      const cells = done.reduce((sum, image) => sum + outgoing(image).detections.length, 0);
+      return `${plural(cells, 'cell')} with a score of at least ${score.toFixed(2)} in ${plural(done.length, 'image')}. Classes hidden on the canvas are written too.${old ? ` ${plural(old, 'image')} of them by another detector or with other weights.` : ''}`;
+    },
+    async save(entries, formats, tell) {
+      const results = formats.filter((format) => format !== 'png');
+      if (results.length) await downloadResults(entries, results);
+      if (formats.includes('png')) await downloadPictures(entries, tell);
+    },
   });
-  const summary = el('p', { class: 'faint', role: 'status' });
-  const button = el('button', { type: 'submit', class: 'primary' }, 'Download');
-  const entries = () => (one.input.checked && current ? [current] : images);
-  const refresh = () => {
-    const chosen = boxes.filter(({ input }) => input.checked);
-    const done = entries().filter((image) => image.result);
-    for (const { format, input } of boxes) {
-      input.disabled = format !== 'png' && done.length === 0;
-      if (input.disabled) input.checked = false;
-    }
-    const old = done.filter((image) => image.result.stale).length;
-    const cells = done.reduce((sum, image) => sum + outgoing(image).detections.length, 0);
-    summary.textContent = done.length
-      ? `${plural(cells, 'cell')} with a score of at least ${score.toFixed(2)} in ${plural(done.length, 'image')}. Classes hidden on the canvas are written too.${old ? ` ${plural(old, 'image')} of them by another detector or with other weights.` : ''}`
-      : 'Nothing was detected here yet; only the merged picture can be downloaded.';
-    button.disabled = chosen.length === 0;
-  };
-  const submit = async (event) => {
-    event.preventDefault();
-    const formats = boxes.filter(({ input }) => input.checked).map(({ format }) => format);
-    const results = formats.filter((format) => format !== 'png');
-    button.disabled = true;
-    try {
-      if (results.length) await downloadResults(entries(), results);
-      if (formats.includes('png')) await downloadPictures(entries(), (text) => (summary.textContent = text));
-      dialog.close();
-    } catch (error) {
-      summary.textContent = explain(error);
-      button.disabled = false;
-    }
-  };
-  const form = el(
-    'form',
-    { onsubmit: submit, onchange: refresh },
-    el('fieldset', {}, el('legend', {}, 'Images'), one.label, all.label),
-    el('fieldset', {}, el('legend', {}, 'Formats'), ...boxes.map(({ label }) => label)),
-    summary,
-    el('div', { class: 'actions' }, button),
-  );
-  const dialog = openDialog('Download', [form]);
-  refresh();
 }
 
 export function startExport() {

@@ -15,6 +15,10 @@ import { store } from './store.js';
  * @property {string|null} trainable
  * @property {'sgd'|'adamw'|null} optimizer
  * @property {number|null} rate
+ * @property {number|null} warmup steps
+ * @property {'constant'|'step'|'cosine'|null} decay
+ * @property {number|null} clip 0 for none
+ * @property {number|null} classWeight
  * @property {number|null} batch
  * @property {number|null} crop 0 for whole images
  * @property {number|null} seed
@@ -39,6 +43,10 @@ export const DEFAULTS = {
   trainable: null,
   optimizer: null,
   rate: null,
+  warmup: null,
+  decay: null,
+  clip: null,
+  classWeight: null,
   batch: null,
   crop: null,
   seed: null,
@@ -62,6 +70,13 @@ const WIDTHS = {
 const OPTIMIZERS = {
   sgd: { kind: 'sgd', momentum: 0.9, weight_decay: 1e-4 },
   adamw: { kind: 'adam_w', beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.05 },
+};
+
+/** The numbers of the presets' own. */
+const DECAYS = {
+  constant: { kind: 'constant' },
+  step: { kind: 'step', shares: [0.6, 0.85], gamma: 0.1 },
+  cosine: { kind: 'cosine', end: 0.01 },
 };
 
 /** @returns {Choices} */
@@ -92,6 +107,7 @@ export function barePlan(chosen = choices()) {
 
 /** The preset with everything that the user changed. @param {any} preset of the engine, as `TrainConfig` @param {Choices} [chosen] */
 export function settingsOn(preset, chosen = choices()) {
+  const { warmup, decay, clip, classWeight } = chosen;
   const { trainable, optimizer, rate, batch, crop, seed, validation, brightness, turns, flips, scaled, difficult, checkpoint } = chosen;
   const or = (value, otherwise) => value ?? otherwise;
   const amount = chosen.unit === 'epochs' ? Math.max(1, Math.round(chosen.amount)) : chosen.amount;
@@ -103,7 +119,14 @@ export function settingsOn(preset, chosen = choices()) {
     // Batch norms train only where every stage does; without them the stage is the user's.
     trainable: preset.norm ? preset.trainable : or(trainable, preset.trainable),
     optimizer: optimizer ? OPTIMIZERS[optimizer] : preset.optimizer,
-    schedule: { ...preset.schedule, base: or(rate, preset.schedule.base) },
+    schedule: {
+      ...preset.schedule,
+      base: or(rate, preset.schedule.base),
+      warmup_steps: or(warmup, preset.schedule.warmup_steps),
+      decay: decay && decay !== preset.schedule.decay.kind ? DECAYS[decay] : preset.schedule.decay,
+    },
+    gradient_clip: clip === null ? preset.gradient_clip : clip || null,
+    class_loss_weight: or(classWeight, preset.class_loss_weight),
     validation_share: or(validation, preset.validation_share),
     checkpoint_seconds: or(checkpoint, preset.checkpoint_seconds),
     use_difficult: or(difficult, preset.use_difficult),

@@ -1,7 +1,7 @@
 /** Annotations as files: of this image or of all, in the formats that other programs read. */
-import { el, openDialog, plural } from './dom.js';
-import { explain } from './engine.js';
+import { plural } from './dom.js';
 import { save } from './export.js';
+import { openFormatDialog } from './format-dialog.js';
 import { connection, measure } from './images.js';
 import { currentImage, store } from './store.js';
 
@@ -39,46 +39,20 @@ async function download(entries, formats) {
 export function openSaveAnnotations() {
   const current = currentImage();
   const annotated = store.state.images.filter((image) => image.annotations);
-  const here = Boolean(current?.annotations);
-  const radio = (value, text, checked) => {
-    const input = el('input', { type: 'radio', name: 'which', value, checked });
-    return { input, label: el('label', { class: 'check' }, input, text) };
-  };
-  const all = radio('all', `All annotated images: ${annotated.length.toLocaleString('en')}`, true);
-  const one = radio('one', `This image${current ? `: ${current.name}` : ''}`, false);
-  one.input.disabled = !here;
-  const boxes = FORMATS.map(([format, name, about]) => {
-    const input = el('input', { type: 'checkbox', name: 'format', value: format });
-    return { format, input, label: el('label', { class: 'check' }, input, el('span', {}, el('b', {}, name), ` ${about}`)) };
+  openFormatDialog({
+    title: 'Save annotations',
+    verb: 'Save',
+    scopes: [
+      { value: 'all', text: `All annotated images: ${annotated.length.toLocaleString('en')}`, images: annotated },
+      { value: 'one', text: `This image${current ? `: ${current.name}` : ''}`, images: current?.annotations ? [current] : [] },
+    ],
+    first: 'all',
+    formats: FORMATS,
+    describe(entries) {
+      const objects = entries.flatMap((image) => image.annotations?.objects ?? []);
+      const masks = objects.filter(({ mask }) => mask).length;
+      return `${plural(objects.length, 'box', 'boxes')}, ${plural(masks, 'mask')}, in ${plural(entries.length, 'image')}.`;
+    },
+    save: download,
   });
-  const summary = el('p', { class: 'faint', role: 'status' });
-  const button = el('button', { type: 'submit', class: 'primary' }, 'Save');
-  const entries = () => (one.input.checked && current ? [current] : annotated);
-  const refresh = () => {
-    const objects = entries().flatMap((image) => image.annotations?.objects ?? []);
-    const masks = objects.filter(({ mask }) => mask).length;
-    summary.textContent = `${plural(objects.length, 'box', 'boxes')}, ${plural(masks, 'mask')}, in ${plural(entries().length, 'image')}.`;
-    button.disabled = !boxes.some(({ input }) => input.checked);
-  };
-  const submit = async (event) => {
-    event.preventDefault();
-    button.disabled = true;
-    try {
-      await download(entries(), boxes.filter(({ input }) => input.checked).map(({ format }) => format));
-      dialog.close();
-    } catch (error) {
-      summary.textContent = explain(error);
-      button.disabled = false;
-    }
-  };
-  const form = el(
-    'form',
-    { onsubmit: submit, onchange: refresh },
-    el('fieldset', {}, el('legend', {}, 'Images'), all.label, one.label),
-    el('fieldset', {}, el('legend', {}, 'Formats'), ...boxes.map(({ label }) => label)),
-    summary,
-    el('div', { class: 'actions' }, button),
-  );
-  const dialog = openDialog('Save annotations', [form]);
-  refresh();
 }

@@ -7,6 +7,7 @@ const ARCHITECTURES = [['maskrcnn_resnet_fpn', 'Mask R-CNN: boxes and outlines']
 const BACKBONES = [['resnet18', 'ResNet-18, quickest'], ['resnet34', 'ResNet-34'], ['resnet50', 'ResNet-50'], ['resnet101', 'ResNet-101, slowest']];
 const WIDTHS = [['narrow', 'narrow heads, 64 channels'], ['medium', 'medium heads, 128 channels'], ['wide', 'torchvision’s heads, 256 channels']];
 const STAGES = [['heads', 'heads only'], ['5+', 'stage 5 and heads'], ['4+', 'stages 4–5 and heads'], ['3+', 'stages 3–5 and heads'], ['all', 'everything']];
+const DECAYS = [['constant', 'stays'], ['step', 'falls in two steps'], ['cosine', 'falls along a cosine']];
 const OPTIMIZERS = [['sgd', 'SGD with momentum'], ['adamw', 'AdamW']];
 
 /** @type {{refresh: (preset: any) => void}[]} */
@@ -112,6 +113,10 @@ export function createForm() {
     el('summary', {}, 'More settings'),
     list('optimizer', 'Optimiser', OPTIMIZERS, (preset) => (preset ? (preset.optimizer.kind === 'sgd' ? 'sgd' : 'adamw') : null)),
     amount('rate', 'Learning rate', { min: 1e-6, max: 1, step: 'any', shown: (preset) => preset.schedule.base }),
+    list('decay', 'The rate', DECAYS, (preset) => preset?.schedule.decay.kind ?? null),
+    amount('warmup', 'Warm-up, steps', { min: 0, max: 100000, step: 1, shown: (preset) => preset.schedule.warmup_steps, hint: 'Steps over which the learning rate rises' }),
+    amount('clip', 'Clip gradients at', { min: 0, max: 1e6, step: 'any', shown: (preset) => preset.gradient_clip ?? 0, hint: 'The greatest length of all gradients together; 0 leaves them as they are' }),
+    amount('classWeight', 'Weight on classes', { min: 0, max: 100, step: 'any', shown: (preset) => preset.class_loss_weight, hint: 'Raise it where cells are found but their classes are mixed up: a second part of the classification loss, which looks at cells alone' }),
     amount('batch', 'Images a step', { min: 1, max: 64, step: 1, shown: (preset) => preset.batch_size }),
     amount('crop', 'Crop, pixels', { min: 0, max: 4096, step: 32, shown: (preset) => preset.augment.crop ?? 0, hint: 'A square of this side is cut out of each image; 0 takes whole images' }),
     amount('validation', 'Kept out', { min: 0, max: 0.9, step: 0.05, shown: (preset) => preset.validation_share, hint: 'Share of the images that measure the training and are not learnt from' }),
