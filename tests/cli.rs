@@ -17,6 +17,16 @@ fn cytobox(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_cytobox")).args(arguments).output().unwrap()
 }
 
+#[test]
+fn a_reader_that_has_gone_is_no_failure() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cytobox"));
+    command.args(["train", "--data", "unused", "--out", "unused", "--show-recipe"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }

@@ -9,8 +9,8 @@ use super::setup::{self, Layout, Shape};
 use super::truth::Example;
 use crate::channels::Merge;
 use crate::error::{Error, Result};
-use crate::model::transform::resized;
 use crate::model::config::Changes;
+use crate::model::transform::resized;
 use crate::model::{Architecture, Detector, DetectorConfig};
 use crate::weights::{self, LoadReport};
 
@@ -159,7 +159,12 @@ mod tests {
 
     #[test]
     fn crops_of_a_preset_fit_into_small_images() {
-        let plan = Plan { start: Start::Scratch { shape: Shape::default() }, settings: None, anchors: None, detector: Changes::new() };
+        let plan = Plan {
+            start: Start::Scratch { shape: Shape::default() },
+            settings: None,
+            anchors: None,
+            detector: Changes::new(),
+        };
         for (side, crop) in [(512, 256), (200, 192), (96, 96), (40, 64)] {
             let config = plan.detector_config(None, classes(), &layouts(side)).unwrap();
             assert_eq!(plan.settings(&config, &layouts(side)).unwrap().augment.crop, Some(crop));

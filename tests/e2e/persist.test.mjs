@@ -88,8 +88,13 @@ test('20 kills at random moments lose no edit older than 300 ms', { timeout: SLO
       const promised = edits.filter(([, time]) => time <= killed - SAVED_WITHIN).reduce((most, [count]) => Math.max(most, count), least);
       const lost = edits.filter(([count, time]) => count > found && time <= killed).map(([, time]) => killed - time);
       worst = Math.max(worst, ...lost);
-      assert.ok(found >= promised, `kill ${kill + 1}: ${found} objects, ${promised} were promised`);
-      assert.deepEqual(await page.evaluate(() => globalThis.cytobox.store.state.faults), []);
+      const { faults, images } = await page.evaluate(() => {
+        const { state } = globalThis.cytobox.store;
+        return { faults: state.faults, images: state.images.length };
+      });
+      const state = `${images} images, project ${await page.textContent('#project-state')}, ${JSON.stringify(faults)}`;
+      assert.ok(found >= promised, `kill ${kill + 1}: ${found} objects, ${promised} were promised; ${state}`);
+      assert.deepEqual(faults, []);
       least = found;
     }
     console.log(`oldest edit that a kill took: ${worst} ms`);

@@ -6,7 +6,7 @@ use cytobox::{
     protocol::DeviceChoice,
 };
 
-use crate::detect;
+use crate::{detect, output::say};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -28,8 +28,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let active = pollster::block_on(device::open(arguments.device, None))?;
     let table = !arguments.json;
     if table {
-        println!("{}: {}", active.report.name, active.report.why);
-        println!("{:26} {:>20} {:>20}   GFLOP/s", "layer", "forward (burn)", "and backward (burn)");
+        say!("{}: {}", active.report.name, active.report.why);
+        say!("{:26} {:>20} {:>20}   GFLOP/s", "layer", "forward (burn)", "and backward (burn)");
     }
     let print = |row: &BenchRow| {
         if table {
@@ -39,10 +39,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let report = pollster::block_on(bench::run(&active.device, arguments.side, arguments.seconds, print))?;
     if table {
         line("geometric mean", means(&report));
-        println!("multiply-add peak: {:.1}", report.peak);
-        println!("3×3 layers with 64 channels or more: {:.0} % of the peak", 100.0 * report.share_of_peak());
+        say!("multiply-add peak: {:.1}", report.peak);
+        say!("3×3 layers with 64 channels or more: {:.0} % of the peak", 100.0 * report.share_of_peak());
     } else {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        say!("{}", serde_json::to_string_pretty(&report)?);
     }
     Ok(())
 }
@@ -57,5 +57,5 @@ fn means(report: &BenchReport) -> [f64; 4] {
 }
 
 fn line(name: &str, [forward, burn, both, burn_both]: [f64; 4]) {
-    println!("{name:26} {:>20} {:>20}", format!("{forward:.2} ({burn:.2})"), format!("{both:.2} ({burn_both:.2})"));
+    say!("{name:26} {:>20} {:>20}", format!("{forward:.2} ({burn:.2})"), format!("{both:.2} ({burn_both:.2})"));
 }

@@ -11,7 +11,7 @@ use cytobox::{
     weights,
 };
 
-use crate::{dataset, detect, first_model, images::Channels};
+use crate::{dataset, detect, first_model, images::Channels, output::say};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -64,7 +64,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let measure = if arguments.masks { Measure::Masks } else { Measure::Boxes };
     let evaluation = evaluate::evaluate(&pairs, &Options { measure, ..Options::default() })?;
     if arguments.json {
-        println!("{}", serde_json::to_string(&evaluation)?);
+        say!("{}", serde_json::to_string(&evaluation)?);
     } else {
         tell(&evaluation);
     }
@@ -74,20 +74,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn tell(e: &Evaluation) {
     let number = |v: Option<f64>| v.map_or_else(|| "—".to_owned(), |v| format!("{v:.3}"));
-    println!("{} images, {} cells", e.images, e.boxes);
-    println!("AP50 {}, AP50:95 {}", number(e.map_50), number(e.map_50_95));
+    say!("{} images, {} cells", e.images, e.boxes);
+    say!("AP50 {}, AP50:95 {}", number(e.map_50), number(e.map_50_95));
     for (label, class) in &e.per_class {
         let average = &class.average;
-        println!(
-            "  {label}: AP50 {}, AP50:95 {}, {} cells",
-            number(average.ap_50),
-            number(average.ap_50_95),
-            class.boxes
-        );
+        say!("  {label}: AP50 {}, AP50:95 {}, {} cells", number(average.ap_50), number(average.ap_50_95), class.boxes);
     }
-    println!(
-        "whatever the class: AP50 {}, AP50:95 {}",
-        number(e.class_ignoring.ap_50),
-        number(e.class_ignoring.ap_50_95)
-    );
+    say!("whatever the class: AP50 {}, AP50:95 {}", number(e.class_ignoring.ap_50), number(e.class_ignoring.ap_50_95));
 }

@@ -8,6 +8,8 @@ use cytobox::{
     weights::{self, LoadReport, ModelInfo},
 };
 
+use crate::output::say;
+
 pub fn convert(input: &Path, output: &Path) -> anyhow::Result<()> {
     let report = weights::convert(input, output)?;
     tell(&report);
@@ -15,11 +17,11 @@ pub fn convert(input: &Path, output: &Path) -> anyhow::Result<()> {
 }
 
 fn tell(report: &LoadReport) {
-    println!("{}", report.summary());
+    say!("{}", report.summary());
     for (what, names) in [("missing", &report.missing), ("unexpected", &report.unexpected)] {
-        names.iter().for_each(|name| println!("  {what}: {name}"));
+        names.iter().for_each(|name| say!("  {what}: {name}"));
     }
-    report.warnings.iter().for_each(|warning| println!("  {warning}"));
+    report.warnings.iter().for_each(|warning| say!("  {warning}"));
 }
 
 pub fn info(file: &Path) -> anyhow::Result<()> {
@@ -30,17 +32,17 @@ pub fn info(file: &Path) -> anyhow::Result<()> {
         Architecture::MaskRcnn => "Mask R-CNN",
         Architecture::FasterRcnn => "Faster R-CNN",
     };
-    println!("{architecture}, {}-FPN with {} channels", config.backbone, config.fpn_channels);
-    println!("{parameters} values in {tensors} tensors ({})", dtypes.join(", "));
-    println!("classes: {}", config.classes.iter().skip(1).cloned().collect::<Vec<_>>().join(", "));
-    println!("images: shorter side {}, longer side at most {}", config.min_size, config.max_size);
+    say!("{architecture}, {}-FPN with {} channels", config.backbone, config.fpn_channels);
+    say!("{parameters} values in {tensors} tensors ({})", dtypes.join(", "));
+    say!("classes: {}", config.classes.iter().skip(1).cloned().collect::<Vec<_>>().join(", "));
+    say!("images: shorter side {}, longer side at most {}", config.min_size, config.max_size);
     if let Some(trained) = &config.trained {
-        println!("trained: {trained}");
+        say!("trained: {trained}");
     }
     if !has_config {
-        println!("the file holds no configuration; it was inferred from the shapes of its tensors");
+        say!("the file holds no configuration; it was inferred from the shapes of its tensors");
     }
-    warnings.iter().for_each(|warning| println!("{warning}"));
-    println!("{}", config.to_json()?);
+    warnings.iter().for_each(|warning| say!("{warning}"));
+    say!("{}", config.to_json()?);
     Ok(())
 }

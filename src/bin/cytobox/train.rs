@@ -29,6 +29,7 @@ use crate::{
     dataset::{self as folders, Annotated},
     detect, first_model,
     images::Channels,
+    output::say,
 };
 
 /// What `--init` calls the detector that comes with cytobox.
@@ -130,7 +131,7 @@ fn changes(text: &str) -> Result<Changes, String> {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let config = settings(arguments)?;
     if arguments.show_recipe {
-        println!("{}", serde_json::to_string_pretty(&config)?);
+        say!("{}", serde_json::to_string_pretty(&config)?);
         return Ok(());
     }
     let active = pollster::block_on(device::open(arguments.device, None))?;

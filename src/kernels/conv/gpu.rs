@@ -6,8 +6,8 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::adapter::Adapter;
-use super::grid::GridLaunch;
 use super::gpu_winograd::Winograd;
+use super::grid::GridLaunch;
 use super::{gpu_lines, gpu_small, gpu_tiled};
 use crate::kernels::cube::{buffer, dense, elementwise};
 use crate::kernels::geometry::{Axis, ConvGeometry};
@@ -69,7 +69,8 @@ pub fn data_gradient(dy: CubeTensor, w: CubeTensor, g: &ConvGeometry) -> CubeTen
         // A tap of the gradient is the opposite one of the forward pass.
         let (padding, out_shape) = (g.kh - 1 - g.padding, g.x_shape());
         let x_shape = g.out_shape();
-        Winograd { x: &x, x_shape, w: &w, reversed: true, bias: None, padding, out: &out, out_shape, relu: false }.run();
+        Winograd { x: &x, x_shape, w: &w, reversed: true, bias: None, padding, out: &out, out_shape, relu: false }
+            .run();
         return out;
     }
     let ys = Axis::gradient(g.h, g.kh, g.stride, g.padding);

@@ -98,7 +98,8 @@ pub fn weight_gradient(x: &CubeTensor, dy: &CubeTensor, g: &ConvGeometry) -> Cub
     let gradients = tiles.of_gradients(dy, g.out_shape());
     // In each place the weights of a 1 × 1 convolution over the tiles.
     let count = tiles.count();
-    let flat = ConvGeometry { n: 1, h: 1, w: PLACES * count, oh: 1, ow: PLACES * count, kh: 1, kw: 1, padding: 0, ..*g };
+    let flat =
+        ConvGeometry { n: 1, h: 1, w: PLACES * count, oh: 1, ow: PLACES * count, kh: 1, kw: 1, padding: 0, ..*g };
     let sums = gpu_weight::partial_sums(&inputs, &gradients, &flat, count);
     let out = empty(x, [9, g.cin, g.cout]);
     let count = g.cin * g.cout / 4;
@@ -285,12 +286,7 @@ fn input_line<N: Size>(
 
 /// `w [3, 3, cin, cout]` to `out [36, cin, cout]`, `G g Gᵀ` of each pair of channels; `count` lines of pairs.
 #[cube(launch_unchecked)]
-fn weight_tiles<N: Size>(
-    w: &[Vector<f32, N>],
-    out: &mut [Vector<f32, N>],
-    count: u32,
-    #[comptime] reversed: bool,
-) {
+fn weight_tiles<N: Size>(w: &[Vector<f32, N>], out: &mut [Vector<f32, N>], count: u32, #[comptime] reversed: bool) {
     let at = ABSOLUTE_POS as u32;
     if at < count {
         let mut taps = Sequence::<Vector<f32, N>>::new();
