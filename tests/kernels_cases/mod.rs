@@ -114,6 +114,12 @@ fn convolutions_are_those_of_plain_loops() {
         ([1, 17, 22, 36], 32, winograd(0, false)),
         ([1, 11, 14, 64], 40, winograd(2, true)),
     ];
+    for ([n, h, w, cin], cout, (_, options)) in transformed {
+        let out = |side: usize| side + 2 * options.padding - 2;
+        assert!(
+            Adapter::Software.winograd(n, out(h), out(w), cin, cout) && Adapter::Software.winograd(n, h, w, cin, cout)
+        );
+    }
     for (i, (x, cout, (k, options))) in shapes.into_iter().chain(transformed).enumerate() {
         check_conv(x, k, cout, options, i as u64);
     }

@@ -107,8 +107,7 @@ export function barePlan(chosen = choices()) {
 
 /** The preset with everything that the user changed. @param {any} preset of the engine, as `TrainConfig` @param {Choices} [chosen] */
 export function settingsOn(preset, chosen = choices()) {
-  const { warmup, decay, clip, classWeight } = chosen;
-  const { trainable, optimizer, rate, batch, crop, seed, validation, brightness, turns, flips, scaled, difficult, checkpoint } = chosen;
+  const { trainable, optimizer, rate, warmup, decay, clip, classWeight, batch, crop, seed, validation, brightness, turns, flips, scaled, difficult, checkpoint } = chosen;
   const or = (value, otherwise) => value ?? otherwise;
   const amount = chosen.unit === 'epochs' ? Math.max(1, Math.round(chosen.amount)) : chosen.amount;
   return {

@@ -66,7 +66,8 @@ impl Adapter {
     pub fn winograd(self, n: usize, oh: usize, ow: usize, cin: usize, cout: usize) -> bool {
         let tiles = n * oh.div_ceil(4) * ow.div_ceil(4);
         let wasted = tiles * 16 * 2 > n * oh * ow * 3;
-        let fits = 36 * tiles * cin.max(cout) * 4 <= BINDING;
+        // Transformed: the tiles of input and output, and the weights.
+        let fits = 36 * (tiles * cin.max(cout)).max(cin * cout) * 4 <= BINDING;
         self == Self::Software && tiles >= 8 && !wasted && fits && cin.min(cout) >= 32
     }
 

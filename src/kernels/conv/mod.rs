@@ -12,3 +12,4 @@ mod gpu_winograd;
 mod grid;
 pub mod micro;
 mod walk;
+mod winograd_tiles;
