@@ -52,7 +52,7 @@ pub struct State {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
     pub state: State,
-    /// `network:` and the optimiser's tensors by name.
+    /// `network:`, `average:` and the optimiser's tensors by name.
     pub tensors: BTreeMap<String, Vec<f32>>,
 }
 

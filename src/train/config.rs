@@ -122,6 +122,10 @@ pub struct TrainConfig {
     /// was pretrained. 0 is torchvision's loss.
     #[serde(default)]
     pub class_loss_weight: f32,
+    /// How much of a moving average of all parameters stays at each step, below 1. The average is what validations measure
+    /// and what the training gives. 0 is no average.
+    #[serde(default)]
+    pub ema_decay: f32,
     /// Gradients of all parameters together are scaled down to this length.
     pub gradient_clip: Option<f32>,
     pub trainable: Trainable,
@@ -159,6 +163,7 @@ impl TrainConfig {
                 decay: Decay::Step { shares: vec![0.6, 0.85], gamma: 0.1 },
             },
             class_loss_weight: 0.0,
+            ema_decay: 0.0,
             gradient_clip: Some(10.0),
             trainable: Trainable::From3,
             norm: None,
@@ -185,6 +190,7 @@ impl TrainConfig {
                 decay: Decay::Cosine { end: 0.01 },
             },
             class_loss_weight: 2.0,
+            ema_decay: 0.99,
             trainable: Trainable::All,
             norm: Some(NormConfig::default()),
             augment: Augment { crop: Some(256), ..Augment::default() },
@@ -215,6 +221,9 @@ impl TrainConfig {
         }
         if !(0.0..=100.0).contains(&self.class_loss_weight) {
             return fault(format!("class_loss_weight is {}; it must be from 0 to 100", self.class_loss_weight));
+        }
+        if !(0.0..1.0).contains(&self.ema_decay) {
+            return fault(format!("ema_decay is {}; it must be from 0 to below 1", self.ema_decay));
         }
         if self.gradient_clip.is_some_and(|c| !(c.is_finite() && c > 0.0)) {
             return fault("gradient_clip must be above 0".into());
@@ -277,6 +286,7 @@ mod tests {
         assert!(refuse(|c| c.schedule.base = -1.0).contains("learning rate"));
         assert!(refuse(|c| c.augment.crop = Some(100)).contains("crop"));
         assert!(refuse(|c| c.class_loss_weight = -1.0).contains("class_loss_weight"));
+        assert!(refuse(|c| c.ema_decay = 1.0).contains("ema_decay"));
         assert!(refuse(|c| c.norm = Some(NormConfig::default())).contains("batch norms"));
     }
 }

@@ -113,6 +113,7 @@ pub fn estimate(
         OptimizerConfig::Sgd { .. } => 1.0,
         OptimizerConfig::AdamW { .. } => 2.0,
     };
+    let average = if settings.ema_decay > 0.0 { 1.0 } else { 0.0 };
     let seconds_per_step = batch * per_image * OVERHEAD / multiply_adds.max(1.0);
     let steps_per_epoch = ((images * settings.repeats) as u64).div_ceil(settings.batch_size as u64).max(1);
     let seconds = match settings.budget {
@@ -121,7 +122,7 @@ pub fn estimate(
     };
     Estimate {
         parameters: parameters as u64,
-        memory_bytes: (4.0 * (parameters * (2.0 + moments) + COPIES * batch * kept)) as u64,
+        memory_bytes: (4.0 * (parameters * (2.0 + moments + average) + COPIES * batch * kept)) as u64,
         seconds_per_step,
         steps_per_epoch,
         seconds,

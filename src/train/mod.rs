@@ -10,6 +10,7 @@
 
 pub mod anchor_check;
 pub mod augment;
+pub mod average;
 pub mod checkpoint;
 pub mod config;
 pub mod estimate;

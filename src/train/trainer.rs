@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, Transaction};
 use web_time::Instant;
 
+use super::average::MovingAverage;
 use super::checkpoint::{Checkpoint, State, Store, VERSION};
 use super::config::{Budget, TrainConfig};
 use super::events::{TrainEvent, TrainObserver, Validation, Wish};
@@ -35,6 +36,7 @@ pub struct Trainer {
     /// The detector without what it learns: configuration, layers, device without autodiff.
     frame: Detector,
     learner: Learner,
+    average: Option<MovingAverage>,
     examples: Vec<Example>,
     validation: Vec<Example>,
     rng: TrainRng,
@@ -93,10 +95,12 @@ impl Trainer {
         let folded = config.norm.is_none();
         let (rng, sampler) = (TrainRng::new(config.seed), EpochSampler::new(examples.len() * config.repeats));
         let learner = learner(&detector, &config, Optimizer::new(config.optimizer));
+        let average = (config.ema_decay > 0.0).then(|| MovingAverage::new(detector.network.clone()));
         let examples = without_difficult(examples, &config);
         Ok(Self {
             frame: detector,
             learner,
+            average,
             examples,
             validation,
             rng,
@@ -124,11 +128,12 @@ impl Trainer {
             let reason = "the checkpoint was made with other images; begin anew, or bring the same ones";
             return Err(Error::Training(reason.into()));
         }
-        let (mut network, mut moments) = (BTreeMap::new(), BTreeMap::new());
+        let (mut network, mut average, mut moments) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (key, values) in tensors {
-            match key.strip_prefix("network:") {
-                Some(name) => drop(network.insert(name.to_owned(), values)),
-                None => drop(moments.insert(key, values)),
+            match key.split_once(':') {
+                Some(("network", name)) => drop(network.insert(name.to_owned(), values)),
+                Some(("average", name)) => drop(average.insert(name.to_owned(), values)),
+                _ => drop(moments.insert(key, values)),
             }
         }
         let detector = Detector::init(state.detector.clone(), state.train.seed, device)?;
@@ -137,6 +142,9 @@ impl Trainer {
         this.config = state.train;
         let optimizer = Optimizer::restore(this.config.optimizer, state.optimizer_steps, moments, device);
         this.frame.network = parameters::restore(this.frame.network.clone(), &this.learner.names, &mut network)?;
+        if let Some(kept) = &mut this.average {
+            kept.restore(&this.learner.names, &mut average)?;
+        }
         this.learner = learner(&this.frame, &this.config, optimizer);
         (this.rng, this.sampler, this.step, this.seconds) = (state.rng, state.sampler, state.step, state.seconds);
         (this.folded, this.folded_at) = (state.folded, state.folded_at);
@@ -150,9 +158,13 @@ impl Trainer {
     /// # Errors
     /// A device that failed; [`Error::Training`] for values that are no numbers, from which nothing can go on.
     pub async fn checkpoint(&self) -> Result<Vec<u8>> {
-        let network = parameters::collect(&self.learner.network, &self.learner.names);
-        let tensors = network.into_iter().map(|(name, t)| (format!("network:{name}"), t));
-        let tensors: Vec<(String, Tensor<1>)> = tensors.chain(self.learner.optimizer.state()).collect();
+        let named = |of: &str, network| -> Vec<(String, Tensor<1>)> {
+            let values = parameters::collect(network, &self.learner.names);
+            values.into_iter().map(|(name, values)| (format!("{of}:{name}"), values)).collect()
+        };
+        let mut tensors = named("network", &self.learner.network);
+        tensors.extend(self.average.iter().flat_map(|average| named("average", average.network())));
+        tensors.extend(self.learner.optimizer.state());
         let transaction = tensors.iter().fold(Transaction::default(), |all, (_, t)| all.register(t.clone()));
         let values = read::execute_unchecked(transaction, &self.frame.device).await?;
         if let Some(i) = values.iter().position(|values| values.iter().any(|v| !v.is_finite())) {
@@ -298,6 +310,9 @@ impl Trainer {
         let batch = Batch::new(samples);
         let stepped = self.learner.step(&self.frame.config, &self.config, &batch, &mut self.rng, rate).await;
         self.step += 1;
+        if let (Some(average), Ok(_)) = (&mut self.average, &stepped) {
+            average.update(&self.learner.network, &self.learner.names, self.config.ema_decay, self.step);
+        }
         self.seconds += started.elapsed().as_secs_f64();
         stepped.map(|stepped| (stepped, rate))
     }
@@ -357,11 +372,15 @@ impl Trainer {
         self.frame.network = norms::folded(&self.learner.network).valid();
         self.learner = learner(&self.frame, &self.config, Optimizer::new(self.config.optimizer));
         (self.folded, self.folded_at) = (true, self.step);
+        if let Some(average) = &mut self.average {
+            average.fold();
+        }
     }
 
-    /// The detector as it is now, for detection.
+    /// The detector as it is now, for detection: the average where there is one.
     pub fn detector(&self) -> Detector {
-        Detector { network: norms::folded(&self.learner.network).valid(), ..self.frame.clone() }
+        let network = self.average.as_ref().map_or(&self.learner.network, MovingAverage::network);
+        Detector { network: norms::folded(network).valid(), ..self.frame.clone() }
     }
 
     async fn validate(&mut self, store: &mut impl Store, observer: &impl TrainObserver) -> Result<()> {

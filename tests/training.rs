@@ -1,0 +1,296 @@
+//! The promises of a training: it goes on bit for bit, it gives the average, it comes back from what is not finite, it
+//! learns, and torchvision takes what it learnt.
+#![cfg(not(target_arch = "wasm32"))]
+
+mod golden;
+#[path = "common/scene.rs"]
+mod scene;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use burn::tensor::{Device, Tensor};
+use cytobox::model::pooler::MultiScaleRoiAlign;
+use cytobox::model::transform::NetworkInput;
+use cytobox::model::{Detector, DetectorConfig};
+use cytobox::observe::Observer;
+use cytobox::protocol::Progress;
+use cytobox::train::augment::Augment;
+use cytobox::train::checkpoint::Checkpoint;
+use cytobox::train::{Budget, MemoryStore, TrainConfig, TrainEvent, TrainObserver, Trainer};
+use cytobox::weights::{self, Precision};
+use safetensors::tensor::{Dtype, TensorView};
+use scene::{SIDE, config, example, values};
+
+fn small() -> DetectorConfig {
+    DetectorConfig {
+        rpn_batch_size_per_image: 128,
+        box_batch_size_per_image: 64,
+        rpn_pre_nms_top_n_train: 200,
+        rpn_post_nms_top_n_train: 60,
+        rpn_pre_nms_top_n_test: 100,
+        rpn_post_nms_top_n_test: 50,
+        ..config()
+    }
+}
+
+fn short_training() -> TrainConfig {
+    let mut train = TrainConfig::from_scratch();
+    (train.batch_size, train.repeats, train.budget) = (2, 2, Budget::Epochs(3));
+    train.augment.crop = Some(96);
+    train.schedule.warmup_steps = 2;
+    (train.validate_every, train.checkpoint_seconds) = (1, 0.0);
+    train
+}
+
+/// Notes events; stops after some steps, or in the first validation.
+#[derive(Default)]
+struct Watch {
+    events: RefCell<Vec<TrainEvent>>,
+    cancel_after: Option<u64>,
+    cancel_validation: bool,
+    validating: Cell<bool>,
+}
+
+impl Watch {
+    fn steps(&self) -> Vec<f32> {
+        let total = |e: &TrainEvent| if let TrainEvent::Step { total, .. } = e { Some(*total) } else { None };
+        self.events.borrow().iter().filter_map(total).collect()
+    }
+
+    fn count(&self, wanted: impl Fn(&TrainEvent) -> bool) -> usize {
+        self.events.borrow().iter().filter(|e| wanted(e)).count()
+    }
+
+    /// Steps after which was validated, and with which AP.
+    fn validations(&self) -> Vec<(u64, f64)> {
+        let of = |e: &TrainEvent| if let TrainEvent::Validation(v) = e { Some((v.step, v.map_50_95)) } else { None };
+        self.events.borrow().iter().filter_map(of).collect()
+    }
+
+    /// Number and learning rate of the first step, and its loss.
+    fn first(&self) -> (u64, f64, f32) {
+        let of = |e: &TrainEvent| match *e {
+            TrainEvent::Step { step, learning_rate, total, .. } => Some((step, learning_rate, total)),
+            _ => None,
+        };
+        self.events.borrow().iter().find_map(of).unwrap()
+    }
+}
+
+impl Observer for Watch {
+    fn progress(&self, progress: Progress) {
+        self.validating.set(progress.stage == "validation");
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel_after.is_some_and(|n| self.steps().len() as u64 >= n)
+            || self.cancel_validation && self.validating.get()
+    }
+
+    async fn turn(&self) {}
+}
+
+impl TrainObserver for Watch {
+    fn event(&self, event: TrainEvent) {
+        self.events.borrow_mut().push(event);
+    }
+}
+
+fn trainer(train: TrainConfig) -> Trainer {
+    let detector = Detector::init(small(), 5, &Device::flex()).unwrap();
+    Trainer::new(train, detector, vec![example(0), example(1)], vec![example(0)]).unwrap()
+}
+
+fn resume(checkpoint: &[u8]) -> Trainer {
+    Trainer::resume(checkpoint, vec![example(0), example(1)], vec![example(0)], &Device::flex()).unwrap()
+}
+
+/// The checkpoint of a short training that ended when `watch` wanted it to.
+fn cut_off(watch: &Watch) -> MemoryStore {
+    let mut store = MemoryStore::default();
+    let cancelled = pollster::block_on(trainer(short_training()).run(&mut store, watch));
+    assert_eq!(cancelled.unwrap_err(), cytobox::Error::Cancelled);
+    store
+}
+
+/// Six steps at once, or cut off after every number of steps or in a validation and gone on from the last checkpoint:
+/// before the norms are folded, and after. What is finished stays as it is.
+#[test]
+fn a_training_goes_on_bit_for_bit() {
+    let (mut store, watch) = (MemoryStore::default(), Watch::default());
+    let mut whole = trainer(short_training());
+    let finished = pollster::block_on(whole.run(&mut store, &watch)).unwrap();
+    let expected = pollster::block_on(whole.checkpoint()).unwrap();
+    assert!(store.checkpoint.as_ref() == Some(&expected), "the last checkpoint is that of the end");
+    let (steps, validations) = (watch.steps(), watch.validations());
+    assert_eq!(steps.len(), 6);
+    assert_eq!(watch.count(|e| matches!(e, TrainEvent::Folded { step: 5 })), 1, "{steps:?}");
+    assert_eq!(validations.iter().map(|v| v.0).collect::<Vec<_>>(), [2, 4, 6]);
+
+    let after = |cut| Watch { cancel_after: Some(cut), ..Watch::default() };
+    let cuts = [1, 2, 3, 5].map(after).into_iter().chain([Watch { cancel_validation: true, ..Watch::default() }]);
+    for watch in cuts {
+        let mut store = cut_off(&watch);
+        let cut = watch.steps().len();
+        let (mut resumed, rest) = (resume(&store.checkpoint.clone().unwrap()), Watch::default());
+        pollster::block_on(resumed.run(&mut store, &rest)).unwrap();
+        assert_eq!([watch.steps(), rest.steps()].concat(), steps, "after {cut}");
+        assert_eq!([watch.validations(), rest.validations()].concat(), validations, "after {cut}");
+        let found = pollster::block_on(resumed.checkpoint()).unwrap();
+        let [found, expected] = [&found, &expected].map(|b| Checkpoint::from_bytes(b).unwrap());
+        assert!(found.tensors == expected.tensors, "after {cut}");
+        assert_eq!((found.state.rng, found.state.sampler), (expected.state.rng, expected.state.sampler));
+    }
+    let again = Watch::default();
+    let once_more = pollster::block_on(resume(&expected).run(&mut store, &again)).unwrap();
+    assert_eq!((again.steps().len(), again.validations().len()), (0, 0), "nothing is left to do");
+    let state = |d: &Detector| pollster::block_on(weights::save::state_dict(d, Precision::F32)).unwrap();
+    assert_eq!((once_more.steps, once_more.best), (6, finished.best));
+    assert!(state(&once_more.detector) == state(&finished.detector));
+    let other = Trainer::resume(&expected, vec![example(1)], vec![], &Device::flex());
+    assert!(other.err().unwrap().to_string().contains("other images"));
+}
+
+/// What is validated and given is the moving average of the parameters and of the norms' running moments.
+#[test]
+fn the_average_is_what_a_training_gives() {
+    const DECAY: f32 = 0.15;
+    let mut trainer = trainer(TrainConfig { ema_decay: DECAY, ..short_training() });
+    let state =
+        |trainer: &Trainer| Checkpoint::from_bytes(&pollster::block_on(trainer.checkpoint()).unwrap()).unwrap().tensors;
+    let of = |tensors: &BTreeMap<String, Vec<f32>>, prefix: &str| -> BTreeMap<String, Vec<f32>> {
+        let named = |(k, v): (&String, &Vec<f32>)| Some((k.strip_prefix(prefix)?.to_owned(), v.clone()));
+        tensors.iter().filter_map(named).collect()
+    };
+    let mut average = of(&state(&trainer), "network:");
+    assert!(of(&state(&trainer), "average:") == average);
+    // (1 + 1) / (10 + 1) is more than DECAY: it holds from the first step.
+    for _ in 0..3 {
+        pollster::block_on(trainer.step()).unwrap();
+        let now = state(&trainer);
+        for (name, values) in of(&now, "network:") {
+            let kept = average.get_mut(&name).unwrap();
+            kept.iter_mut().zip(&values).for_each(|(a, v)| *a = *a * DECAY + v * (1.0 - DECAY));
+        }
+        let found = of(&now, "average:");
+        assert!(found.keys().eq(average.keys()) && found.keys().any(|name| name.ends_with("running_var")));
+        assert!(found.values().flatten().eq(average.values().flatten()));
+    }
+    let detector = trainer.detector();
+    let found = pollster::block_on(weights::save::state_dict(&detector, Precision::F32)).unwrap();
+    let bias = |tensors: &BTreeMap<String, Vec<f32>>| tensors["roi_heads.box_predictor.cls_score.bias"].clone();
+    let last = of(&state(&trainer), "network:");
+    assert!(bias(&average) != bias(&last));
+    let tensor = &found.tensors["roi_heads.box_predictor.cls_score.bias"];
+    assert_eq!(*tensor.bytes, *bytemuck::cast_slice::<f32, u8>(&bias(&average)));
+}
+
+/// Parameters that are no numbers: the last checkpoint is gone back to once, and its next step goes at half the rate.
+#[test]
+fn the_last_good_state_is_restored_once() {
+    let mut store = cut_off(&Watch { cancel_after: Some(2), ..Watch::default() });
+    let good = store.checkpoint.clone().unwrap();
+    let straight = Watch::default();
+    pollster::block_on(resume(&good).run(&mut store.clone(), &straight)).unwrap();
+
+    let mut poisoned = Checkpoint::from_bytes(&good).unwrap();
+    for of in ["network", "average"] {
+        poisoned.tensors.get_mut(&format!("{of}:roi_heads.box_predictor.cls_score.bias")).unwrap()[1] = f32::NAN;
+    }
+    let poisoned = poisoned.to_bytes().unwrap();
+    let (mut trainer, watch) = (resume(&poisoned), Watch::default());
+    pollster::block_on(trainer.run(&mut store, &watch)).unwrap();
+    // Two validations and three steps.
+    assert_eq!(watch.count(|e| matches!(e, TrainEvent::Skipped { .. })), 5);
+    assert_eq!(watch.count(|e| matches!(e, TrainEvent::Notice { .. })), 1);
+    let ((step, rate, loss), expected) = (watch.first(), straight.first());
+    assert_eq!((step, rate, loss), (expected.0, 0.5 * expected.1, expected.2));
+    let end = Checkpoint::from_bytes(&store.checkpoint.unwrap()).unwrap().state;
+    assert_eq!((end.step, end.restored, end.finished), (6, 1, true));
+
+    let mut store = MemoryStore { checkpoint: Some(poisoned.clone()), ..MemoryStore::default() };
+    let watch = Watch::default();
+    let error = pollster::block_on(resume(&poisoned).run(&mut store, &watch)).unwrap_err();
+    assert!(error.to_string().contains("not"), "{error}");
+    assert_eq!(watch.count(|e| matches!(e, TrainEvent::Notice { .. })), 1);
+    assert!(store.checkpoint == Some(poisoned), "nothing worse was saved");
+}
+
+/// `[name, shape, values]` as a safetensors file.
+fn write_tensors(path: &std::path::Path, tensors: &[(String, Vec<usize>, Vec<f32>)]) {
+    let views = tensors.iter().map(|(name, shape, values)| {
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+    });
+    std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+/// What was trained from nothing, norms folded, torchvision loads with `strict=True` and computes the same of.
+#[test]
+fn torchvision_takes_what_was_trained() {
+    if golden::folder().is_none() {
+        return;
+    }
+    let mut store = MemoryStore::default();
+    let trained = pollster::block_on(trainer(short_training()).run(&mut store, &Watch::default())).unwrap().detector;
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = pollster::block_on(weights::save(&trained, Precision::F32)).unwrap();
+    std::fs::write(folder.path().join("trained.safetensors"), bytes).unwrap();
+
+    let (config, network, picture) = (&trained.config, &trained.network, example(0).picture);
+    let input = NetworkInput::new(&picture, config).unwrap();
+    let features = pollster::block_on(network.backbone.forward(input.to_tensor(&trained.device), &())).unwrap();
+    let boxes = [vec![[10.0, 12.0, 60.0, 70.0], [0.0, 40.0, 100.0, 128.0], [64.0, 3.0, 80.0, 18.0f32]]];
+    let mut answers = vec![
+        ("picture".to_owned(), vec![SIDE, SIDE, 3], picture.rgb.clone()),
+        ("boxes".to_owned(), vec![boxes[0].len(), 4], boxes[0].concat()),
+    ];
+    fn answer<const D: usize>(name: String, tensor: &Tensor<D>) -> (String, Vec<usize>, Vec<f32>) {
+        (name, tensor.dims().to_vec(), values(tensor.clone()))
+    }
+    for (i, (level, output)) in features.iter().zip(network.rpn_outputs(&features)).enumerate() {
+        answers.push(answer(format!("fpn.{i}"), level));
+        answers.push(answer(format!("objectness.{i}"), &output.objectness));
+        answers.push(answer(format!("deltas.{i}"), &output.deltas));
+    }
+    let heights: Vec<usize> = features.iter().map(|level| level.dims()[1]).collect();
+    let pool = |side| MultiScaleRoiAlign::new(&heights, input.size[0], side, config.roi_sampling_ratio);
+    let (logits, deltas) = network.roi_heads.box_outputs(&pool(config.box_roi_pool_size), &features, &boxes);
+    let masks = network.roi_heads.mask_logits(&pool(config.mask_roi_pool_size), &features, &boxes).unwrap();
+    answers.extend([answer("box.logits".into(), &logits), answer("box.deltas".into(), &deltas)]);
+    answers.push(answer("mask.logits".into(), &masks));
+    write_tensors(&folder.path().join("answers.safetensors"), &answers);
+
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/trained.py");
+    let output = Command::new("python3").arg(script).arg(folder.path()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    println!("{}", text(&output.stdout));
+}
+
+/// Two pictures by heart, with norms that are folded on the way.
+#[test]
+fn two_images_are_learnt() {
+    let mut train = short_training();
+    (train.budget, train.repeats, train.augment) = (Budget::Epochs(20), 2, Augment::none());
+    train.schedule.base = 1e-3;
+    (train.validate_every, train.checkpoint_seconds) = (1000, 1e9);
+    let (mut store, watch) = (MemoryStore::default(), Watch::default());
+    let finished = pollster::block_on(trainer(train).run(&mut store, &watch)).unwrap();
+    let steps = watch.steps();
+    let mean = |v: &[f32]| v.iter().sum::<f32>() / v.len() as f32;
+    let (first, last) = (mean(&steps[..4]), mean(&steps[steps.len() - 4..]));
+    println!("loss from {first} to {last}, AP50 {:?}", finished.best);
+    assert!(last < 0.5 * first, "{steps:?}");
+    // What was folded away is not missed: the file of the detector finds the same.
+    let bytes = pollster::block_on(weights::save(&finished.detector, Precision::F32)).unwrap();
+    let loaded = weights::load("a", &bytes, &Device::flex()).unwrap().0;
+    let find = |d: &Detector| pollster::block_on(cytobox::predict::detect(d, &example(0).picture, &())).unwrap();
+    let (a, b) = (find(&finished.detector), find(&loaded));
+    assert_eq!(a.len(), b.len());
+    for (a, b) in a.iter().zip(&b) {
+        assert!((a.score - b.score).abs() < 1e-4);
+    }
+}
