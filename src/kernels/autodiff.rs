@@ -92,10 +92,9 @@ impl<B: Kernels> Backward<B, LEVELS> for RoiBackward {
 
     fn backward(self, ops: Ops<Self::State, LEVELS>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let dy = grads.consume::<B>(&ops.node);
-        let levels = ops.state.levels.len();
-        for (level, parent) in ops.parents.into_iter().enumerate().take(levels) {
+        for (parent, gradient) in ops.parents.into_iter().zip(B::roi_gradient(dy, &ops.state)) {
             if let Some(parent) = parent {
-                grads.register::<B>(parent.id, B::roi_gradient(dy.clone(), level, &ops.state));
+                grads.register::<B>(parent.id, gradient);
             }
         }
     }

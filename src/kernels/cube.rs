@@ -74,7 +74,7 @@ impl Kernels for Cube {
         roi_align::gpu::forward(levels.into_iter().map(dense).collect(), table)
     }
 
-    fn roi_gradient(dy: CubeTensor, level: usize, table: &RoiTable) -> CubeTensor {
-        roi_align::gpu::backward(&dense(dy), level, table)
+    fn roi_gradient(dy: CubeTensor, table: &RoiTable) -> Vec<CubeTensor> {
+        roi_align::gpu::backward(&dense(dy), table)
     }
 }

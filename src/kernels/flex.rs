@@ -88,9 +88,12 @@ impl Kernels for Flex {
         tensor(roi_align::cpu::forward(&data, table), table.out_shape())
     }
 
-    fn roi_gradient(dy: FlexTensor, level: usize, table: &RoiTable) -> FlexTensor {
-        let [h, w] = table.levels[level];
-        let shape = [table.images, h, w, table.channels];
-        tensor(roi_align::cpu::backward(Dense::new(dy).data(), level, table), shape)
+    fn roi_gradient(dy: FlexTensor, table: &RoiTable) -> Vec<FlexTensor> {
+        let dy = Dense::new(dy);
+        let levels = table.levels.iter().enumerate();
+        let of = |(level, [h, w]): (usize, &[usize; 2])| {
+            tensor(roi_align::cpu::backward(dy.data(), level, table), [table.images, *h, *w, table.channels])
+        };
+        levels.map(of).collect()
     }
 }

@@ -30,7 +30,8 @@ pub trait Kernels: Backend {
     /// The gradient with respect to `top`, which is `height × width`.
     fn upsample_gradient(dy: FloatTensor<Self>, height: usize, width: usize) -> FloatTensor<Self>;
     fn roi(levels: Vec<FloatTensor<Self>>, table: &RoiTable) -> FloatTensor<Self>;
-    fn roi_gradient(dy: FloatTensor<Self>, level: usize, table: &RoiTable) -> FloatTensor<Self>;
+    /// The gradients with respect to all levels of the table.
+    fn roi_gradient(dy: FloatTensor<Self>, table: &RoiTable) -> Vec<FloatTensor<Self>>;
 }
 
 /// The differentiable operations.

@@ -124,37 +124,59 @@ fn channel_block(dy: &CubeTensor, channels: usize) -> usize {
     [16, 8, 4, 2].into_iter().find(|n| *n <= most && channels.is_multiple_of(*n)).unwrap_or(1)
 }
 
-pub fn backward(dy: &CubeTensor, level: usize, table: &RoiTable) -> CubeTensor {
-    let [h, w] = table.levels[level];
-    let dx = empty(dy, [table.images, h, w, table.channels]);
+/// What of one level [`backward_kernel`] finds at the start of its words: its first thread, height, width, and where the
+/// beginnings of its rows' regions are.
+const LEVEL_WORDS: usize = 4;
+
+/// The gradients with respect to all levels, in one launch.
+pub fn backward(dy: &CubeTensor, table: &RoiTable) -> Vec<CubeTensor> {
     let block = channel_block(dy, table.channels);
-    let count = dx.meta.shape().num_elements() / block;
-    let (starts, mut list) = table.rows(level);
-    // A buffer is never empty.
-    list.push(0);
+    let mut gradients: Vec<CubeTensor> =
+        table.levels.iter().map(|[h, w]| empty(dy, [table.images, *h, *w, table.channels])).collect();
+    let mut count = 0;
+    let mut words = vec![0; LEVELS * LEVEL_WORDS];
+    for level in 0..LEVELS {
+        // No thread comes as far as a level that is not there.
+        let mut place = [u32::MAX, 1, 1, 0];
+        if let Some([h, w]) = table.levels.get(level) {
+            let (starts, list) = table.rows(level);
+            let regions = words.len() + starts.len();
+            place = [count as u32, *h as u32, *w as u32, words.len() as u32];
+            words.extend(starts.iter().map(|start| regions as u32 + start));
+            words.extend(list);
+            count += table.images * h * w * table.channels / block;
+        }
+        words[level * LEVEL_WORDS..][..LEVEL_WORDS].copy_from_slice(&place);
+    }
+    let samples = words.len();
+    words.extend(sample_words(&table.samples));
+    // A buffer that is written must not be bound twice.
+    gradients.resize_with(LEVELS, || empty(dy, [1, 1, 1, 1]));
     let (cubes, dim) = elementwise(dy, count);
-    // SAFETY: the lists name regions of the table, and the kernel writes below `count * block`.
+    const { assert!(LEVELS == 4, "the kernel has four gradient arguments") };
+    // SAFETY: the words name regions of the table, and the kernel writes below the size of each level.
     unsafe {
         backward_kernel::launch_unchecked(
             &dy.client,
             cubes,
             dim,
             buffer(dy),
-            upload(dy, &starts),
-            upload(dy, &list),
-            upload(dy, &sample_words(&table.samples)),
-            buffer(&dx),
+            upload(dy, &words),
+            buffer(&gradients[0]),
+            buffer(&gradients[1]),
+            buffer(&gradients[2]),
+            buffer(&gradients[3]),
             table.channels as u32,
-            h as u32,
-            w as u32,
+            samples as u32,
             count as u32,
             table.size as u32,
             table.ratio as u32,
             block as u32,
         );
     }
-    debug_assert!(dx.dtype == DType::F32);
-    dx
+    gradients.truncate(table.levels.len());
+    debug_assert!(gradients.iter().all(|dx| dx.dtype == DType::F32));
+    gradients
 }
 
 /// What the sample whose words start at `s` takes of element `at`.
@@ -179,20 +201,30 @@ fn taken_by_bin(samples: &[u32], s: u32, at: u32, #[comptime] ratio: u32) -> f32
 #[cube(launch_unchecked)]
 fn backward_kernel(
     dy: &[f32],
-    starts: &[u32],
-    list: &[u32],
-    samples: &[u32],
-    dx: &mut [f32],
+    words: &[u32],
+    dx0: &mut [f32],
+    dx1: &mut [f32],
+    dx2: &mut [f32],
+    dx3: &mut [f32],
     channels: u32,
-    h: u32,
-    w: u32,
+    samples: u32,
     count: u32,
     #[comptime] size: u32,
     #[comptime] ratio: u32,
     #[comptime] block: u32,
 ) {
-    let at = ABSOLUTE_POS as u32;
-    if at < count {
+    let thread = ABSOLUTE_POS as u32;
+    if thread < count {
+        let mut level = 0u32;
+        for next in 1..4u32 {
+            if thread >= words[(next * 4) as usize] {
+                level = next;
+            }
+        }
+        let at = thread - words[(level * 4) as usize];
+        let h = words[(level * 4 + 1) as usize];
+        let w = words[(level * 4 + 2) as usize];
+        let starts = words[(level * 4 + 3) as usize];
         let blocks = channels / block;
         let channel = (at % blocks) * block;
         let column = (at / blocks) % w;
@@ -206,17 +238,17 @@ fn backward_kernel(
             sums[c as usize] = 0.0f32;
         }
         let mut across = Array::<f32>::new(size as usize);
-        for entry in starts[line as usize]..starts[(line + 1) as usize] {
-            let roi = list[entry as usize];
-            let y = roi * 2 * along * 4;
+        for entry in words[(starts + line) as usize]..words[(starts + line + 1) as usize] {
+            let roi = words[entry as usize];
+            let y = samples + roi * 2 * along * 4;
             let x = y + along * 4;
             // Samples ascend along an axis: outside of their ends nothing is taken.
-            if samples[x as usize] <= column && column <= samples[(x + along * 4 - 3) as usize] {
+            if words[x as usize] <= column && column <= words[(x + along * 4 - 3) as usize] {
                 for j in 0..size {
-                    across[j as usize] = taken_by_bin(samples, x + j * ratio * 4, column, ratio);
+                    across[j as usize] = taken_by_bin(words, x + j * ratio * 4, column, ratio);
                 }
                 for i in 0..size {
-                    let down = taken_by_bin(samples, y + i * ratio * 4, row, ratio) * scale;
+                    let down = taken_by_bin(words, y + i * ratio * 4, row, ratio) * scale;
                     if down != 0.0 {
                         for j in 0..size {
                             let weight = down * across[j as usize];
@@ -235,7 +267,16 @@ fn backward_kernel(
         let into = (line * w + column) * channels + channel;
         #[unroll]
         for c in 0..block {
-            dx[(into + c) as usize] = sums[c as usize];
+            let place = (into + c) as usize;
+            if level == 0 {
+                dx0[place] = sums[c as usize];
+            } else if level == 1 {
+                dx1[place] = sums[c as usize];
+            } else if level == 2 {
+                dx2[place] = sums[c as usize];
+            } else {
+                dx3[place] = sums[c as usize];
+            }
         }
     }
 }
