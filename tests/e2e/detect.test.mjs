@@ -29,9 +29,10 @@ function compare(found, wanted) {
   assert.deepEqual(extra, [], 'detections that torchvision does not have');
 }
 
-/** All five test images, detected on a device and compared with torchvision. */
-async function parity(query, kind) {
+/** All five test images, detected on a device and compared with torchvision; `prepare` changes the page before that. */
+async function parity(query, kind, prepare = async (_) => {}) {
   const { page, done } = await openPage({ query });
+  await prepare(page);
   await engineReady(page);
   assert.match(await page.textContent('#device'), kind);
   const stems = await testImages();
@@ -98,6 +99,28 @@ test('the CPU finds what torchvision finds; slider, downloads and results follow
 
   await page.click('#theme');
   await screenshot(page, 'detected-dark');
+  await done();
+});
+
+/** The page as a browser without relaxed SIMD runs it: no browser of today can be told to forget it. */
+async function withoutRelaxedSimd(page) {
+  const modules = [];
+  await page.route('**/js/start-worker.js', async (route) => {
+    const response = await route.fetch();
+    const script = await response.text();
+    assert.match(script, /WebAssembly\.validate\(RELAXED\)/);
+    await route.fulfill({ response, body: script.replace('WebAssembly.validate(RELAXED)', 'false') });
+  });
+  page.on('request', (request) => {
+    if (request.url().endsWith('.wasm')) modules.push(new URL(request.url()).pathname);
+  });
+  await page.reload();
+  await engineReady(page);
+  assert.ok(modules.length > 0 && modules.every((name) => name === '/worker_plain_bg.wasm'), modules.join());
+}
+
+test('without relaxed SIMD the CPU finds the same', { skip, timeout: SLOW }, async () => {
+  const { done } = await parity('?device=cpu', /CPU/, withoutRelaxedSimd);
   await done();
 });
 

@@ -26,7 +26,7 @@ const CANCEL_PATIENCE = 3000;
 
 const policy = globalThis.trustedTypes?.createPolicy('cytobox', {
   createScriptURL(url) {
-    if (url !== './worker_loader.js') throw new TypeError(`no script ${url}`);
+    if (url !== './js/start-worker.js') throw new TypeError(`no script ${url}`);
     return url;
   },
 });
@@ -59,7 +59,7 @@ export class Connection {
     if (this.#ready) return this.#ready.promise;
     const ready = (this.#ready = withResolvers());
     ready.promise.catch(() => {});
-    const url = './worker_loader.js';
+    const url = './js/start-worker.js';
     const worker = new Worker(policy ? policy.createScriptURL(url) : url, { type: 'module', name: this.#name });
     this.#worker = worker;
     const died = (sentence) => {

@@ -17,6 +17,8 @@ cargo xtask test [--only STEP,...] [--skip STEP,...]
 cargo xtask bench [--side N] [--model-side N] [--rounds N] [--seconds S]
     installs what is missing, builds the page and measures the kernels in a headless Chromium against burn,
     onnxruntime-web and TensorFlow.js; prints a table and writes target/bench/browser.json
+cargo xtask plain-simd DIR
+    writes the module in DIR a second time, for browsers without relaxed SIMD; trunk calls it after each build
 cargo xtask check
     the quick loop: fmt, and clippy with warnings denied, natively and for wasm32
 
@@ -31,6 +33,7 @@ pub enum Command {
     Test(Vec<Step>),
     /// The options go to tests/bench/run.mjs as they are.
     Bench(Vec<String>),
+    PlainSimd(PathBuf),
     Check,
 }
 
@@ -127,6 +130,10 @@ impl Command {
                 }
                 Ok(Command::Bench(options))
             }
+            "plain-simd" => match (args.next(), args.next()) {
+                (Some(folder), None) => Ok(Command::PlainSimd(folder.into())),
+                _ => bail!("`plain-simd` takes a folder"),
+            },
             "check" => match args.next() {
                 None => Ok(Command::Check),
                 Some(other) => bail!("`check` takes no option, but got `{other}`"),
@@ -184,6 +191,7 @@ mod tests {
         let expected = BuildOptions { dist: Some("out".into()), profile: Profile::Dist };
         assert_eq!(parse("build --dist out --profile dist").unwrap(), Command::Build(expected));
         assert_eq!(parse("check").unwrap(), Command::Check);
+        assert_eq!(parse("plain-simd target/dist").unwrap(), Command::PlainSimd("target/dist".into()));
         let expected = ["--side", "256", "--seconds", "2.5"].map(str::to_owned).to_vec();
         assert_eq!(parse("bench --side=256 --seconds 2.5").unwrap(), Command::Bench(expected));
     }

@@ -7,6 +7,7 @@ mod cli;
 mod install;
 mod page;
 mod pins;
+mod plain_simd;
 mod stream;
 mod suite;
 mod tally;
@@ -50,6 +51,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Build(options) => page::build(&workspace, &mut installer, &options).map(|()| true),
         Command::Test(steps) => suite::run(&workspace, &mut installer, &steps),
         Command::Bench(options) => bench::run(&workspace, &mut installer, &options).map(|()| true),
+        Command::PlainSimd(folder) => plain_simd::write(&folder).map(|()| true),
         Command::Check => suite::run(&workspace, &mut installer, &suite::QUICK),
     }
 }

@@ -243,18 +243,19 @@ mod avx2 {
     };
 }
 
-/// Four lanes: simd128 on wasm, and whatever the compiler makes of an array of four elsewhere.
+/// Four lanes: simd128 with relaxed products on wasm, and whatever the compiler makes of an array of four elsewhere.
 mod base {
     use super::{Micro, Outer, Tile, outer, spin, tile};
 
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     mod lanes {
-        use std::arch::wasm32::{f32x4_add, f32x4_max, f32x4_mul, f32x4_splat, v128, v128_load, v128_store};
+        use std::arch::wasm32::{f32x4_max, f32x4_relaxed_madd, f32x4_splat, v128, v128_load, v128_store};
 
         #[derive(Clone, Copy)]
         pub struct F32x4(v128);
 
-        // SAFETY of every block here: simd128 is on at compile time; the pointers reach 4 numbers by the contract of `Lanes`.
+        // SAFETY of every block here: simd128 is on at compile time, and a browser without relaxed SIMD is given a module in
+        // which `cargo xtask plain-simd` has replaced its instruction; the pointers reach 4 numbers by the contract of `Lanes`.
         impl super::super::Lanes for F32x4 {
             const N: usize = 4;
             #[inline(always)]
@@ -271,7 +272,7 @@ mod base {
             }
             #[inline(always)]
             unsafe fn add_product(self, a: Self, b: Self) -> Self {
-                Self(f32x4_add(self.0, f32x4_mul(a.0, b.0)))
+                Self(f32x4_relaxed_madd(a.0, b.0, self.0))
             }
             #[inline(always)]
             unsafe fn relu(self) -> Self {
@@ -313,16 +314,19 @@ mod base {
 
     use lanes::F32x4;
 
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "relaxed-simd"))]
     unsafe fn tile_4x8(t: &Tile) {
         // SAFETY: the caller keeps `Tile`'s promises.
         unsafe { tile::<F32x4, 4, 2>(t) }
     }
 
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "relaxed-simd"))]
     unsafe fn outer_rx8<const R: usize>(o: &Outer) {
         // SAFETY: the caller keeps `Outer`'s promises.
         unsafe { outer::<F32x4, R, 2>(o) }
     }
 
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "relaxed-simd"))]
     unsafe fn spin_8(steps: usize) -> f32 {
         // SAFETY: the instructions exist.
         unsafe { spin::<F32x4, 8>(steps) }
