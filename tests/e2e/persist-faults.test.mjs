@@ -142,6 +142,30 @@ withProfile('without a database the page works, says so, and warns before work i
   }
 });
 
+/** Runs in the page before it: the database opens, but takes its time. */
+function openSlowly() {
+  const open = IDBFactory.prototype.open;
+  IDBFactory.prototype.open = function (...values) {
+    const request = open.apply(this, values);
+    const set = (handler) => request.addEventListener('success', (event) => setTimeout(() => handler.call(request, event), 11_000));
+    Object.defineProperty(request, 'onsuccess', { set });
+    return request;
+  };
+}
+
+withProfile('a database that takes long to open is waited for', async (profile) => {
+  let { page } = await profile.open();
+  await takeSamples(page);
+  await annotate(page, 0, 3);
+  await waitSaved(page);
+  const wanted = await projectState(page);
+  await page.close();
+  ({ page } = await profile.tab({ watchEmpty: true, script: openSlowly }));
+  assert.match(await page.textContent('#notices'), /slow to answer/);
+  assert.deepEqual(await projectState(page), wanted);
+  assert.equal(await page.evaluate(() => globalThis.sawEmpty), false, 'the empty page was not shown');
+});
+
 /** Runs in the page: opens the database as it is, or in another version. */
 function openRaw(version) {
   return new Promise((resolve, reject) => {

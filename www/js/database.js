@@ -7,8 +7,10 @@ const NAME = 'cytobox';
 const VERSION = 1;
 export const STORES = ['settings', 'images', 'annotations', 'results', 'files', 'detector'];
 
-/** Milliseconds until a database that does not answer is given up. */
-const PATIENCE = 10_000;
+/** Milliseconds until a database that does not answer is said to be slow: after a crash a browser has much to put in order. */
+const SLOW = 5000;
+/** Milliseconds until it is given up. */
+const PATIENCE = 120_000;
 /** Milliseconds of copying values into the database at a time. */
 const SLICE = 8;
 /** Records that are read at a time. */
@@ -23,16 +25,22 @@ export class Unavailable extends Error {
   }
 }
 
-/** @param {(error: Unavailable) => void} gone the browser or a newer page took the database away @returns {Promise<IDBDatabase>} */
-export function openDatabase(gone) {
+/**
+ * @param {(error: Unavailable) => void} gone the browser or a newer page took the database away
+ * @param {() => void} [slow] it takes long to open, and is still waited for
+ * @returns {Promise<IDBDatabase>}
+ */
+export function openDatabase(gone, slow = () => {}) {
   return new Promise((resolve, reject) => {
     let waiting = true;
     const settle = (run) => {
       clearTimeout(timer);
+      clearTimeout(hint);
       waiting = false;
       run();
     };
     const refuse = (error) => settle(() => reject(error));
+    const hint = setTimeout(slow, SLOW);
     const timer = setTimeout(() => refuse(new Unavailable('blocked', 'The storage of the browser does not answer.')), PATIENCE);
     /** @type {IDBOpenDBRequest} */
     let request;

@@ -6,7 +6,7 @@ import { adopt, newProjectId } from './adopt.js';
 import { isImported } from './annotation-merge.js';
 import { forgetCheckpoints } from './checkpoints.js';
 import { Unavailable, deleteDatabase, isQuota, openDatabase, reasonOf, write } from './database.js';
-import { announce } from './dom.js';
+import { announce, notify } from './dom.js';
 import { loadModel } from './engine.js';
 import { isCopyingNeeded, keepFiles, keepIn, makeRoom } from './keep.js';
 import { LARGE, SETTINGS, imageRecord, settingRecord } from './records.js';
@@ -104,7 +104,7 @@ export function startPersist(onTaken) {
  */
 export async function openSaved(edit) {
   try {
-    database ??= await openDatabase(gone);
+    database ??= await openDatabase(gone, slow);
     if (edit) await write(database, [{ store: 'settings', key: 'writer', value: writer }]);
     show(await readProject(database), edit);
     tell({ phase: 'on', why: '' });
@@ -187,6 +187,10 @@ async function gone(error) {
   } catch (failure) {
     tell({ phase: 'off', why: reasonOf(failure) });
   }
+}
+
+function slow() {
+  notify('The storage of the browser is slow to answer. The saved project appears when it does.');
 }
 
 function filesHindered(sentence, error) {
