@@ -7,6 +7,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
+use super::conv::adapter::Adapter;
 use super::conv::{gpu, gpu_weight};
 use super::geometry::{ConvGeometry, PoolGeometry};
 use super::ops::Kernels;
@@ -29,6 +30,12 @@ pub fn buffer(tensor: &CubeTensor) -> BufferArg {
 /// A launch with one thread for each of `count` elements.
 pub fn elementwise(like: &CubeTensor, count: usize) -> (CubeCount, CubeDim) {
     let dim = CubeDim::new_1d(32);
+    (calculate_cube_count_elemwise(&like.client, count, dim), dim)
+}
+
+/// A launch with one thread for each of `count` blocks of a convolution.
+pub fn blockwise(like: &CubeTensor, count: usize) -> (CubeCount, CubeDim) {
+    let dim = CubeDim::new_1d(Adapter::of(&like.client).workgroup());
     (calculate_cube_count_elemwise(&like.client, count, dim), dim)
 }
 

@@ -193,7 +193,7 @@ impl Way {
         if ADAPTER.tiles(pixels, cin, cout) {
             return Self::Tiles;
         }
-        let (pixels, lines) = ADAPTER.block(pixels, cout / 4);
+        let (pixels, lines) = ADAPTER.block(1, pixels, cout / 4);
         Self::Block(pixels, lines)
     }
 

@@ -9,7 +9,7 @@ use super::adapter::Adapter;
 use super::gpu_winograd::Winograd;
 use super::grid::GridLaunch;
 use super::{gpu_lines, gpu_small, gpu_tiled};
-use crate::kernels::cube::{buffer, dense, elementwise};
+use crate::kernels::cube::{blockwise, buffer, dense, elementwise};
 use crate::kernels::geometry::{Axis, ConvGeometry};
 
 pub fn empty(like: &CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
@@ -191,8 +191,8 @@ impl Operands<'_> {
                     );
                 }
             } else {
-                let (block, lines) = Adapter::of(&x.client).block(pixels, cout / 4);
-                let (cubes, dim) = elementwise(&x, pixels.div_ceil(block) * (cout / 4).div_ceil(lines));
+                let (block, lines) = Adapter::of(&x.client).block(1, pixels, cout / 4);
+                let (cubes, dim) = blockwise(&x, pixels.div_ceil(block) * (cout / 4).div_ceil(lines));
                 // SAFETY: the padded input holds every place that the axes reach, the weights every tap, and the kernel
                 // writes only to pixels below `pixels` and lines below `cout / 4`.
                 unsafe {

@@ -7,7 +7,7 @@ use burn_cubecl::tensor::CubeTensor;
 use super::adapter::Adapter;
 use super::gpu::{self, empty, pad};
 use super::{gpu_lines, gpu_small, gpu_winograd};
-use crate::kernels::cube::{buffer, dense, elementwise};
+use crate::kernels::cube::{blockwise, buffer, dense, elementwise};
 use crate::kernels::geometry::ConvGeometry;
 
 /// Pixels that make a part worth its sums.
@@ -71,7 +71,7 @@ pub fn partial_sums(x: &CubeTensor, dy: &CubeTensor, g: &ConvGeometry, part: usi
     let parts = pixels.div_ceil(part);
     let partial = empty(x, [parts, g.kh * g.kw * g.cin * g.cout]);
     let threads = block.count(g) * parts;
-    let (cubes, dim) = elementwise(x, threads);
+    let (cubes, dim) = blockwise(x, threads);
     // SAFETY: the padded input holds every tap of every pixel, and the kernel writes below the size of `partial`.
     unsafe {
         gpu_lines::weight_gradient::launch_unchecked(

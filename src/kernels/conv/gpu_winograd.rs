@@ -13,7 +13,7 @@ use super::gpu_weight;
 use super::winograd_tiles::{
     PLACES, TILE, gradient_tiles, input_tiles, matrix_products, output_tiles, weight_gradients, weight_tiles,
 };
-use crate::kernels::cube::{buffer, elementwise};
+use crate::kernels::cube::{blockwise, buffer, elementwise};
 use crate::kernels::geometry::ConvGeometry;
 
 /// A convolution of stride 1 from `x [n, h, w, cin]` to `[n, oh, ow, cout]`; channels are multiples of four.
@@ -177,9 +177,9 @@ impl Tiles {
     /// `inputs [36, tiles, cin]` times `weights [36, cin, cout]`.
     fn products(self, inputs: &CubeTensor, weights: &CubeTensor, cin: usize, cout: usize) -> CubeTensor {
         let out = empty(inputs, [PLACES, self.count(), cout]);
-        let (block, lines) = Adapter::of(&inputs.client).block(PLACES * self.count(), cout / 4);
+        let (block, lines) = Adapter::of(&inputs.client).block(PLACES, self.count(), cout / 4);
         let threads = PLACES * self.count().div_ceil(block) * (cout / 4).div_ceil(lines);
-        let (cubes, dim) = elementwise(inputs, threads);
+        let (cubes, dim) = blockwise(inputs, threads);
         // SAFETY: a thread of no place ends at once; tiles and lines past the last are read as the last and not written.
         unsafe {
             matrix_products::launch_unchecked(
