@@ -49,6 +49,21 @@ impl<B: Kernels> Backward<B, 3> for ConvBackward {
 }
 
 #[derive(Debug)]
+struct AddReluBackward;
+
+impl<B: Kernels> Backward<B, 2> for AddReluBackward {
+    /// The output.
+    type State = FloatTensor<B>;
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let dy = B::relu_gradient(ops.state, grads.consume::<B>(&ops.node));
+        for parent in ops.parents.into_iter().flatten() {
+            grads.register::<B>(parent.id, dy.clone());
+        }
+    }
+}
+
+#[derive(Debug)]
 struct PoolBackward;
 
 impl<B: Kernels> Backward<B, 1> for PoolBackward {
@@ -119,6 +134,15 @@ impl<B: KernelOps + Kernels, C: CheckpointStrategy> KernelOps for Autodiff<B, C>
                 prepared.finish(state, out)
             }
             OpsKind::UnTracked(prepared) => prepared.finish(B::conv(x, w, bias, g, relu)),
+        }
+    }
+
+    fn kernel_add_relu(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        let prepared = AddReluBackward.prepare::<C>([a.node(), b.node()]).compute_bound().stateful();
+        let out = B::add_relu(a.into_primitive(), b.into_primitive());
+        match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish(out.clone(), out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
         }
     }
 

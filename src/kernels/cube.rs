@@ -57,6 +57,10 @@ impl Kernels for Cube {
         gpu_weight::column_sums(&dense(dy), shape[0] * shape[1] * shape[2], shape[3])
     }
 
+    fn add_relu(a: CubeTensor, b: CubeTensor) -> CubeTensor {
+        small::add_relu(&dense(a), &dense(b))
+    }
+
     fn relu_gradient(out: CubeTensor, dy: CubeTensor) -> CubeTensor {
         small::relu_gradient(&dense(out), &dense(dy))
     }

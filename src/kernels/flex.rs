@@ -7,6 +7,7 @@ use burn::tensor::{Bytes, Shape};
 use super::conv::{cpu, cpu_weight};
 use super::geometry::{ConvGeometry, PoolGeometry};
 use super::ops::Kernels;
+use super::parallel::{Shared, for_each};
 use super::roi_align::RoiTable;
 use super::{pool, roi_align, upsample};
 
@@ -32,6 +33,27 @@ fn tensor(data: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(data), Layout::contiguous(shape.into()), DType::F32)
 }
 
+/// Numbers of one task.
+const PART: usize = 1 << 14;
+
+/// `f` of the numbers of two tensors of one shape.
+fn elementwise(a: FlexTensor, b: FlexTensor, f: impl Fn(f32, f32) -> f32 + Sync) -> FlexTensor {
+    let shape = a.shape();
+    let (a, b) = (Dense::new(a), Dense::new(b));
+    let (a, b) = (a.data(), b.data());
+    let mut out = vec![0.0; a.len()];
+    let shared = Shared::new(&mut out);
+    for_each(a.len().div_ceil(PART), |task| {
+        let range = task * PART..a.len().min((task + 1) * PART);
+        // SAFETY: each part belongs to one task.
+        let out = unsafe { shared.slice(range.start, range.len()) };
+        for ((out, a), b) in out.iter_mut().zip(&a[range.clone()]).zip(&b[range]) {
+            *out = f(*a, *b);
+        }
+    });
+    tensor(out, shape)
+}
+
 impl Kernels for Flex {
     fn conv(x: FlexTensor, w: FlexTensor, bias: FlexTensor, g: ConvGeometry, relu: bool) -> FlexTensor {
         let (x, w, bias) = (Dense::new(x), Dense::new(w), Dense::new(bias));
@@ -54,11 +76,12 @@ impl Kernels for Flex {
         tensor(cpu_weight::column_sums(dy.data(), channels), [channels])
     }
 
+    fn add_relu(a: FlexTensor, b: FlexTensor) -> FlexTensor {
+        elementwise(a, b, |a, b| if a + b < 0.0 { 0.0 } else { a + b })
+    }
+
     fn relu_gradient(out: FlexTensor, dy: FlexTensor) -> FlexTensor {
-        let shape = dy.shape();
-        let (out, dy) = (Dense::new(out), Dense::new(dy));
-        let masked = out.data().iter().zip(dy.data()).map(|(&out, &dy)| if out <= 0.0 { 0.0 } else { dy });
-        tensor(masked.collect(), shape)
+        elementwise(out, dy, |out, dy| if out <= 0.0 { 0.0 } else { dy })
     }
 
     fn pool(x: FlexTensor, g: PoolGeometry) -> FlexTensor {

@@ -131,6 +131,15 @@ pub fn conv_transpose2x2(x: Tensor<4>, w: Tensor<4>, bias: Option<Tensor<1>>, re
         .reshape([n, 2 * h, 2 * width, cout])
 }
 
+/// `relu(a + b)` of two tensors of one shape: the end of a residual block, in one pass.
+///
+/// # Panics
+/// If the shapes differ.
+pub fn add_relu(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
+    assert!(a.dims() == b.dims(), "a sum of {:?} and {:?}", a.dims(), b.dims());
+    Tensor::from_dispatch(<Dispatch as KernelOps>::kernel_add_relu(a.into_dispatch(), b.into_dispatch()))
+}
+
 /// The output's shape of [`max_pool2d`].
 pub fn check_max_pool2d(x: [usize; 4], options: PoolOptions) -> Result<[usize; 4]> {
     PoolGeometry::new(x, options.kernel, options.stride, options.padding).map(|g| g.out_shape())

@@ -22,6 +22,8 @@ pub trait Kernels: Backend {
     fn conv_weight_gradient(x: FloatTensor<Self>, dy: FloatTensor<Self>, g: ConvGeometry) -> FloatTensor<Self>;
     /// The sums over all axes but the last, `[c]`.
     fn channel_sums(dy: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// `relu(a + b)` of two tensors of one shape.
+    fn add_relu(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
     /// `dy` where the ReLU's output is not zero.
     fn relu_gradient(out: FloatTensor<Self>, dy: FloatTensor<Self>) -> FloatTensor<Self>;
     fn pool(x: FloatTensor<Self>, g: PoolGeometry) -> FloatTensor<Self>;
@@ -44,6 +46,7 @@ pub trait KernelOps: Backend {
         g: ConvGeometry,
         relu: bool,
     ) -> FloatTensor<Self>;
+    fn kernel_add_relu(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
     fn kernel_pool(x: FloatTensor<Self>, g: PoolGeometry) -> FloatTensor<Self>;
     fn kernel_upsample(top: FloatTensor<Self>, lateral: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Level slots that the table does not have are ignored.
@@ -67,6 +70,10 @@ macro_rules! plain {
                 relu: bool,
             ) -> FloatTensor<Self> {
                 Self::conv(x, w, bias, g, relu)
+            }
+
+            fn kernel_add_relu(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+                Self::add_relu(a, b)
             }
 
             fn kernel_pool(x: FloatTensor<Self>, g: PoolGeometry) -> FloatTensor<Self> {

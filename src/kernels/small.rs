@@ -8,6 +8,27 @@ use super::conv::gpu::empty;
 use super::cube::{buffer, elementwise};
 use super::geometry::PoolGeometry;
 
+/// `relu(a + b)`
+pub fn add_relu(a: &CubeTensor, b: &CubeTensor) -> CubeTensor {
+    let out = empty(a, a.shape());
+    let count = a.shape().num_elements();
+    let (cubes, dim) = elementwise(a, count);
+    // SAFETY: all three buffers hold `count` numbers, and the kernel stays below it.
+    unsafe {
+        add_relu_kernel::launch_unchecked(&a.client, cubes, dim, buffer(a), buffer(b), buffer(&out), count as u32);
+    }
+    out
+}
+
+#[cube(launch_unchecked)]
+fn add_relu_kernel(a: &[f32], b: &[f32], out: &mut [f32], count: u32) {
+    let at = ABSOLUTE_POS;
+    if (at as u32) < count {
+        let sum = a[at] + b[at];
+        out[at] = select(sum < 0.0, 0.0, sum);
+    }
+}
+
 pub fn relu_gradient(out: &CubeTensor, dy: &CubeTensor) -> CubeTensor {
     let dx = empty(dy, dy.shape());
     let count = dy.shape().num_elements();

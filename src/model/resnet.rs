@@ -3,7 +3,7 @@
 //! Batch norm is frozen and folded into the convolution before it, so a block is convolutions alone.
 
 use burn::module::Module;
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 
 use super::config::Backbone;
 use super::layers::{Builder, Conv2d};
@@ -58,7 +58,7 @@ impl Block {
             Some(conv3) => conv3.forward(self.conv2.forward_relu(out)),
             None => self.conv2.forward(out),
         };
-        activation::relu(out + identity)
+        kernels::add_relu(out, identity)
     }
 }
 

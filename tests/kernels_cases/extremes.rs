@@ -100,6 +100,19 @@ fn of_transposed_convolutions() {
 }
 
 #[test]
+fn of_sums() {
+    let shape = [1, 3, 4, 5];
+    let arrays = [Array::random(&shape, 1), Array::random(&shape, 2), Array::random(&shape, 3)];
+    for (bad, which, [a, b, dy]) in spoilt(arrays, [middle(&shape, 1), middle(&shape, 2), middle(&shape, 3)]) {
+        let (out, gradient) = reference::add_relu(&a, &b, &dy);
+        let gradients = [gradient.clone(), gradient];
+        check(&format!("sum, {bad} in {which}"), &[&a, &b], &dy, (&out, &gradients), |i| {
+            kernels::add_relu(i[0].clone(), i[1].clone())
+        });
+    }
+}
+
+#[test]
 fn of_pools_and_upsamplings() {
     let options = PoolOptions { kernel: 3, stride: 2, padding: 1 };
     let (x, y) = ([1, 7, 6, 5], [1, 4, 3, 5]);

@@ -40,6 +40,18 @@ proptest! {
     }
 
     #[test]
+    fn odd_sums(n in 1usize..3, h in 1usize..40, w in 1usize..40, c in 1usize..20, seed in 0u64..1000) {
+        let shape = [n, h, w, c];
+        let [a, b, dy] = [0, 1, 2].map(|i| Array::random(&shape, seed + i));
+        let (out, gradient) = reference::add_relu(&a, &b, &dy);
+        for (name, device) in devices() {
+            let (found, grads) = pass(&device, &[&a, &b], &dy, |i| kernels::add_relu(i[0].clone(), i[1].clone()));
+            let worst = [error(&found, &out), error(&grads[0], &gradient), error(&grads[1], &gradient)];
+            prop_assert!(worst.iter().all(|e| *e < 1e-6), "{}: {:?}", name, worst);
+        }
+    }
+
+    #[test]
     fn odd_upsamplings(
         n in 1usize..3, th in 1usize..9, tw in 1usize..9, h in 1usize..20, w in 1usize..20, c in 1usize..6, seed in 0u64..1000,
     ) {

@@ -71,6 +71,7 @@ fn of_everything_else() {
     });
     let options = PoolOptions { kernel: 3, stride: 2, padding: 1 };
     check("pool", &[&[2, 11, 12, 5]], |i| kernels::max_pool2d(i[0].clone(), options));
+    check("sum", &[&[1, 5, 4, 6], &[1, 5, 4, 6]], |i| kernels::add_relu(i[0].clone(), i[1].clone()));
     check("upsample", &[&[1, 4, 5, 6], &[1, 8, 9, 6]], |i| kernels::upsample_add(i[0].clone(), i[1].clone()));
     let roi = |image, level, corners| Roi { image, level, corners };
     let rois = [

@@ -147,6 +147,19 @@ pub fn max_pool2d(x: &Array, o: PoolOptions, dy: Option<&Array>) -> (Array, Arra
     (out, dx)
 }
 
+/// The output, and the gradient, which both terms share.
+pub fn add_relu(a: &Array, b: &Array, dy: &Array) -> (Array, Array) {
+    let (mut out, mut gradient) = (a.clone(), dy.clone());
+    for (at, out) in out.data.iter_mut().enumerate() {
+        let sum = *out + b.data[at];
+        *out = if sum < 0.0 { 0.0 } else { sum };
+        if sum <= 0.0 {
+            gradient.data[at] = 0.0;
+        }
+    }
+    (out, gradient)
+}
+
 /// The output and the gradient of `top`.
 pub fn upsample_add(top: &Array, lateral: &Array, dy: &Array) -> (Array, Array) {
     let [_, th, tw, c] = top.shape[..] else { panic!("top has four axes") };
