@@ -1,25 +1,24 @@
 //! The whole of a training: epochs, schedule, the fold of the norms, validations, checkpoints, events.
 
-use std::collections::BTreeMap;
+mod state;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, Transaction};
 use web_time::Instant;
 
-use super::average::MovingAverage;
-use super::checkpoint::{Checkpoint, State, Store, VERSION};
-use super::config::{Budget, TrainConfig};
-use super::events::{TrainEvent, TrainObserver, Validation, Wish};
-use super::norms;
-use super::optimizer::Optimizer;
-use super::parameters::{self, Names};
-use super::rng::TrainRng;
-use super::sampler::EpochSampler;
-use super::step::{Batch, Learner, StepFault, Stepped};
-use super::truth::Example;
-use super::validation::validate;
 use crate::error::{Error, Result};
-use crate::model::{Detector, read};
+use crate::model::Detector;
+use crate::train::average::MovingAverage;
+use crate::train::checkpoint::Store;
+use crate::train::config::{Budget, TrainConfig};
+use crate::train::events::{TrainEvent, TrainObserver, Validation, Wish};
+use crate::train::norms;
+use crate::train::optimizer::Optimizer;
+use crate::train::parameters::Names;
+use crate::train::rng::TrainRng;
+use crate::train::sampler::EpochSampler;
+use crate::train::step::{Batch, Learner, StepFault, Stepped};
+use crate::train::truth::Example;
+use crate::train::validation::validate;
 use crate::weights::{self, Precision};
 
 /// Steps that may be thrown away one after another before the last good state is restored; a second time the training
@@ -117,79 +116,6 @@ impl Trainer {
         })
     }
 
-    /// Goes on from a checkpoint, with the images of the training that made it.
-    ///
-    /// # Errors
-    /// A checkpoint that is broken or of another training.
-    pub fn resume(bytes: &[u8], examples: Vec<Example>, validation: Vec<Example>, device: &Device) -> Result<Self> {
-        let Checkpoint { state, tensors } = Checkpoint::from_bytes(bytes)?;
-        let names: Vec<&str> = examples.iter().map(|e| e.name.as_str()).collect();
-        if state.images != names {
-            let reason = "the checkpoint was made with other images; begin anew, or bring the same ones";
-            return Err(Error::Training(reason.into()));
-        }
-        let (mut network, mut average, mut moments) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        for (key, values) in tensors {
-            match key.split_once(':') {
-                Some(("network", name)) => drop(network.insert(name.to_owned(), values)),
-                Some(("average", name)) => drop(average.insert(name.to_owned(), values)),
-                _ => drop(moments.insert(key, values)),
-            }
-        }
-        let detector = Detector::init(state.detector.clone(), state.train.seed, device)?;
-        let unfolded = TrainConfig { norm: if state.folded { None } else { state.train.norm }, ..state.train.clone() };
-        let mut this = Self::new(unfolded, detector, examples, validation)?;
-        this.config = state.train;
-        let optimizer = Optimizer::restore(this.config.optimizer, state.optimizer_steps, moments, device);
-        this.frame.network = parameters::restore(this.frame.network.clone(), &this.learner.names, &mut network)?;
-        if let Some(kept) = &mut this.average {
-            kept.restore(&this.learner.names, &mut average)?;
-        }
-        this.learner = learner(&this.frame, &this.config, optimizer);
-        (this.rng, this.sampler, this.step, this.seconds) = (state.rng, state.sampler, state.step, state.seconds);
-        (this.folded, this.folded_at) = (state.folded, state.folded_at);
-        (this.best, this.validated) = (state.best, state.validated);
-        (this.finished, this.restored) = (state.finished, state.restored);
-        Ok(this)
-    }
-
-    /// Everything that [`Self::resume`] needs, read from the device.
-    ///
-    /// # Errors
-    /// A device that failed; [`Error::Training`] for values that are no numbers, from which nothing can go on.
-    pub async fn checkpoint(&self) -> Result<Vec<u8>> {
-        let named = |of: &str, network| -> Vec<(String, Tensor<1>)> {
-            let values = parameters::collect(network, &self.learner.names);
-            values.into_iter().map(|(name, values)| (format!("{of}:{name}"), values)).collect()
-        };
-        let mut tensors = named("network", &self.learner.network);
-        tensors.extend(self.average.iter().flat_map(|average| named("average", average.network())));
-        tensors.extend(self.learner.optimizer.state());
-        let transaction = tensors.iter().fold(Transaction::default(), |all, (_, t)| all.register(t.clone()));
-        let values = read::execute_unchecked(transaction, &self.frame.device).await?;
-        if let Some(i) = values.iter().position(|values| values.iter().any(|v| !v.is_finite())) {
-            return Err(Error::Training(format!("{} holds values that are not finite numbers", tensors[i].0)));
-        }
-        let state = State {
-            version: VERSION,
-            detector: self.frame.config.clone(),
-            train: self.config.clone(),
-            images: self.examples.iter().map(|e| e.name.clone()).collect(),
-            step: self.step,
-            optimizer_steps: self.learner.optimizer.steps(),
-            seconds: self.seconds,
-            folded: self.folded,
-            folded_at: self.folded_at,
-            rng: self.rng.clone(),
-            sampler: self.sampler.clone(),
-            best: self.best,
-            validated: self.validated,
-            finished: self.finished,
-            restored: self.restored,
-        };
-        Checkpoint { state, tensors: tensors.into_iter().map(|(name, _)| name).zip(values).collect() }.to_bytes()
-    }
-
     /// Trains to the end of the budget, or until the observer wants it to stop, and gives the best detector; one that was
     /// resumed at its end gives it at once.
     ///
@@ -275,24 +201,6 @@ impl Trainer {
             self.save(store, observer).await?;
         }
         self.finish(store, observer).await
-    }
-
-    /// Back to the last checkpoint, and on from there at a lower learning rate.
-    async fn restore(&mut self, store: &mut impl Store, observer: &impl TrainObserver) -> Result<()> {
-        let step = self.step;
-        if let Ok(Some(bytes)) = store.latest().await {
-            let (examples, validation) = (std::mem::take(&mut self.examples), std::mem::take(&mut self.validation));
-            let earlier = Self::resume(&bytes, examples, validation, &self.frame.device)?;
-            // The best detector lies in the store, whenever it was found.
-            *self = Self { best: self.best, ..earlier };
-        }
-        self.restored += 1;
-        let sentence = format!(
-            "{SKIPS} steps in a row were no numbers; the training goes on from step {} at {GENTLER} times the learning rate",
-            self.step
-        );
-        observer.event(TrainEvent::Notice { step, sentence });
-        Ok(())
     }
 
     /// One step; a step that is thrown away still uses up its images.
@@ -404,26 +312,6 @@ impl Trainer {
             best,
         }));
         Ok(())
-    }
-
-    async fn save(&self, store: &mut impl Store, observer: &impl TrainObserver) -> Result<()> {
-        let stored = match self.checkpoint().await {
-            Ok(checkpoint) => store.put(self.step, checkpoint).await,
-            Err(error @ Error::Training(_)) => Err(error),
-            Err(error) => return Err(error),
-        };
-        if self.tell_unsaved(stored, observer) {
-            observer.event(TrainEvent::Checkpoint { step: self.step });
-        }
-        Ok(())
-    }
-
-    /// A store that is full must not cost the training that it is to save. Gives whether it was saved.
-    fn tell_unsaved(&self, stored: Result<()>, observer: &impl TrainObserver) -> bool {
-        if let Err(error) = &stored {
-            observer.event(TrainEvent::Unsaved { step: self.step, sentence: error.to_string() });
-        }
-        stored.is_ok()
     }
 
     async fn finish(&mut self, store: &mut impl Store, observer: &impl TrainObserver) -> Result<Finished> {

@@ -1,0 +1,128 @@
+//! A training as a checkpoint, and back.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, Tensor, Transaction};
+
+use super::{GENTLER, SKIPS, Trainer, learner};
+use crate::error::{Error, Result};
+use crate::model::{Detector, read};
+use crate::train::checkpoint::{Checkpoint, State, Store, VERSION};
+use crate::train::config::TrainConfig;
+use crate::train::events::{TrainEvent, TrainObserver};
+use crate::train::optimizer::Optimizer;
+use crate::train::parameters;
+use crate::train::truth::Example;
+
+impl Trainer {
+    /// Goes on from a checkpoint, with the images of the training that made it.
+    ///
+    /// # Errors
+    /// A checkpoint that is broken or of another training.
+    pub fn resume(bytes: &[u8], examples: Vec<Example>, validation: Vec<Example>, device: &Device) -> Result<Self> {
+        let Checkpoint { state, tensors } = Checkpoint::from_bytes(bytes)?;
+        let names: Vec<&str> = examples.iter().map(|e| e.name.as_str()).collect();
+        if state.images != names {
+            let reason = "the checkpoint was made with other images; begin anew, or bring the same ones";
+            return Err(Error::Training(reason.into()));
+        }
+        let (mut network, mut average, mut moments) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for (key, values) in tensors {
+            match key.split_once(':') {
+                Some(("network", name)) => drop(network.insert(name.to_owned(), values)),
+                Some(("average", name)) => drop(average.insert(name.to_owned(), values)),
+                _ => drop(moments.insert(key, values)),
+            }
+        }
+        let detector = Detector::init(state.detector.clone(), state.train.seed, device)?;
+        let unfolded = TrainConfig { norm: if state.folded { None } else { state.train.norm }, ..state.train.clone() };
+        let mut this = Self::new(unfolded, detector, examples, validation)?;
+        this.config = state.train;
+        let optimizer = Optimizer::restore(this.config.optimizer, state.optimizer_steps, moments, device);
+        this.frame.network = parameters::restore(this.frame.network.clone(), &this.learner.names, &mut network)?;
+        if let Some(kept) = &mut this.average {
+            kept.restore(&this.learner.names, &mut average)?;
+        }
+        this.learner = learner(&this.frame, &this.config, optimizer);
+        (this.rng, this.sampler, this.step, this.seconds) = (state.rng, state.sampler, state.step, state.seconds);
+        (this.folded, this.folded_at) = (state.folded, state.folded_at);
+        (this.best, this.validated) = (state.best, state.validated);
+        (this.finished, this.restored) = (state.finished, state.restored);
+        Ok(this)
+    }
+
+    /// Everything that [`Self::resume`] needs, read from the device.
+    ///
+    /// # Errors
+    /// A device that failed; [`Error::Training`] for values that are no numbers, from which nothing can go on.
+    pub async fn checkpoint(&self) -> Result<Vec<u8>> {
+        let named = |of: &str, network| -> Vec<(String, Tensor<1>)> {
+            let values = parameters::collect(network, &self.learner.names);
+            values.into_iter().map(|(name, values)| (format!("{of}:{name}"), values)).collect()
+        };
+        let mut tensors = named("network", &self.learner.network);
+        tensors.extend(self.average.iter().flat_map(|average| named("average", average.network())));
+        tensors.extend(self.learner.optimizer.state());
+        let transaction = tensors.iter().fold(Transaction::default(), |all, (_, t)| all.register(t.clone()));
+        let values = read::execute_unchecked(transaction, &self.frame.device).await?;
+        if let Some(i) = values.iter().position(|values| values.iter().any(|v| !v.is_finite())) {
+            return Err(Error::Training(format!("{} holds values that are not finite numbers", tensors[i].0)));
+        }
+        let state = State {
+            version: VERSION,
+            detector: self.frame.config.clone(),
+            train: self.config.clone(),
+            images: self.examples.iter().map(|e| e.name.clone()).collect(),
+            step: self.step,
+            optimizer_steps: self.learner.optimizer.steps(),
+            seconds: self.seconds,
+            folded: self.folded,
+            folded_at: self.folded_at,
+            rng: self.rng.clone(),
+            sampler: self.sampler.clone(),
+            best: self.best,
+            validated: self.validated,
+            finished: self.finished,
+            restored: self.restored,
+        };
+        Checkpoint { state, tensors: tensors.into_iter().map(|(name, _)| name).zip(values).collect() }.to_bytes()
+    }
+
+    /// Back to the last checkpoint, and on from there at a lower learning rate.
+    pub(super) async fn restore(&mut self, store: &mut impl Store, observer: &impl TrainObserver) -> Result<()> {
+        let step = self.step;
+        if let Ok(Some(bytes)) = store.latest().await {
+            let (examples, validation) = (std::mem::take(&mut self.examples), std::mem::take(&mut self.validation));
+            let earlier = Self::resume(&bytes, examples, validation, &self.frame.device)?;
+            // The best detector lies in the store, whenever it was found.
+            *self = Self { best: self.best, ..earlier };
+        }
+        self.restored += 1;
+        let sentence = format!(
+            "{SKIPS} steps in a row were no numbers; the training goes on from step {} at {GENTLER} times the learning rate",
+            self.step
+        );
+        observer.event(TrainEvent::Notice { step, sentence });
+        Ok(())
+    }
+
+    pub(super) async fn save(&self, store: &mut impl Store, observer: &impl TrainObserver) -> Result<()> {
+        let stored = match self.checkpoint().await {
+            Ok(checkpoint) => store.put(self.step, checkpoint).await,
+            Err(error @ Error::Training(_)) => Err(error),
+            Err(error) => return Err(error),
+        };
+        if self.tell_unsaved(stored, observer) {
+            observer.event(TrainEvent::Checkpoint { step: self.step });
+        }
+        Ok(())
+    }
+
+    /// A store that is full must not cost the training that it is to save. Gives whether it was saved.
+    pub(super) fn tell_unsaved(&self, stored: Result<()>, observer: &impl TrainObserver) -> bool {
+        if let Err(error) = &stored {
+            observer.event(TrainEvent::Unsaved { step: self.step, sentence: error.to_string() });
+        }
+        stored.is_ok()
+    }
+}
