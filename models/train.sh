@@ -7,23 +7,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 program="${CARGO_TARGET_DIR:-target}/release/cytobox"
 work=target/models
 cargo build --release --locked --bin cytobox
-mkdir -p "$work/train" "$work/validation"
+mkdir -p "$work/train"
 
-# Every fifth image chooses the epoch. Of the others each counts four times in an epoch, beside 96 synthetic images.
-count=0
-for annotations in "$from"/*.xml; do
-  stem=$(basename "$annotations" .xml)
-  count=$((count + 1))
-  for file in "$from/$stem"{_red,_green,_blue,_yellow,_mask}.png "$annotations"; do
-    if ((count % 5 == 0)); then
-      ln -sf "$file" "$work/validation/"
-    else
-      for copy in a b c d; do ln -sf "$file" "$work/train/$copy-$(basename "$file")"; done
-    fi
-  done
+# An image counts four times in an epoch, beside 96 synthetic images.
+for file in "$from"/*.xml "$from"/*_{red,green,blue,yellow,mask}.png; do
+  for copy in a b c d; do ln -sf "$file" "$work/train/$copy-$(basename "$file")"; done
 done
 [ -e "$work/train/synthetic-2018-95.xml" ] || "$program" synth --out "$work/train" --images 96 --seed 2018
 
-"$program" train --data "$work/train" --val "$work/validation" --out "$work/cells.safetensors" --resume --device cpu --seed 7 \
+"$program" train --data "$work/train" --out "$work/cells.safetensors" --resume --device cpu --seed 7 \
   --recipe models/recipe.json --arch mask-rcnn --backbone resnet18 --fpn-channels 64 --representation 112 --f16 \
   --detector '{"min_size":384,"max_size":384,"box_batch_size_per_image":64,"box_positive_fraction":0.5,"rpn_batch_size_per_image":128,"rpn_pre_nms_top_n_train":600,"rpn_post_nms_top_n_train":300}'

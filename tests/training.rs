@@ -153,11 +153,12 @@ fn a_training_goes_on_bit_for_bit() {
     assert!(other.err().unwrap().to_string().contains("other images"));
 }
 
-/// What is validated and given is the moving average of the parameters and of the norms' running moments.
+/// What is validated and given is the moving average of the parameters and of the norms' running moments, for images of the
+/// size that was asked for.
 #[test]
 fn the_average_is_what_a_training_gives() {
     const DECAY: f32 = 0.15;
-    let mut trainer = trainer(TrainConfig { ema_decay: DECAY, ..short_training() });
+    let mut trainer = trainer(TrainConfig { ema_decay: DECAY, detection_scale: 1.25, ..short_training() });
     let state =
         |trainer: &Trainer| Checkpoint::from_bytes(&pollster::block_on(trainer.checkpoint()).unwrap()).unwrap().tensors;
     let of = |tensors: &BTreeMap<String, Vec<f32>>, prefix: &str| -> BTreeMap<String, Vec<f32>> {
@@ -179,6 +180,7 @@ fn the_average_is_what_a_training_gives() {
         assert!(found.values().flatten().eq(average.values().flatten()));
     }
     let detector = trainer.detector();
+    assert_eq!(detector.config.min_size, 160);
     let found = pollster::block_on(weights::save::state_dict(&detector, Precision::F32)).unwrap();
     let bias = |tensors: &BTreeMap<String, Vec<f32>>| tensors["roi_heads.box_predictor.cls_score.bias"].clone();
     let last = of(&state(&trainer), "network:");

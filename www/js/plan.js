@@ -20,6 +20,7 @@ import { store } from './store.js';
  * @property {number|null} clip 0 for none
  * @property {number|null} classWeight
  * @property {number|null} average 0 for none
+ * @property {number|null} detectionScale
  * @property {number|null} batch
  * @property {number|null} crop 0 for whole images
  * @property {number|null} seed
@@ -49,6 +50,7 @@ export const DEFAULTS = {
   clip: null,
   classWeight: null,
   average: null,
+  detectionScale: null,
   batch: null,
   crop: null,
   seed: null,
@@ -109,7 +111,7 @@ export function barePlan(chosen = choices()) {
 
 /** The preset with everything that the user changed. @param {any} preset of the engine, as `TrainConfig` @param {Choices} [chosen] */
 export function settingsOn(preset, chosen = choices()) {
-  const { trainable, optimizer, rate, warmup, decay, clip, classWeight, average, batch, crop, seed, validation, brightness, turns, flips, scaled, difficult, checkpoint } = chosen;
+  const { trainable, optimizer, rate, warmup, decay, clip, classWeight, average, detectionScale, batch, crop, seed, validation, brightness, turns, flips, scaled, difficult, checkpoint } = chosen;
   const or = (value, otherwise) => value ?? otherwise;
   const amount = chosen.unit === 'epochs' ? Math.max(1, Math.round(chosen.amount)) : chosen.amount;
   return {
@@ -129,6 +131,7 @@ export function settingsOn(preset, chosen = choices()) {
     gradient_clip: clip === null ? preset.gradient_clip : clip || null,
     class_loss_weight: or(classWeight, preset.class_loss_weight),
     ema_decay: or(average, preset.ema_decay),
+    detection_scale: or(detectionScale, preset.detection_scale),
     validation_share: or(validation, preset.validation_share),
     checkpoint_seconds: or(checkpoint, preset.checkpoint_seconds),
     use_difficult: or(difficult, preset.use_difficult),

@@ -118,6 +118,7 @@ export function createForm() {
     amount('clip', 'Clip gradients at', { min: 0, max: 1e6, step: 'any', shown: (preset) => preset.gradient_clip ?? 0, hint: 'The greatest length of all gradients together; 0 leaves them as they are' }),
     amount('classWeight', 'Weight on classes', { min: 0, max: 100, step: 'any', shown: (preset) => preset.class_loss_weight, hint: 'Raise it where cells are found but their classes are mixed up: a second part of the classification loss, which looks at cells alone' }),
     amount('average', 'Moving average', { min: 0, max: 0.9999, step: 'any', shown: (preset) => preset.ema_decay, hint: 'How much of an average over all steps stays at each; it is measured and kept in place of the last step. 0 is none' }),
+    amount('detectionScale', 'Detect at, × size', { min: 0.5, max: 2, step: 'any', shown: (preset) => preset.detection_scale, hint: 'How much larger than in training images are when the new detector looks at them; crops and scales show a network larger cells than whole images do' }),
     amount('batch', 'Images a step', { min: 1, max: 64, step: 1, shown: (preset) => preset.batch_size }),
     amount('crop', 'Crop, pixels', { min: 0, max: 4096, step: 32, shown: (preset) => preset.augment.crop ?? 0, hint: 'A square of this side is cut out of each image; 0 takes whole images' }),
     amount('validation', 'Kept out', { min: 0, max: 0.9, step: 0.05, shown: (preset) => preset.validation_share, hint: 'Share of the images that measure the training and are not learnt from' }),

@@ -17,8 +17,9 @@ cargo xtask test [--only STEP,...] [--skip STEP,...]
 cargo xtask bench [--side N] [--model-side N] [--rounds N] [--seconds S]
     installs what is missing, builds the page and measures the kernels in a headless Chromium against burn,
     onnxruntime-web and TensorFlow.js; prints a table and writes target/bench/browser.json
-cargo xtask plain-simd DIR
-    writes the module in DIR a second time, for browsers without relaxed SIMD; trunk calls it after each build
+cargo xtask plain-simd [DIR]
+    writes the module in DIR (TRUNK_STAGING_DIR unless told) a second time, for browsers without relaxed SIMD; trunk calls
+    it after each build
 cargo xtask check
     the quick loop: fmt, and clippy with warnings denied, natively and for wasm32
 
@@ -33,7 +34,8 @@ pub enum Command {
     Test(Vec<Step>),
     /// The options go to tests/bench/run.mjs as they are.
     Bench(Vec<String>),
-    PlainSimd(PathBuf),
+    /// Where the module is; `None` where trunk says.
+    PlainSimd(Option<PathBuf>),
     Check,
 }
 
@@ -131,8 +133,8 @@ impl Command {
                 Ok(Command::Bench(options))
             }
             "plain-simd" => match (args.next(), args.next()) {
-                (Some(folder), None) => Ok(Command::PlainSimd(folder.into())),
-                _ => bail!("`plain-simd` takes a folder"),
+                (folder, None) => Ok(Command::PlainSimd(folder.map(PathBuf::from))),
+                (_, Some(other)) => bail!("`plain-simd` takes one folder, but got `{other}` as well"),
             },
             "check" => match args.next() {
                 None => Ok(Command::Check),
@@ -191,7 +193,8 @@ mod tests {
         let expected = BuildOptions { dist: Some("out".into()), profile: Profile::Dist };
         assert_eq!(parse("build --dist out --profile dist").unwrap(), Command::Build(expected));
         assert_eq!(parse("check").unwrap(), Command::Check);
-        assert_eq!(parse("plain-simd target/dist").unwrap(), Command::PlainSimd("target/dist".into()));
+        assert_eq!(parse("plain-simd target/dist").unwrap(), Command::PlainSimd(Some("target/dist".into())));
+        assert_eq!(parse("plain-simd").unwrap(), Command::PlainSimd(None));
         let expected = ["--side", "256", "--seconds", "2.5"].map(str::to_owned).to_vec();
         assert_eq!(parse("bench --side=256 --seconds 2.5").unwrap(), Command::Bench(expected));
     }

@@ -51,7 +51,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Build(options) => page::build(&workspace, &mut installer, &options).map(|()| true),
         Command::Test(steps) => suite::run(&workspace, &mut installer, &steps),
         Command::Bench(options) => bench::run(&workspace, &mut installer, &options).map(|()| true),
-        Command::PlainSimd(folder) => plain_simd::write(&folder).map(|()| true),
+        Command::PlainSimd(folder) => plain_simd::write(folder.as_deref()).map(|()| true),
         Command::Check => suite::run(&workspace, &mut installer, &suite::QUICK),
     }
 }

@@ -4,7 +4,7 @@
 //! that does not know the instruction refuses the whole module. Here each becomes a multiplication and an addition, which
 //! is what the instruction is allowed to do anyway, so that one build of the crate serves both.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use wasm_encoder::reencode::{Error, Reencode, utils};
@@ -15,8 +15,15 @@ use wasmparser::{FunctionBody, Operator, Parser, Payload, Validator, WasmFeature
 const FROM: &str = "worker_bg.wasm";
 const TO: &str = "worker_plain_bg.wasm";
 
+/// Where trunk puts what it builds until all of it is there.
+const STAGING: &str = "TRUNK_STAGING_DIR";
+
 /// Writes the second module beside the first.
-pub fn write(folder: &Path) -> Result<()> {
+pub fn write(folder: Option<&Path>) -> Result<()> {
+    let folder: PathBuf = match folder {
+        Some(folder) => folder.to_owned(),
+        None => std::env::var_os(STAGING).with_context(|| format!("which folder? {STAGING} is not set either"))?.into(),
+    };
     let from = folder.join(FROM);
     let module = std::fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
     let plain = plain(&module).with_context(|| format!("{} cannot be rewritten", from.display()))?;

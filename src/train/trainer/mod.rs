@@ -6,6 +6,7 @@ use burn::module::Module;
 use web_time::Instant;
 
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::model::Detector;
 use crate::train::average::MovingAverage;
 use crate::train::checkpoint::Store;
@@ -288,7 +289,11 @@ impl Trainer {
     /// The detector as it is now, for detection: the average where there is one.
     pub fn detector(&self) -> Detector {
         let network = self.average.as_ref().map_or(&self.learner.network, MovingAverage::network);
-        Detector { network: norms::folded(network).valid(), ..self.frame.clone() }
+        let mut detector = Detector { network: norms::folded(network).valid(), ..self.frame.clone() };
+        for side in [&mut detector.config.min_size, &mut detector.config.max_size] {
+            *side = ((*side as f32 * self.config.detection_scale).round() as u32).clamp(1, limits::NETWORK_SIDE);
+        }
+        detector
     }
 
     async fn validate(&mut self, store: &mut impl Store, observer: &impl TrainObserver) -> Result<()> {
