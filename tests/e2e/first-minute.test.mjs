@@ -96,7 +96,7 @@ test('while the detector that comes along is loading, the page says so', { timeo
   await slow.goto(`${origin}/?device=cpu&test`);
   await slow.waitForSelector('#model-progress:not([hidden])');
   await engineReady(slow);
-  assert.match(await slow.textContent('#model-name'), /^Loading the detector that comes with cytobox \(24\.\d MB\) …$/);
+  assert.match(await slow.textContent('#model-name'), /^Loading the detector that comes with cytobox \(23\.9 MB\) …$/);
   assert.equal(await slow.getAttribute('#detect', 'title'), 'The detector is still loading');
   await slow.click('#samples');
   await imagesListed(slow, 6);
