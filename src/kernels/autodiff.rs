@@ -1,5 +1,5 @@
 //! Gradients. Each operation keeps only what the tracked parents need: frozen weights keep no input, and parents that are not
-//! tracked cost nothing in the backward pass.
+//! tracked cost nothing in the backward pass, but for the levels of RoIAlign, whose gradients come from one launch.
 
 use std::sync::Arc;
 
