@@ -22,6 +22,8 @@ pub mod engine;
 pub mod error;
 pub mod evaluate;
 pub mod export;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod files;
 pub mod kernels;
 pub mod limits;
 pub mod masks;

@@ -10,6 +10,7 @@
 //! is elsewhere.
 
 pub mod anchors;
+pub mod architecture;
 pub mod coco;
 pub mod config;
 pub mod fpn;
@@ -28,7 +29,8 @@ pub mod transform;
 
 use burn::tensor::Device;
 
-pub use config::{Architecture, Backbone, DetectorConfig};
+pub use architecture::{Architecture, Backbone};
+pub use config::DetectorConfig;
 pub use progress::{Go, Progress, Stage};
 pub use rcnn::GeneralizedRcnn;
 

@@ -5,7 +5,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::config::Backbone;
+use super::architecture::Backbone;
 use super::layers::{Builder, Conv2d};
 use crate::error::Result;
 use crate::kernels::{self, PoolOptions};

@@ -7,8 +7,8 @@ use cytobox::{
     annotations::{self, ImageAnnotations, attach, names, voc},
     channels::{ImageEntry, Merge, Picture},
     engine::{self, Opened},
+    files,
     masks::LabelImage,
-    scan,
 };
 
 use crate::images::{self, Channels};
@@ -51,11 +51,11 @@ fn one(entry: &ImageEntry, channels: &Channels, merge: Option<&Merge>) -> anyhow
     let stem = names::stem(&entry.name);
     let xml = folder.join(format!("{stem}.xml"));
     let labels = match &entry.mask {
-        Some(file) => Some((file, LabelImage::decode(file, &scan::read_file(file.as_ref())?)?)),
+        Some(file) => Some((file, LabelImage::decode(file, &files::read_file(file.as_ref())?)?)),
         None => None,
     };
     let mut parsed = match (xml.exists(), &labels) {
-        (true, _) => voc::read(&xml.display().to_string(), &scan::read_file(&xml)?)?,
+        (true, _) => voc::read(&xml.display().to_string(), &files::read_file(&xml)?)?,
         (false, Some((_, labels))) => {
             let value = attach::objects_of(&entry.name, labels, MASKED)?;
             annotations::Parsed { value, warnings: Vec::new(), rejected: Vec::new() }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cytobox::scan;
+use cytobox::files;
 
 const NAME: &str = "cells.safetensors";
 static BYTES: &[u8] = include_bytes!("../../../models/cells.safetensors");
@@ -10,7 +10,7 @@ static BYTES: &[u8] = include_bytes!("../../../models/cells.safetensors");
 /// Name and bytes of the detector file, or of the one that comes with the program.
 pub fn read(file: Option<&Path>) -> anyhow::Result<(String, Vec<u8>)> {
     match file {
-        Some(file) => Ok((file.display().to_string(), scan::read_detector(file)?)),
+        Some(file) => Ok((file.display().to_string(), files::read_detector(file)?)),
         None => Ok((NAME.to_owned(), BYTES.to_vec())),
     }
 }

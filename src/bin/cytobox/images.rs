@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Context, bail};
 use cytobox::{
     channels::{Groups, ImageEntry, Merge},
+    files::{self, Found},
     protocol::{ImageFile, ImageInput},
-    scan::{self, Found},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -33,7 +33,7 @@ impl Channels {
         let files = entry
             .files
             .iter()
-            .map(|file| Ok(ImageFile { bytes: scan::read_file(file.file.as_ref())?, file: file.clone() }))
+            .map(|file| Ok(ImageFile { bytes: files::read_file(file.file.as_ref())?, file: file.clone() }))
             .collect::<cytobox::Result<_>>()?;
         Ok(ImageInput { name: entry.name.clone(), files, fill, merge: merge.cloned(), detector_merge: None })
     }
@@ -42,7 +42,7 @@ impl Channels {
 /// The images under `paths`, and those of them that could not be read; what is not an image, and what is odd about one, is
 /// said.
 pub fn find(paths: &[PathBuf]) -> anyhow::Result<(Groups, Failures)> {
-    let Found { groups, unreadable } = scan::find_images(paths)?;
+    let Found { groups, unreadable } = files::find_images(paths)?;
     for ignored in &groups.ignored {
         eprintln!("left out: {}: {}", ignored.file, ignored.reason);
     }

@@ -9,7 +9,7 @@ use cytobox::{
     Error,
     channels::ImageEntry,
     engine::{self, Opened},
-    export, scan,
+    export, files,
 };
 
 use crate::images::{self, Channels};
@@ -40,7 +40,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let input = arguments.channels.read(entry, merge.as_ref())?;
         let Opened { set, picture, .. } = engine::picture(&input)?;
         images::warn(&bar, &set.warnings);
-        scan::write_file(&path, &picture.to_png()?)
+        files::write_file(&path, &picture.to_png()?)
     };
     for entry in &groups.images {
         if let Err(e) = one(entry) {

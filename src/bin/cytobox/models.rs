@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use cytobox::{
+    files,
     model::Architecture,
-    scan,
     weights::{self, LoadReport, ModelInfo},
 };
 
@@ -25,7 +25,7 @@ fn tell(report: &LoadReport) {
 }
 
 pub fn info(file: &Path) -> anyhow::Result<()> {
-    let bytes = scan::read_detector(file)?;
+    let bytes = files::read_detector(file)?;
     let ModelInfo { config, has_config, parameters, tensors, dtypes, warnings } =
         weights::describe(&file.display().to_string(), &bytes)?;
     let architecture = match config.architecture {

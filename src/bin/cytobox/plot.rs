@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use cytobox::{
+    files,
     plot::{self, Chart, Series},
-    scan,
     train::TrainEvent,
 };
 
@@ -56,13 +56,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         height: SIZE[1],
         dark: false,
     };
-    scan::write_file(&arguments.out, plot::svg(&chart)?.as_bytes())?;
+    files::write_file(&arguments.out, plot::svg(&chart)?.as_bytes())?;
     Ok(())
 }
 
 /// The events of a log. The line that was being written when a training was ended is passed over.
 fn read(log: &Path) -> anyhow::Result<Vec<TrainEvent>> {
-    let text = String::from_utf8(scan::read_file(log)?).with_context(|| log.display().to_string())?;
+    let text = String::from_utf8(files::read_file(log)?).with_context(|| log.display().to_string())?;
     let lines: Vec<&str> = text.lines().collect();
     let mut events = Vec::new();
     for (i, line) in lines.iter().enumerate() {

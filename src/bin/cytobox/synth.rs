@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cytobox::{
-    scan,
+    files,
     synth::{self, SynthOptions},
 };
 
@@ -37,7 +37,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let bar = images::progress_bar(arguments.images as usize);
     for index in 0..arguments.images {
         for file in synth::files(&synth::generate(&options, index)?)? {
-            scan::write_file(&arguments.out.join(&file.name), &file.bytes)?;
+            files::write_file(&arguments.out.join(&file.name), &file.bytes)?;
         }
         bar.inc(1);
     }

@@ -10,11 +10,10 @@ use std::{
 use anyhow::{Context, bail};
 use cytobox::{
     annotations::{ImageAnnotations, check, dataset},
-    device,
+    device, files,
     model::{Architecture, Backbone, Detector, config::Changes},
     observe::Observer,
     protocol::{DeviceChoice, Progress},
-    scan,
     train::{
         Begun, Budget, Example, FolderStore, Plan, Start, Store, TrainConfig, TrainEvent, TrainObserver, Trainable,
         Trainer,
@@ -169,7 +168,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     finished.detector.config.trained = Some(trained);
     let precision = if arguments.f16 { Precision::F16 } else { Precision::F32 };
     let bytes = pollster::block_on(weights::save(&finished.detector, precision))?;
-    scan::write_file(&arguments.out, &bytes)?;
+    files::write_file(&arguments.out, &bytes)?;
     pollster::block_on(store.clear())?;
     Ok(())
 }
@@ -186,7 +185,7 @@ fn beside(out: &Path, ending: &str) -> PathBuf {
 fn settings(arguments: &Arguments) -> anyhow::Result<TrainConfig> {
     let mut config = match (&arguments.recipe, &arguments.init) {
         (Some(file), _) => {
-            serde_json::from_slice(&scan::read_file(file)?).with_context(|| file.display().to_string())?
+            serde_json::from_slice(&files::read_file(file)?).with_context(|| file.display().to_string())?
         }
         (None, Some(_)) => TrainConfig::fine_tune(),
         (None, None) => TrainConfig::from_scratch(),

@@ -3,75 +3,20 @@
 //! The same struct is the JSON under the metadata key `config` of a detector file. A key that is absent there has
 //! torchvision's default (`models/detection/{faster_rcnn,mask_rcnn}.py`).
 
-use std::fmt;
+mod checks;
 
 use serde::{Deserialize, Serialize};
 
-use super::coco::COCO_CLASSES;
-use crate::annotations::label;
 use crate::boxes::BoxCoder;
 use crate::channels::Merge;
 use crate::error::{Error, Result};
-use crate::limits;
+use crate::model::architecture::{Architecture, Backbone};
+use crate::model::coco::COCO_CLASSES;
 
 /// Levels of the pyramid: four of the backbone and the pooled one above them.
 pub const LEVELS: usize = 5;
 /// Inputs are padded to a multiple of this, the stride of the last backbone stage.
 pub const SIZE_DIVISIBLE: usize = 32;
-
-/// The two detectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Architecture {
-    /// Boxes only (Ren et al. 2015).
-    #[serde(rename = "fasterrcnn_resnet_fpn")]
-    FasterRcnn,
-    /// Boxes and a mask for each (He et al. 2017).
-    #[serde(rename = "maskrcnn_resnet_fpn")]
-    MaskRcnn,
-}
-
-/// The residual networks that can stand under the pyramid (He et al. 2015, torchvision's v1.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Backbone {
-    ResNet18,
-    ResNet34,
-    ResNet50,
-    ResNet101,
-}
-
-impl Backbone {
-    /// Residual blocks of the four stages.
-    pub fn blocks(self) -> [usize; 4] {
-        match self {
-            Self::ResNet18 => [2, 2, 2, 2],
-            Self::ResNet34 | Self::ResNet50 => [3, 4, 6, 3],
-            Self::ResNet101 => [3, 4, 23, 3],
-        }
-    }
-
-    /// Whether a block is 1×1, 3×3, 1×1 rather than two 3×3.
-    pub fn bottleneck(self) -> bool {
-        matches!(self, Self::ResNet50 | Self::ResNet101)
-    }
-
-    /// Channels that leave the four stages.
-    pub fn channels(self) -> [usize; 4] {
-        let expansion = if self.bottleneck() { 4 } else { 1 };
-        [64, 128, 256, 512].map(|planes| planes * expansion)
-    }
-}
-
-impl fmt::Display for Backbone {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Self::ResNet18 => "resnet18",
-            Self::ResNet34 => "resnet34",
-            Self::ResNet50 => "resnet50",
-            Self::ResNet101 => "resnet101",
-        })
-    }
-}
 
 /// The configuration of a detector. [`Default`] is torchvision's Mask R-CNN with ResNet-50 and COCO's classes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -245,7 +190,7 @@ impl DetectorConfig {
         for (key, value) in changes {
             match keys.get_mut(key) {
                 Some(own) => *own = value.clone(),
-                None => return fault(format!("a detector has no {key:?}")),
+                None => return Err(Error::Config(format!("a detector has no {key:?}"))),
             }
         }
         let config: Self = serde_json::from_value(keys.into()).map_err(broken)?;
@@ -256,118 +201,11 @@ impl DetectorConfig {
     pub fn to_json(&self) -> Result<String> {
         serde_json::to_string(self).map_err(|e| Error::Config(e.to_string()))
     }
-
-    /// Refuses what cannot work, and what would ask for more memory than the caps allow.
-    pub fn validate(&self) -> Result<()> {
-        self.validate_classes()?;
-        self.validate_image()?;
-        self.validate_anchors()?;
-        within("fpn_channels", self.fpn_channels, 1, limits::PYRAMID_CHANNELS)?;
-        within("representation_size", self.representation_size, 1, 8192)?;
-        within("mask_dim_reduced", self.mask_dim_reduced, 1, 1024)?;
-        within("mask_layers: their number", self.mask_layers.len(), 1, 8)?;
-        self.mask_layers.iter().try_for_each(|&n| within("mask_layers", n, 1, 1024))?;
-        within("box_roi_pool_size", self.box_roi_pool_size, 1, 32)?;
-        let fc6 = self.fpn_channels * self.box_roi_pool_size.pow(2);
-        let (inputs, weights) = (fc6 as u64, (fc6 * self.representation_size) as u64);
-        limits::check("configuration", "the number of inputs of fc6", inputs, limits::TENSOR_SIDE as u64)?;
-        limits::check("configuration", "the number of weights of fc6", weights, limits::LAYER_WEIGHTS)?;
-        within("mask_roi_pool_size", self.mask_roi_pool_size, 1, 64)?;
-        within("roi_sampling_ratio", self.roi_sampling_ratio, 1, 8)?;
-        for (what, n) in [
-            ("rpn_pre_nms_top_n_train", self.rpn_pre_nms_top_n_train),
-            ("rpn_post_nms_top_n_train", self.rpn_post_nms_top_n_train),
-            ("rpn_pre_nms_top_n_test", self.rpn_pre_nms_top_n_test),
-            ("rpn_post_nms_top_n_test", self.rpn_post_nms_top_n_test),
-            ("rpn_batch_size_per_image", self.rpn_batch_size_per_image),
-            ("box_batch_size_per_image", self.box_batch_size_per_image),
-            ("box_detections_per_img", self.box_detections_per_img),
-        ] {
-            within(what, n, 1, limits::PROPOSALS)?;
-        }
-        for (what, share) in [
-            ("rpn_nms_thresh", self.rpn_nms_thresh),
-            ("rpn_score_thresh", self.rpn_score_thresh),
-            ("rpn_fg_iou_thresh", self.rpn_fg_iou_thresh),
-            ("rpn_bg_iou_thresh", self.rpn_bg_iou_thresh),
-            ("rpn_positive_fraction", self.rpn_positive_fraction),
-            ("box_score_thresh", self.box_score_thresh),
-            ("box_nms_thresh", self.box_nms_thresh),
-            ("box_fg_iou_thresh", self.box_fg_iou_thresh),
-            ("box_bg_iou_thresh", self.box_bg_iou_thresh),
-            ("box_positive_fraction", self.box_positive_fraction),
-            ("batch_norm_eps", self.batch_norm_eps),
-        ] {
-            if !(0.0..=1.0).contains(&share) {
-                return fault(format!("{what} is {share}; it must be between 0 and 1"));
-            }
-        }
-        if self.bbox_reg_weights.iter().any(|w| !(w.is_finite() && *w > 0.0)) {
-            return fault("bbox_reg_weights must be positive numbers");
-        }
-        Ok(())
-    }
-
-    fn validate_classes(&self) -> Result<()> {
-        let n = self.classes.len();
-        if n < 2 {
-            return fault("classes needs the background and at least one more name");
-        }
-        limits::check("configuration", "the number of classes", n as u64 - 1, limits::CLASSES as u64)?;
-        // Results are read back by the rule of labels: a name that breaks it would lose a whole scan at its end.
-        for (i, name) in self.classes.iter().enumerate() {
-            match label::check(name) {
-                Ok(label) if label == *name => {}
-                Ok(label) => return fault(format!("class {i} has spaces before or behind its name, “{label}”")),
-                Err(reason) => return fault(format!("class {i} {reason}")),
-            }
-        }
-        Ok(())
-    }
-
-    fn validate_image(&self) -> Result<()> {
-        if self.image_mean.iter().any(|m| !m.is_finite()) {
-            return fault("image_mean must be three finite numbers");
-        }
-        if self.image_std.iter().any(|s| !(s.is_finite() && *s > 0.0)) {
-            return fault("image_std must be three positive numbers");
-        }
-        within("min_size", self.min_size as usize, 1, limits::NETWORK_SIDE as usize)?;
-        within("max_size", self.max_size as usize, 1, limits::NETWORK_SIDE as usize)
-    }
-
-    fn validate_anchors(&self) -> Result<()> {
-        if self.anchor_sizes.len() != LEVELS {
-            return fault(format!("anchor_sizes has {} levels; the pyramid has {LEVELS}", self.anchor_sizes.len()));
-        }
-        let per_level = self.anchor_sizes[0].len();
-        if self.anchor_sizes.iter().any(|sizes| sizes.len() != per_level) {
-            return fault("anchor_sizes must name as many sizes on every level");
-        }
-        within("anchors at each place", self.num_anchors_per_location(), 1, 32)?;
-        let positive = |v: &f32| v.is_finite() && *v > 0.0;
-        if !self.anchor_sizes.iter().flatten().chain(&self.aspect_ratios).all(positive) {
-            return fault("anchor_sizes and aspect_ratios must be positive numbers");
-        }
-        Ok(())
-    }
-}
-
-fn fault<T>(reason: impl Into<String>) -> Result<T> {
-    Err(Error::Config(reason.into()))
-}
-
-fn within(what: &str, found: usize, low: usize, high: usize) -> Result<()> {
-    if (low..=high).contains(&found) {
-        return Ok(());
-    }
-    fault(format!("{what} is {found}; it must be between {low} and {high}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{self, ConvOptions};
 
     #[test]
     fn an_empty_configuration_is_torchvisions() {
@@ -398,53 +236,9 @@ mod tests {
     }
 
     #[test]
-    fn the_impossible_is_refused() {
-        for json in [
-            r#"{"classes": ["__background__"]}"#,
-            r#"{"min_size": 0}"#,
-            r#"{"max_size": 100000}"#,
-            r#"{"image_std": [0, 1, 1]}"#,
-            r#"{"anchor_sizes": [[16], [32]]}"#,
-            r#"{"anchor_sizes": [[16], [32], [64], [128], [256, 512]]}"#,
-            r#"{"aspect_ratios": []}"#,
-            r#"{"aspect_ratios": [-1]}"#,
-            r#"{"box_nms_thresh": 1.5}"#,
-            r#"{"classes": ["__background__", ""]}"#,
-            r#"{"classes": ["__background__", "cell "]}"#,
-            r#"{"classes": ["__background__", "living\ncell"]}"#,
-            r#"{"fpn_channels": 4000000000}"#,
-            r#"{"fpn_channels": 1025}"#,
-            r#"{"rpn_post_nms_top_n_test": 100000000}"#,
-            r#"{"backbone": "resnet152"}"#,
-            "[]",
-        ] {
-            assert_eq!(DetectorConfig::from_json(json).unwrap_err().code(), "config", "{json}");
-        }
-    }
-
-    #[test]
     fn coco_has_one_name_ten_times() {
         let config = DetectorConfig::coco_v1(Architecture::MaskRcnn, Backbone::ResNet50);
         assert_eq!(config.classes.iter().filter(|name| *name == "N/A").count(), 10);
         config.validate().unwrap();
-    }
-
-    /// The kernels panic at shapes that they do not take, so none may come out of a configuration.
-    #[test]
-    fn the_caps_are_those_of_the_kernels() {
-        let plain = ConvOptions { stride: 1, padding: 0, relu: false };
-        let fc6 = |inputs| kernels::check_linear([1, inputs], [inputs, 1], Some(1));
-        assert!(fc6(limits::TENSOR_SIDE).is_ok() && fc6(limits::TENSOR_SIDE + 1).is_err());
-        let finest = limits::NETWORK_SIDE as usize / 4;
-        let level = |c| kernels::check_conv2d([1, finest, finest, c], [1, 1, c, 1], Some(1), plain);
-        assert!(level(limits::PYRAMID_CHANNELS).is_ok() && level(limits::PYRAMID_CHANNELS + 1).is_err());
-
-        let pooled = |fpn_channels, box_roi_pool_size| {
-            let small = DetectorConfig { representation_size: 1, ..DetectorConfig::default() };
-            DetectorConfig { fpn_channels, box_roi_pool_size, ..small }.validate()
-        };
-        assert_eq!(pooled(1024, 8), Ok(()));
-        assert_eq!(pooled(1024, 9).unwrap_err().code(), "too-large");
-        assert_eq!(pooled(256, 32).unwrap_err().code(), "too-large");
     }
 }
