@@ -9,6 +9,26 @@ import { chooseSmall, takeSamples, until } from './training.mjs';
 
 const mean = (steps) => steps.reduce((sum, { total }) => sum + total, 0) / steps.length;
 
+/** The bytes that a click downloads. */
+async function download(page, button, name = null) {
+  const [saved] = await Promise.all([page.waitForEvent('download'), page.click(button)]);
+  if (name) assert.equal(saved.suggestedFilename(), name);
+  return readFile(await saved.path());
+}
+
+/** A report must show all it has without anything else, from wherever it is kept. */
+async function readsAlone(page, html) {
+  const reader = await page.context().newPage();
+  const asked = [];
+  reader.on('request', (request) => asked.push(request.url().slice(0, 80)));
+  await reader.setContent(html.toString());
+  assert.match(await reader.innerText('body'), /AP50/);
+  assert.ok(await reader.locator('svg').count(), 'curves');
+  assert.deepEqual(asked.filter((url) => !url.startsWith('data:')), []);
+  await screenshot(reader, 'train-report-light');
+  await reader.close();
+}
+
 /** Annotate, train, close in the middle, reopen, go on, finish, detect. */
 async function learnsAndGoesOn(query) {
   const { page, reopen, done } = await openPage({ query });
@@ -43,9 +63,7 @@ async function learnsAndGoesOn(query) {
   await screenshot(again, 'train-done-light');
   assert.ok(await again.isHidden('#train-interrupted'));
 
-  const [saved] = await Promise.all([again.waitForEvent('download'), again.click('#train-download')]);
-  const file = await readFile(await saved.path());
-  assert.equal(saved.suggestedFilename(), 'trained.safetensors');
+  const file = await download(again, '#train-download', 'trained.safetensors');
   const header = JSON.parse(file.subarray(8, 8 + Number(file.readBigUInt64LE(0))).toString());
   assert.ok(header['roi_heads.box_predictor.cls_score.weight'], 'torchvision’s names');
 
@@ -53,6 +71,7 @@ async function learnsAndGoesOn(query) {
   await again.waitForSelector('dialog img[src^="blob:"]');
   assert.match(await again.innerText('dialog'), /Whatever the class/);
   await screenshot(again, 'train-evaluation-light');
+  await readsAlone(again, await download(again, 'dialog button:has-text("Download report")'));
   await again.keyboard.press('Escape');
   await again.click('#tab-results');
   await again.click('#detect');
@@ -96,6 +115,34 @@ test('a training is cancelled, and finished early', { timeout: SLOW }, async () 
   await page.click('#tab-results');
   assert.equal(await page.innerText('#model-name'), 'trained');
   await done();
+});
+
+test('a training that was interrupted on the CPU gives the same detector, byte for byte', { timeout: SLOW }, async () => {
+  const train = async (interrupt) => {
+    const { page, reopen, done } = await openPage({ query: '?device=cpu&test' });
+    await engineReady(page);
+    await takeSamples(page);
+    await chooseSmall(page, { epochs: 4 });
+    await page.click('#train-start');
+    const last = await interrupt(page, reopen);
+    const { steps } = await until(last, 'the end', ({ state }) => state === 'done');
+    const file = await download(last, '#train-download');
+    await done();
+    return { steps, file };
+  };
+  const whole = await train((page) => page);
+  const cut = await train(async (page, reopen) => {
+    await until(page, 'some steps', ({ steps }) => steps.length >= 3);
+    await page.click('#train-pause');
+    await until(page, 'the checkpoint of the pause', ({ state, saved }) => state === 'paused' && saved !== null);
+    const again = await reopen();
+    await engineReady(again);
+    await again.click('#tab-train');
+    await again.click('#train-resume');
+    return again;
+  });
+  assert.deepEqual(cut.steps.map(({ total }) => total), whole.steps.map(({ total }) => total), 'the losses of all steps');
+  assert.ok(cut.file.equals(whole.file), 'the detectors');
 });
 
 /** Runs in the page before it: keeps the workers, so that a test can speak to the page in their place. */
