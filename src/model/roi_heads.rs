@@ -200,6 +200,22 @@ impl BoxPredictions {
     }
 }
 
+/// Probabilities `p` of the labels of one proposal to `P pˢ / Σ pˢ`, where `P = Σ p` is the probability that it is a cell at
+/// all. A cell whose label is in doubt then keeps the score of a cell, and does not come twice, under both labels with
+/// half of it each; the price is that the score tells less of how sure the label is.
+pub fn sharpen(labels: &mut [f32], sharpness: f32) {
+    if sharpness == 1.0 {
+        return;
+    }
+    let all: f32 = labels.iter().sum();
+    let best = labels.iter().copied().fold(0.0, f32::max);
+    if best > 0.0 {
+        labels.iter_mut().for_each(|p| *p = (*p / best).powf(sharpness));
+        let powers: f32 = labels.iter().sum();
+        labels.iter_mut().for_each(|p| *p *= all / powers);
+    }
+}
+
 /// `postprocess_detections` of one image: every foreground class of every proposal is a candidate; those above the
 /// score threshold and not tiny go through NMS within their class; the best stay, highest score first.
 pub fn postprocess_detections(
@@ -213,6 +229,7 @@ pub fn postprocess_detections(
     let (mut corners, mut scores, mut labels) = (Vec::new(), Vec::new(), Vec::new());
     for (r, row) in predictions.logits.chunks_exact_mut(classes).enumerate() {
         softmax(row);
+        sharpen(&mut row[1..], config.class_sharpness);
         for (class, &score) in row.iter().enumerate().skip(1) {
             if score <= config.box_score_thresh {
                 continue;
@@ -231,4 +248,27 @@ pub fn postprocess_detections(
     kept.into_iter()
         .map(|i| NetworkDetection { corners: corners[i], class: labels[i] as usize, score: scores[i], mask: None })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_doubtful_label_keeps_the_score_of_a_cell() {
+        let sharp = |labels: [f32; 3], sharpness| {
+            let mut labels = labels;
+            sharpen(&mut labels, sharpness);
+            labels
+        };
+        assert_eq!(sharp([0.4, 0.3, 0.1], 1.0), [0.4, 0.3, 0.1]);
+        let [a, b, c] = sharp([0.4, 0.2, 0.2], 2.0);
+        assert!((a - 0.8 * 16.0 / 24.0).abs() < 1e-6 && (b - 0.8 * 4.0 / 24.0).abs() < 1e-6 && b == c);
+        let [a, b, c] = sharp([0.45, 0.35, 0.0], 100.0);
+        assert!(a > 0.799 && b < 1e-3 && c == 0.0);
+        // What the network is sure of stays; what is nothing stays nothing.
+        assert_eq!(sharp([0.9, 0.0, 0.0], 10.0), [0.9, 0.0, 0.0]);
+        assert_eq!(sharp([0.0; 3], 10.0), [0.0; 3]);
+        assert!(sharp([f32::NAN, 0.5, 0.0], 10.0)[0].is_nan());
+    }
 }

@@ -51,6 +51,9 @@ impl DetectorConfig {
                 return fault(format!("{what} is {share}; it must be between 0 and 1"));
             }
         }
+        if !(1.0..=100.0).contains(&self.class_sharpness) {
+            return fault(format!("class_sharpness is {}; it must be between 1 and 100", self.class_sharpness));
+        }
         if self.bbox_reg_weights.iter().any(|w| !(w.is_finite() && *w > 0.0)) {
             return fault("bbox_reg_weights must be positive numbers");
         }
@@ -130,6 +133,7 @@ mod tests {
             r#"{"aspect_ratios": []}"#,
             r#"{"aspect_ratios": [-1]}"#,
             r#"{"box_nms_thresh": 1.5}"#,
+            r#"{"class_sharpness": 0.5}"#,
             r#"{"classes": ["__background__", ""]}"#,
             r#"{"classes": ["__background__", "cell "]}"#,
             r#"{"classes": ["__background__", "living\ncell"]}"#,

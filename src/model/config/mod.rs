@@ -75,6 +75,9 @@ pub struct DetectorConfig {
     /// … and no better detection of their class with a greater IoU; the best of them are kept.
     pub box_nms_thresh: f32,
     pub box_detections_per_img: usize,
+    /// How much of the probability that a proposal is a cell at all goes to the likelier of its labels; 1, as in
+    /// torchvision, is as the network says. See [`crate::model::roi_heads::sharpen`].
+    pub class_sharpness: f32,
     /// A proposal is foreground from this IoU on, and background below the next.
     pub box_fg_iou_thresh: f32,
     pub box_bg_iou_thresh: f32,
@@ -130,6 +133,7 @@ impl Default for DetectorConfig {
             box_score_thresh: 0.05,
             box_nms_thresh: 0.5,
             box_detections_per_img: 100,
+            class_sharpness: 1.0,
             box_fg_iou_thresh: 0.5,
             box_bg_iou_thresh: 0.5,
             box_batch_size_per_image: 512,
