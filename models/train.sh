@@ -17,4 +17,4 @@ done
 
 "$program" train --data "$work/train" --out "$work/cells.safetensors" --resume --device cpu --seed 7 \
   --recipe models/recipe.json --arch mask-rcnn --backbone resnet18 --fpn-channels 64 --representation 112 --f16 \
-  --detector '{"min_size":384,"max_size":384,"box_batch_size_per_image":64,"box_positive_fraction":0.5,"rpn_batch_size_per_image":128,"rpn_pre_nms_top_n_train":600,"rpn_post_nms_top_n_train":300}'
+  --detector '{"min_size":384,"max_size":384,"rpn_pre_nms_top_n_test":1000,"rpn_post_nms_top_n_test":600,"box_nms_thresh":0.4,"class_sharpness":2,"box_batch_size_per_image":64,"box_positive_fraction":0.5,"rpn_batch_size_per_image":128,"rpn_pre_nms_top_n_train":600,"rpn_post_nms_top_n_train":300}'
