@@ -271,4 +271,21 @@ mod tests {
         assert_eq!(sharp([0.0; 3], 10.0), [0.0; 3]);
         assert!(sharp([f32::NAN, 0.5, 0.0], 10.0)[0].is_nan());
     }
+
+    #[test]
+    fn a_configuration_sharpens_what_is_detected() {
+        let classes = ["__background__", "a", "b"].map(str::to_owned).to_vec();
+        let proposals = [Proposal { corners: [10.0, 10.0, 50.0, 50.0], score: 1.0 }];
+        let scores = |class_sharpness| {
+            let config = DetectorConfig { classes: classes.clone(), class_sharpness, ..DetectorConfig::default() };
+            let logits = [0.2f32, 0.45, 0.35].map(f32::ln).to_vec();
+            let predictions = BoxPredictions { classes: 3, logits, deltas: vec![[0.0; 4]; 3] };
+            let found = postprocess_detections(&config, &proposals, predictions, [64, 64]);
+            found.iter().map(|d| (d.class, (d.score * 1000.0).round())).collect::<Vec<_>>()
+        };
+        assert_eq!(scores(1.0), [(1, 450.0), (2, 350.0)]);
+        // 0.8 · 0.45² / (0.45² + 0.35²); the rest has the other label.
+        assert_eq!(scores(2.0), [(1, 498.0), (2, 302.0)]);
+        assert_eq!(scores(20.0), [(1, 795.0)]);
+    }
 }
