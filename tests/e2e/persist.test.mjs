@@ -6,7 +6,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { MODEL, SLOW, channelFiles, drop, engineReady, imagesListed, loadModel, screenshot, settled, skip, unzip } from './page.mjs';
 import {
-  annotate, annotations, digests, openProfile, projectState, saveProject, takeSamples, waitSaved,
+  annotate, annotations, digests, emptyDatabase, openProfile, projectState, saveProject, takeBareSamples, takeSamples, waitSaved,
 } from './project.mjs';
 
 /** An edit is on the disk after this many milliseconds. */
@@ -59,6 +59,7 @@ test('20 kills at random moments lose no edit older than 300 ms', { timeout: SLO
     await annotate(page, 0, 200);
     let least = 200;
     let worst = 0;
+    let restored = 0;
     for (let kill = 0; kill < 20; kill += 1) {
       /** @type {[number, number][]} */
       const edits = [];
@@ -95,9 +96,73 @@ test('20 kills at random moments lose no edit older than 300 ms', { timeout: SLO
       const state = `${images} images, project ${await page.textContent('#project-state')}, ${JSON.stringify(faults)}`;
       assert.ok(found >= promised, `kill ${kill + 1}: ${found} objects, ${promised} were promised; ${state}`);
       assert.deepEqual(faults, []);
+      if (/lost its database/.test(await page.textContent('#alerts'))) restored += 1;
       least = found;
     }
-    console.log(`oldest edit that a kill took: ${worst} ms`);
+    console.log(`oldest edit that a kill took: ${worst} ms; databases that came back from their copy: ${restored}`);
+  } finally {
+    await profile.end();
+  }
+});
+
+test('a database that the browser finds damaged comes back from its copy', { skip, timeout: SLOW }, async () => {
+  const profile = await openProfile();
+  const isWhole = (page) => page.waitForFunction(() => document.getElementById('model-report').hidden === false
+    && globalThis.cytobox.store.state.images.every(({ absent, problem }) => !absent && !problem), null, { timeout: 60_000 });
+  const work = async (page) => {
+    const { projectId, labels, label, images } = await projectState(page);
+    return { projectId, labels, label, images: images.map(({ name, annotations: all }) => [name, all]) };
+  };
+  try {
+    let { page } = await profile.open();
+    await engineReady(page);
+    const count = await takeBareSamples(page);
+    await loadModel(page);
+    await annotate(page, 0, 40);
+    await page.evaluate(() => globalThis.cytobox.store.set({ labels: [{ name: 'Cell', color: '#e69f00' }], label: 'Cell' }));
+    await waitSaved(page);
+    const first = await work(page);
+    const bytes = await digests(page);
+    await profile.kill();
+    await profile.damage('database');
+
+    ({ page } = await profile.open({ watchEmpty: true }));
+    await imagesListed(page, count);
+    assert.match(await page.textContent('#alerts'), /lost its database.*are back as they were on/);
+    assert.deepEqual(await work(page), first);
+    assert.equal(await page.evaluate(() => globalThis.sawEmpty), false, 'the empty page was not shown');
+    assert.match(await page.textContent('#unkept'), /files of 6 images were not kept.*Drop them again/);
+    await screenshot(page, 'lost-database-light');
+    await takeBareSamples(page);
+    await isWhole(page);
+    await annotate(page, 1, 5);
+    await waitSaved(page);
+    const second = await work(page);
+    await profile.kill();
+
+    // Everything is in the new database, which is believed again; a damaged copy is made anew and not spoken of.
+    await profile.damage('copy');
+    ({ page } = await profile.open());
+    await imagesListed(page, count);
+    await isWhole(page);
+    assert.deepEqual(await work(page), second);
+    assert.deepEqual(await digests(page), bytes);
+    assert.equal(await page.textContent('#alerts'), '');
+    await waitSaved(page);
+    await profile.kill();
+    await profile.damage('database');
+    ({ page } = await profile.open());
+    await imagesListed(page, count);
+    assert.deepEqual(await work(page), second);
+    await page.waitForFunction(() => !document.getElementById('model-report').hidden, null, { timeout: 60_000 });
+
+    // A database with a part missing is made anew from the copy as well.
+    await waitSaved(page);
+    await page.goto(`${profile.origin}/style.css`);
+    await page.evaluate(emptyDatabase);
+    await page.goto(`${profile.origin}/?device=cpu&test&detector=none`);
+    await imagesListed(page, count);
+    assert.deepEqual(await work(page), second);
   } finally {
     await profile.end();
   }

@@ -1,7 +1,7 @@
 // What the tests of the saved project share: a profile that outlives its browser, and looks into the page's state.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { expectNoOutsideRequests, launch } from './browser.mjs';
@@ -36,6 +36,20 @@ export async function openProfile() {
     kill: async () => {
       await browser.kill();
       browser = null;
+    },
+    /** Turns bits of what the killed browser has written of the page's database, or of the copy. */
+    damage: async (which) => {
+      const wanted = { database: /^IndexedDB\/.*\.(log|ldb)$/, copy: /^WebStorage\/\d+\/IndexedDB\/.*\.(log|ldb)$/ }[which];
+      const folder = path.join(keep, 'Default');
+      let damaged = 0;
+      for (const name of await readdir(folder, { recursive: true })) {
+        if (!wanted.test(name)) continue;
+        const bytes = await readFile(path.join(folder, name));
+        for (let at = bytes.length >> 2; at < bytes.length; at += 1 + (bytes.length >> 4)) bytes[at] ^= 0xff;
+        await writeFile(path.join(folder, name), bytes);
+        if (bytes.length > 0) damaged += 1;
+      }
+      assert.ok(damaged > 0, `nothing of the ${which} was found`);
     },
     end: async () => {
       await browser?.close();
@@ -128,6 +142,35 @@ export function digests(page) {
       all.push(sums.join());
     }
     return all;
+  });
+}
+
+/** Runs in the page: opens the database as it is, or in another version. */
+export function openRaw(version) {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open('cytobox', version);
+    request.onupgradeneeded = () => {};
+    request.onsuccess = () => {
+      request.result.close();
+      resolve();
+    };
+    request.onerror = () => reject(request.error);
+  });
+}
+
+/** Runs in another page of the origin: a database without anything in it takes the place of the one that is there. */
+export function emptyDatabase() {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.deleteDatabase('cytobox');
+    request.onerror = () => reject(request.error);
+    request.onsuccess = () => {
+      const empty = indexedDB.open('cytobox', 1);
+      empty.onerror = () => reject(empty.error);
+      empty.onsuccess = () => {
+        empty.result.close();
+        resolve();
+      };
+    };
   });
 }
 

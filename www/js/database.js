@@ -26,11 +26,14 @@ export class Unavailable extends Error {
 }
 
 /**
- * @param {(error: Unavailable) => void} gone the browser or a newer page took the database away
- * @param {() => void} [slow] it takes long to open, and is still waited for
+ * @param {Object} options
+ * @param {IDBFactory} [options.factory] of a bucket; without it the page's own
+ * @param {(error: Unavailable) => void} options.gone the browser or a newer page took the database away
+ * @param {() => void} [options.slow] it takes long to open, and is still waited for
+ * @param {() => void} [options.emptied] the browser found it damaged and threw away what was in it
  * @returns {Promise<IDBDatabase>}
  */
-export function openDatabase(gone, slow = () => {}) {
+export function openDatabase({ factory, gone, slow = () => {}, emptied = () => {} }) {
   return new Promise((resolve, reject) => {
     let waiting = true;
     const settle = (run) => {
@@ -45,12 +48,14 @@ export function openDatabase(gone, slow = () => {}) {
     /** @type {IDBOpenDBRequest} */
     let request;
     try {
-      request = indexedDB.open(NAME, VERSION);
+      request = (factory ?? indexedDB).open(NAME, VERSION);
     } catch (error) {
       refuse(unavailable(error));
       return;
     }
-    request.onupgradeneeded = () => {
+    request.onupgradeneeded = (event) => {
+      // Chromium alone tells.
+      if (/** @type {any} */ (event).dataLoss === 'total') emptied();
       for (const store of STORES) if (!request.result.objectStoreNames.contains(store)) request.result.createObjectStore(store);
     };
     request.onblocked = () => refuse(new Unavailable('blocked', 'An older version of this page is open in another tab; close that tab, then reload this one.'));
@@ -69,6 +74,22 @@ export function openDatabase(gone, slow = () => {}) {
       settle(() => resolve(database));
     };
   });
+}
+
+/**
+ * A second database in a bucket of its own, where the browser has such (the Storage Buckets API of Chromium). Chromium can
+ * find a database damaged after it was killed in the middle of a write, and empties it then; of two that are never written
+ * at the same time, one is whole.
+ * @param {(error: Unavailable) => void} gone
+ * @returns {Promise<IDBDatabase|null>}
+ */
+export async function openCopy(gone) {
+  try {
+    const bucket = await /** @type {any} */ (navigator).storageBuckets?.open('copy', { durability: 'strict' });
+    return bucket ? await openDatabase({ factory: bucket.indexedDB, gone }) : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Deletes the database, which is the way out of one that cannot be read. @returns {Promise<void>} */

@@ -8,6 +8,7 @@ import { BATCH_BYTES, BATCH_FILES, FILES_SHARE, SPARE_BYTES } from './limits.js'
 import { store } from './store.js';
 
 /** @typedef {{path: string, blob: File, image: import('./store.js').ImageEntry, always: boolean}} Wanted */
+/** @typedef {{database: IDBDatabase, detector: File|null}} Place */
 
 /** How often a detector that is too large for what is left is tried. */
 const TRIES = 3;
@@ -18,8 +19,8 @@ const kept = new Map();
 let givenUp = new WeakSet();
 /** @type {{database: IDBDatabase, writer: string}|null} */
 let target = null;
-/** The detector that the database has. @type {File|null} */
-let keptDetector = null;
+/** The databases that keep the detector, and the one that each has; the first of them is the target. @type {Place[]} */
+let places = [];
 /** No room is left for files of images without annotations. */
 let full = false;
 let working = false;
@@ -28,25 +29,24 @@ let again = false;
 let report = () => {};
 
 /**
- * Follows another database, or none, that has these files.
- * @param {{database: IDBDatabase, writer: string}|null} next
- * @param {Map<string, File>} files
- * @param {File|null} detector
+ * Follows other databases, or none.
+ * @param {{places: Place[], writer: string}} next the first place has the files as well
+ * @param {Map<string, File>} files that it has
  * @param {(sentence: string, error?: unknown) => void} tell
  */
-export function keepIn(next, files, detector, tell) {
-  target = next;
+export function keepIn(next, files, tell) {
+  places = next.places;
+  target = places.length > 0 ? { database: places[0].database, writer: next.writer } : null;
   report = tell;
   kept.clear();
   for (const [path, file] of files) kept.set(path, file);
-  keptDetector = detector;
   givenUp = new WeakSet();
   full = false;
 }
 
 /** The project's own detector as it was kept, for when the engine does not have it. */
 export function savedDetector() {
-  return keptDetector;
+  return places[0]?.detector ?? null;
 }
 
 /** Whether the files of an annotated image are still on their way. */
@@ -256,35 +256,40 @@ export async function keepModel() {
   const file = store.state.model?.file ?? null;
   try {
     // Each time that there is no room, some is made.
-    for (let tries = 0; tries < TRIES && target && file !== keptDetector; tries += 1) await keepDetector();
+    for (let tries = 0; tries < TRIES && target && file !== savedDetector(); tries += 1) await keepDetector();
   } catch (error) {
     report(reasonOf(error), error);
   }
-  return file !== null && file === keptDetector;
+  return file !== null && file === savedDetector();
 }
 
 async function keepDetector() {
   const { model } = store.state;
   if (!target || !model) return;
-  const { file, brought } = model;
-  const { database, writer } = target;
-  if (brought) {
-    // The page brings it again next time, or a better one; a project without a detector is one that has this.
-    if (keptDetector) await write(database, [{ store: 'detector', key: 'file' }], { writer });
-    keptDetector = null;
-    return;
-  }
-  if (file === keptDetector || givenUp.has(file)) return;
-  try {
-    await write(database, [{ store: 'detector', key: 'file', value: file }], { writer });
-    keptDetector = file;
-  } catch (error) {
-    if (error instanceof Unavailable) throw error;
-    if (isQuota(error) && (await makeRoom(file.size))) {
-      again = true;
+  const { writer } = target;
+  // The page brings its own again next time, or a better one; a project without a detector is one that has this.
+  const file = model.brought ? null : model.file;
+  for (const place of [...places]) {
+    if (file === place.detector || (file && givenUp.has(file))) continue;
+    const first = place.database === target.database;
+    try {
+      await write(place.database, [{ store: 'detector', key: 'file', value: file ?? undefined }], { writer: first ? writer : null });
+      place.detector = file;
+    } catch (error) {
+      if (first) await detectorRefused(error, file);
+      else places = places.filter((one) => one !== place);
       return;
     }
-    givenUp.add(file);
-    report(`The detector ${file.name} is not kept in this browser. ${reasonOf(error)}`);
   }
+}
+
+/** @param {any} error @param {File|null} file */
+async function detectorRefused(error, file) {
+  if (error instanceof Unavailable || !file) throw error;
+  if (isQuota(error) && (await makeRoom(file.size))) {
+    again = true;
+    return;
+  }
+  givenUp.add(file);
+  report(`The detector ${file.name} is not kept in this browser. ${reasonOf(error)}`);
 }

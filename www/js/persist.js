@@ -1,17 +1,21 @@
 /**
  * Nothing is lost: what changed goes into the browser's database within a moment, and comes back when the page is
- * opened again. What has changed is told by identity, as everything of the project is replaced, never changed in place.
+ * opened again.
  */
 import { adopt, newProjectId } from './adopt.js';
 import { isImported } from './annotation-merge.js';
 import { forgetCheckpoints } from './checkpoints.js';
-import { Unavailable, deleteDatabase, isQuota, openDatabase, reasonOf, write } from './database.js';
+import { STORES, Unavailable, deleteDatabase, isQuota, openDatabase, reasonOf, write } from './database.js';
+import { Delta } from './delta.js';
 import { announce, notify } from './dom.js';
 import { loadModel } from './engine.js';
 import { isCopyingNeeded, keepFiles, keepIn, makeRoom } from './keep.js';
-import { LARGE, SETTINGS, imageRecord, settingRecord } from './records.js';
-import { readProject } from './restore.js';
+import { SETTINGS } from './records.js';
 import { store } from './store.js';
+import { openBoth } from './two-databases.js';
+
+/** What the copy has as well. */
+const RECORDS = STORES.filter((name) => name !== 'files' && name !== 'detector');
 
 /** Milliseconds from a change to its writing: what one action changes goes together. The disk takes some ten more. */
 const DELAY = 20;
@@ -25,14 +29,13 @@ const STUCK = 2000;
 const writer = newProjectId();
 /** @type {IDBDatabase|null} */
 let database = null;
-/** What the database has of each image, by identity. @type {Map<number, {base: unknown[], annotations: unknown, result: unknown, stale: boolean}>} */
-let saved = new Map();
-/** The settings in the database: small ones, which may be changed in place, as JSON; large ones by identity. @type {Map<string, unknown>} */
-let savedSettings = new Map();
-/** The list whose order is in the database. @type {unknown} */
-let savedList = null;
-/** Everything in the database is of another project and goes with the next write. */
-let wipe = false;
+/** A second database for all but the images' files, where the browser has one; it is written after the first. @type {IDBDatabase|null} */
+let copy = null;
+/** What the database lacks, and what its copy lacks. */
+const delta = new Delta(writer);
+const copyDelta = new Delta(writer);
+/** When what is in the database was written, in milliseconds; it grows with each write. */
+let revision = 0;
 /** @type {Promise<void>|null} */
 let writing = null;
 let again = false;
@@ -104,9 +107,9 @@ export function startPersist(onTaken) {
  */
 export async function openSaved(edit) {
   try {
-    database ??= await openDatabase(gone, slow);
-    if (edit) await write(database, [{ store: 'settings', key: 'writer', value: writer }]);
-    show(await readProject(database), edit);
+    const saved = await openBoth({ database, copy }, { edit, writer, gone, copyGone: () => (copy = null), slow });
+    ({ database, copy, revision } = saved);
+    show(saved, edit);
     tell({ phase: 'on', why: '' });
   } catch (error) {
     database = null;
@@ -119,39 +122,57 @@ export async function openSaved(edit) {
   schedule();
 }
 
-/** @param {import('./restore.js').Project} project @param {boolean} edit */
-function show(project, edit) {
+/** @param {import('./two-databases.js').Saved} saved @param {boolean} edit */
+function show({ project, restored, inStep, copied, revision: when }, edit) {
   adopt(project.id ? project : { ...project, id: newProjectId() });
-  saved = new Map();
-  for (const image of project.images) saved.set(image.id, snapshot(image));
-  savedSettings = new Map();
-  savedList = null;
+  if (restored) delta.startOver(RECORDS);
+  else delta.inStep();
+  if (restored || inStep) copyDelta.inStep();
+  else copyDelta.startOver(RECORDS);
   const files = new Map([...project.files].map(([path, { file }]) => [path, file]));
-  const { detector } = project;
   const loaded = store.state.model?.file;
-  const same = Boolean(detector && loaded && ['name', 'size', 'lastModified'].every((fact) => detector[fact] === loaded[fact]));
-  keepIn(database && edit ? { database, writer } : null, files, same && loaded ? loaded : detector, filesHindered);
+  const same = isSame(project.detector, loaded);
+  const detector = same && loaded ? loaded : project.detector;
+  keep(edit, files, restored ? null : detector, isSame(copied, detector) ? detector : null);
   if (edit && detector && !same) {
     // Another tab may have trained it; the one that is loaded here must not take its place.
     store.set({ model: null });
     loadModel(detector);
   }
   store.set({ faults: project.faults });
+  if (restored) {
+    const what = 'Annotations, results, settings and the detector';
+    notify(`The browser lost its database, as can happen when it is killed. ${what} are back as they were on ${new Date(when).toLocaleString()}.`, { kind: 'error' });
+  }
+}
+
+/** @param {File|null|undefined} one @param {File|null|undefined} other */
+function isSame(one, other) {
+  return Boolean(one && other && one.name === other.name && one.size === other.size && one.lastModified === other.lastModified);
+}
+
+/** The databases have these files and detectors. @param {boolean} edit @param {Map<string, File>} files @param {File|null} detector @param {File|null} copied */
+function keep(edit, files, detector, copied) {
+  const places = database && edit ? [{ database, detector }, ...(copy ? [{ database: copy, detector: copied }] : [])] : [];
+  keepIn({ places, writer }, files, filesHindered);
 }
 
 /** Puts another project in the place of this one, on the page and in the database. @param {import('./restore.js').Project} project */
 export async function replaceProject(project) {
   await revive();
   adopt(project);
-  saved = new Map();
-  savedSettings = new Map();
-  savedList = null;
-  wipe = true;
-  keepIn(database ? { database, writer } : null, new Map(), null, filesHindered);
+  startOver();
   hindrance.files = '';
   store.set({ faults: [] });
   await flush();
-  if (!wipe) forgetCheckpoints(project.id);
+  if (!delta.isForeign) forgetCheckpoints(project.id);
+}
+
+/** Neither database has anything of what is on the page. */
+function startOver() {
+  delta.startOver(STORES);
+  copyDelta.startOver(STORES);
+  keep(true, new Map(), null, null);
 }
 
 /** A database that cannot be read has nothing to lose any more: a new project is its chance. */
@@ -159,7 +180,7 @@ async function revive() {
   if (!unreadable) return;
   try {
     await deleteDatabase();
-    database = await openDatabase(gone);
+    database = await openDatabase({ gone });
     unreadable = false;
     tell({ phase: 'on', why: '' });
   } catch (error) {
@@ -170,19 +191,15 @@ async function revive() {
 /** The browser or a newer page has closed the database. @param {Unavailable} error */
 async function gone(error) {
   database = null;
-  keepIn(null, new Map(), null, filesHindered);
+  keep(false, new Map(), null, null);
   if (error.code !== 'lost' || store.state.readOnly) {
     tell({ phase: 'off', why: error.message });
     return;
   }
   // What is on the page is all that there is now: it is written anew.
   try {
-    database = await openDatabase(gone);
-    saved = new Map();
-    savedSettings = new Map();
-    savedList = null;
-    wipe = true;
-    keepIn({ database, writer }, new Map(), null, filesHindered);
+    database = await openDatabase({ gone });
+    startOver();
     await flush();
   } catch (failure) {
     tell({ phase: 'off', why: reasonOf(failure) });
@@ -224,32 +241,61 @@ export function flush() {
 /** The page is about to be hidden or closed: everything is handed over now. */
 function hurry() {
   if (!able()) return;
-  const { operations, done } = changes();
-  if (operations.length === 0) return;
-  write(/** @type {IDBDatabase} */ (database), operations, { writer, hurry: true }).then(done, () => {});
+  const [first, second] = changes();
+  for (const { to, operations, done } of [first, second]) {
+    if (to && operations.length > 0) write(to, operations, { writer, hurry: true }).then(done, () => {});
+  }
+}
+
+/** What each database does not have yet; what is written into both is the same state. */
+function changes() {
+  const first = { to: database, ...delta.changes() };
+  const second = copy ? { to: copy, ...copyDelta.changes() } : { to: null, operations: [], done: () => {} };
+  if (first.operations.length > 0) revision = Math.max(Date.now(), revision + 1);
+  for (const { operations } of [first, second]) {
+    if (operations.length > 0) operations.push({ store: 'settings', key: 'revision', value: revision });
+  }
+  return [first, second];
 }
 
 async function save() {
   if (!able()) return;
   const to = /** @type {IDBDatabase} */ (database);
-  const { operations, done } = changes();
-  if (operations.length === 0) {
+  const [first, second] = changes();
+  if (first.operations.length + second.operations.length === 0) {
     hinder('records', '');
     keepFiles();
     return;
   }
   tell({ writing: true });
   turn();
-  const fenced = doubt && !wipe;
+  const fenced = doubt && !delta.isForeign;
   try {
-    await write(to, operations, { writer: fenced ? writer : null });
-    if (fenced) doubt = false;
-    done();
+    if (first.operations.length > 0) {
+      await write(to, first.operations, { writer: fenced ? writer : null });
+      if (fenced) doubt = false;
+      first.done();
+    }
     hinder('records', '');
-    askToKeep();
-    keepFiles();
   } catch (error) {
     await failed(error);
+    return;
+  }
+  // Not before the first is done: a browser that is killed now damages at most one of the two.
+  await saveCopy(second);
+  askToKeep();
+  keepFiles();
+}
+
+/** @param {{to: IDBDatabase|null, operations: import('./database.js').Operation[], done: () => void}} changes */
+async function saveCopy({ to, operations, done }) {
+  if (!to || operations.length === 0) return;
+  try {
+    await write(to, operations);
+    done();
+  } catch {
+    // The project is saved all the same. A copy that is behind is made anew when the page is opened again.
+    if (copy === to) copy = null;
   }
 }
 
@@ -265,65 +311,6 @@ async function failed(error) {
   }
   hinder('records', reasonOf(error));
   timer ??= setTimeout(flush, RETRY);
-}
-
-/** What the database does not have yet, and what to do when it has. */
-function changes() {
-  /** @type {import('./database.js').Operation[]} */
-  const operations = [];
-  const { images } = store.state;
-  const wiped = wipe;
-  if (wiped) for (const name of ['settings', 'images', 'annotations', 'results', 'files', 'detector']) operations.push({ store: name });
-  const next = new Map();
-  for (const image of images) {
-    const old = saved.get(image.id);
-    const now = snapshot(image);
-    if (!old || now.base.some((value, index) => value !== old.base[index])) {
-      operations.push({ store: 'images', key: image.id, value: imageRecord(image) });
-    }
-    if (now.annotations !== (old?.annotations ?? null)) {
-      operations.push({ store: 'annotations', key: image.id, value: image.annotations ?? undefined });
-    }
-    if (now.result !== (old?.result ?? null) || now.stale !== (old?.stale ?? false)) {
-      operations.push({ store: 'results', key: image.id, value: image.result ?? undefined });
-    }
-    next.set(image.id, now);
-  }
-  const list = images;
-  if (list !== savedList) {
-    for (const id of saved.keys()) {
-      if (!next.has(id)) for (const name of ['images', 'annotations', 'results']) operations.push({ store: name, key: id });
-    }
-    operations.push({ store: 'settings', key: 'order', value: images.map(({ id }) => id) });
-  }
-  const settings = changedSettings();
-  for (const [key, value, mark] of settings) {
-    operations.push({ store: 'settings', key, value: LARGE.has(key) ? settingRecord(/** @type {any} */ (key), value) : JSON.parse(String(mark)) });
-  }
-  const done = () => {
-    saved = next;
-    savedList = list;
-    if (wiped) wipe = false;
-    for (const [key, , mark] of settings) savedSettings.set(key, mark);
-  };
-  return { operations, done };
-}
-
-/** What of the settings is not in the database yet, each with what it is known by. @returns {[string, any, unknown][]} */
-function changedSettings() {
-  const { state } = store;
-  /** @type {[string, any][]} */
-  const all = [['project', state.projectId], ['current', state.current], ...SETTINGS.map((name) => /** @type {[string, any]} */ ([name, state[name]]))];
-  if (wipe) all.push(['writer', writer]);
-  return all
-    .map(([key, value]) => /** @type {[string, any, unknown]} */ ([key, value, LARGE.has(key) ? value : JSON.stringify(value)]))
-    .filter(([key, , mark]) => savedSettings.get(key) !== mark);
-}
-
-/** @param {import('./store.js').ImageEntry} image */
-function snapshot(image) {
-  const { name, files, channels, missing, fill, problem, notes, merge, size, absent, annotations, result } = image;
-  return { base: [name, files, channels, missing, fill, problem, notes, merge, size, absent], annotations, result, stale: result?.stale ?? false };
 }
 
 let asked = false;
@@ -349,7 +336,7 @@ function isUnsaved() {
   if (saving.phase === 'on' && !saving.why) return isCopyingNeeded();
   const safe = (thing, stored) => thing === null || outside.has(thing) || isImported(thing) || (saving.phase === 'on' && thing === stored);
   return images.some(({ id, annotations, result }) => {
-    const old = saved.get(id);
+    const old = delta.of(id);
     return !safe(annotations, old?.annotations) || !safe(result, old?.result);
   });
 }

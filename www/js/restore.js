@@ -18,11 +18,16 @@ const SLICE = 8;
  * @property {string[]} faults what could not be read, as sentences
  */
 
-/** @param {IDBDatabase} database @returns {Promise<Project>} */
-export async function readProject(database) {
-  const [settings, images, annotations, results, files, detector] = await Promise.all(
-    ['settings', 'images', 'annotations', 'results', 'files', 'detector'].map((store) => readAll(database, store)),
-  );
+/**
+ * @param {IDBDatabase} database
+ * @param {IDBDatabase} withFiles the one that has the images' files
+ * @returns {Promise<Project>}
+ */
+export async function readProject(database, withFiles) {
+  const [settings, images, annotations, results, detector, files] = await Promise.all([
+    ...['settings', 'images', 'annotations', 'results', 'detector'].map((store) => readAll(database, store)),
+    readAll(withFiles, 'files'),
+  ]);
   /** @type {string[]} */
   const faults = [];
   const fault = (sentence) => faults.push(sentence);
