@@ -7,8 +7,8 @@ mod kernels_cases;
 mod reference;
 
 use burn::tensor::{Device, Tensor};
-use cytobox::kernels::{self, Adapter, ConvOptions, Roi, RoiAlignOptions};
-use kernels_cases::{Case, Way, devices};
+use cytobox::kernels::{self, Adapter, ConvOptions, Roi, RoiAlignOptions, RowBlock, Way};
+use kernels_cases::{Case, devices};
 use reference::Array;
 
 const ADAPTER: Adapter = Adapter::Software;
@@ -17,18 +17,33 @@ const fn case(way: Way, x: [usize; 4], kernel: usize, cout: usize, stride: usize
     Case { way, x, kernel, cout, stride, relu }
 }
 
-/// Each block, with places and lines left over, and outputs with fewer lines than the widest block.
-const CASES: [Case; 10] = [
-    case(Way::Block(32, 4), [1, 37, 38, 36], 3, 36, 1, true),
-    case(Way::Block(16, 4), [1, 14, 15, 36], 3, 36, 1, true),
-    case(Way::Block(8, 4), [1, 10, 11, 36], 3, 36, 1, false),
-    case(Way::Block(8, 2), [1, 8, 9, 36], 3, 36, 1, true),
+const fn rows(columns: usize, rows: usize, lines: usize, step: usize) -> Way {
+    Way::Rows(RowBlock { rows, columns, lines, taps: 3, step })
+}
+
+/// Each block, with places and lines left over, and outputs with fewer lines than the widest block; those of rows where a row's
+/// length allows them.
+const CASES: [Case; 20] = [
+    case(Way::Block(32, 4), [1, 37, 38, 36], 5, 36, 1, true),
+    case(Way::Block(16, 4), [1, 14, 15, 36], 5, 36, 1, true),
+    case(Way::Block(8, 4), [1, 10, 11, 36], 5, 36, 1, false),
+    case(Way::Block(8, 2), [1, 8, 9, 36], 5, 36, 1, true),
     case(Way::Block(4, 2), [1, 6, 7, 36], 1, 36, 1, false),
-    case(Way::Block(4, 1), [1, 4, 6, 36], 3, 36, 1, true),
-    case(Way::Block(4, 1), [1, 3, 3, 36], 3, 36, 1, true),
+    case(Way::Block(4, 1), [1, 4, 6, 36], 5, 36, 1, true),
+    case(Way::Block(4, 1), [1, 3, 3, 36], 5, 36, 1, true),
     case(Way::Block(8, 2), [1, 40, 41, 8], 3, 8, 1, false),
     case(Way::Block(4, 1), [1, 40, 40, 8], 1, 4, 1, true),
     case(Way::Block(32, 4), [2, 60, 59, 20], 3, 50, 2, true),
+    case(rows(8, 2, 4, 1), [1, 17, 16, 8], 3, 68, 1, true),
+    case(rows(8, 2, 4, 2), [2, 33, 32, 12], 3, 68, 2, false),
+    case(rows(8, 1, 4, 1), [1, 8, 8, 8], 3, 64, 1, false),
+    case(rows(8, 1, 2, 1), [1, 8, 8, 8], 3, 32, 1, true),
+    case(rows(8, 1, 1, 1), [1, 8, 8, 8], 3, 20, 1, true),
+    case(rows(4, 4, 4, 1), [1, 21, 20, 8], 3, 68, 1, true),
+    case(rows(4, 4, 4, 2), [1, 26, 24, 8], 3, 68, 2, false),
+    case(rows(4, 2, 4, 1), [1, 4, 12, 8], 3, 96, 1, true),
+    case(rows(4, 2, 2, 1), [1, 4, 12, 8], 3, 48, 1, false),
+    case(rows(4, 1, 1, 1), [1, 4, 4, 8], 3, 20, 1, true),
 ];
 
 /// Frozen weights take no gradient and the rest is unchanged by that.

@@ -3,8 +3,8 @@
 mod kernels_cases;
 mod reference;
 
-use cytobox::kernels::Adapter;
-use kernels_cases::{Case, Way};
+use cytobox::kernels::{Adapter, Way};
+use kernels_cases::Case;
 
 const ADAPTER: Adapter = Adapter::Hardware;
 

@@ -29,7 +29,8 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 pub use batch_norm::{Moments, batch_norm};
-pub use conv::adapter::Adapter;
+pub use conv::adapter::{Adapter, GridShape, Way};
+pub use conv::gpu_rows::RowBlock;
 pub use geometry::{ConvGeometry, PoolGeometry};
 pub use roi_align::{LEVELS, Roi, RoiAlignOptions};
 

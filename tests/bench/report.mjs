@@ -1,5 +1,7 @@
 // What the benchmark prints and writes.
 
+import { isDense } from './page/dense.mjs';
+
 const LAYERS = ['conv_forward', 'conv_forward_backward', 'cpu_forward'];
 const MODELS = ['model_forward', 'model_step'];
 
@@ -12,8 +14,11 @@ function means(rows, figure) {
   return Object.fromEntries(names.map((name) => [name, mean(rows.map((row) => row[figure][name]))]));
 }
 
-/** 3×3 layers with 64 channels or more: those that the share of the peak is about. */
-const isDense = ({ w: [kh, , cin, cout] }) => kh === 3 && Math.min(cin, cout) >= 64;
+/** What share of the peak the 3×3 layers of the comparison have. */
+const shares = (report) => report.layers.filter(isDense).map((row) => row.conv_forward.cytobox / report.peak_gflops);
+
+/** The same of larger images, each against the peak beside it. */
+const largeShares = ({ dense }) => dense.layers.map(({ gflops, peak_gflops: peak }) => gflops / peak);
 
 const rounded = (rates) => Object.fromEntries(Object.entries(rates).map(([k, v]) => [k, Number(v.toPrecision(4))]));
 
@@ -25,6 +30,7 @@ export function summary(report) {
     peak_gflops: Number(report.peak_gflops.toPrecision(4)),
     ...Object.fromEntries(LAYERS.map((figure) => [figure, rounded(means(report.layers, figure))])),
     ...Object.fromEntries(MODELS.map((figure) => [figure, rounded(report[figure])])),
+    share_of_peak: rounded({ [`${report.side}`]: mean(shares(report)), [`${report.dense.side}`]: mean(largeShares(report)) }),
     model: { name, side, flops, seconds: Object.fromEntries(MODELS.map((figure) => [figure, rounded(seconds[figure])])) },
   };
 }
@@ -55,10 +61,17 @@ export function table(report) {
     const rows = [[`${name} at ${side}²`, report[figure]], ['in seconds', seconds[figure]]];
     parts.push(grid(`${figure} (GFLOP/s)`, Object.keys(report[figure]), rows));
   }
-  const shares = report.layers.filter(isDense).map((row) => row.conv_forward.cytobox / report.peak_gflops);
-  const percent = (share) => `${Math.round(share * 100)} %`;
+  const { dense } = report;
   parts.push(
-    `of the peak on 3×3 layers with 64 channels or more: ${percent(mean(shares))} (${percent(Math.min(...shares))} to ${percent(Math.max(...shares))})`,
+    grid(`3×3 layers of ${dense.side}²`, ['GFLOP/s', 'peak', '% of it'], dense.layers.map((row) => [
+      row.layer,
+      { 'GFLOP/s': row.gflops, peak: row.peak_gflops, '% of it': (row.gflops / row.peak_gflops) * 100 },
+    ])),
+  );
+  const percent = (share) => `${Math.round(share * 100)} %`;
+  const range = (all) => `${percent(mean(all))} (${percent(Math.min(...all))} to ${percent(Math.max(...all))})`;
+  parts.push(
+    `of the peak on 3×3 layers with 64 channels or more: ${range(shares(report))}; of images of ${dense.side}²: ${range(largeShares(report))}`,
   );
   const ratio = (figure, name) => {
     const values = means(report.layers, figure);

@@ -17,8 +17,16 @@ const layer = (name, w, scale) => ({
 
 const report = {
   adapter: 'an adapter',
+  side: 128,
   peak_gflops: 12.34567,
   layers: [layer('3×3', [3, 3, 64, 64], 1), layer('1×1', [1, 1, 64, 256], 4)],
+  dense: {
+    side: 512,
+    layers: [
+      { layer: 'a', x: [1, 8, 8, 64], w: [3, 3, 64, 64], stride: 1, gflops: 4, peak_gflops: 10 },
+      { layer: 'b', x: [1, 8, 8, 64], w: [3, 3, 64, 64], stride: 2, gflops: 2, peak_gflops: 20 },
+    ],
+  },
   model_forward: { cytobox: 3.00001, ort_webgpu: 0.5 },
   model_step: { cytobox: 2, tfjs_webgpu: 0.4 },
   model: {
@@ -37,6 +45,7 @@ test('the summary has the geometric means over layers, and nothing but rates bes
     conv_forward: { cytobox: 8, burn: 2, ort_webgpu: 2, tfjs_webgpu: 1 },
     conv_forward_backward: { cytobox: 6, burn: 2, tfjs_webgpu: 0.5 },
     cpu_forward: { cytobox: 40, ort_wasm_1: 60 },
+    share_of_peak: { 128: 0.324, 512: 0.2 },
     model_forward: { cytobox: 3, ort_webgpu: 0.5 },
     model_step: { cytobox: 2, tfjs_webgpu: 0.4 },
     model: report.model,
@@ -45,7 +54,7 @@ test('the summary has the geometric means over layers, and nothing but rates bes
 
 test('the table names every figure and unit', () => {
   const text = table(report);
-  for (const part of ['model_step (GFLOP/s)', 'in seconds', '32 % (32 % to 32 %)', 'conv_forward: 8.00 × tfjs_webgpu']) {
+  for (const part of ['model_step (GFLOP/s)', 'in seconds', '32 % (32 % to 32 %); of images of 512²: 20 % (10 % to 40 %)', 'conv_forward: 8.00 × tfjs_webgpu']) {
     assert.ok(text.includes(part), `${part} in\n${text}`);
   }
   assert.match(line({ layer: '3×3', figure: 'conv_forward', rates: { cytobox: 3.14159 } }), /cytobox 3\.14 GFLOP\/s$/);

@@ -1,5 +1,5 @@
 // Runs the benchmark of tests/bench/page in one headless Chromium and writes what it found. `cargo xtask bench` calls this.
-// By hand: node tests/bench/run.mjs [--side N] [--model-side N] [--rounds N] [--seconds S] [--out FILE]
+// By hand: node tests/bench/run.mjs [--side N] [--model-side N] [--dense-side N] [--rounds N] [--seconds S] [--out FILE]
 
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -17,6 +17,8 @@ const { values: options } = parseArgs({
   options: {
     side: { type: 'string', default: '128' },
     'model-side': { type: 'string', default: '128' },
+    // Of a training's images.
+    'dense-side': { type: 'string', default: '512' },
     rounds: { type: 'string', default: '4' },
     // With the default layers a run then ends in a quarter of an hour on a software adapter.
     seconds: { type: 'string', default: '1.5' },
@@ -56,6 +58,7 @@ try {
       .evaluate((o) => import('./main.mjs').then(({ bench }) => bench(o)), {
         side: Number(options.side),
         modelSide: Number(options['model-side']),
+        denseSide: Number(options['dense-side']),
         rounds: Number(options.rounds),
         seconds: Number(options.seconds),
       })

@@ -2,18 +2,19 @@
 //! forward and both gradients.
 
 use std::collections::BTreeSet;
+use std::iter;
 use std::time::Instant;
 
 use burn::module::ParamId;
 use burn::tensor::{Device, Tensor};
 use cytobox::Result;
 use cytobox::kernels::bench::layers;
-use cytobox::kernels::{self, ConvGeometry, ConvOptions, PoolOptions};
+use cytobox::kernels::{self, ConvGeometry, ConvOptions, PoolOptions, Way};
 use cytobox::model::layers::{Conv2d, LayerSpec, LayerValues, Linear, ParameterSource};
 use cytobox::model::pooler::{MultiScaleRoiAlign, POOLED_LEVELS};
 use cytobox::model::{Architecture, Backbone, Detector, DetectorConfig};
 
-use super::{Tracked, Way, conv, gpu};
+use super::{Tracked, conv, forward_way, gpu, gradient_ways};
 use crate::reference::{Array, error};
 
 /// Sums of some ten thousand products in another order.
@@ -35,7 +36,7 @@ impl Use {
     fn class(&self) -> (Self, Vec<Way>) {
         let ways = |x, w, options: ConvOptions| {
             let g = ConvGeometry::new(x, w, options.stride, options.padding).unwrap();
-            [vec![Way::forward(&g)], Way::gradients(&g)].concat()
+            iter::once(forward_way(&g)).chain(gradient_ways(&g)).collect()
         };
         let plain = |relu| ConvOptions { stride: 1, padding: 0, relu };
         match *self {

@@ -8,7 +8,7 @@ mod slopes;
 use std::collections::BTreeSet;
 
 use burn::tensor::{Device, Tensor};
-use cytobox::kernels::{self, Adapter, ConvGeometry, ConvOptions};
+use cytobox::kernels::{self, Adapter, ConvGeometry, ConvOptions, GridShape, Way};
 
 use crate::reference::{self, Array, error};
 use crate::{ADAPTER, CASES};
@@ -177,35 +177,14 @@ fn transposed_convolution() {
     }
 }
 
-/// How the GPU goes about the outputs of a convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Way {
-    /// Tiles in shared memory.
-    Tiles,
-    /// Pixels and lines of four channels of one thread's block.
-    Block(usize, usize),
+/// How the GPU goes about the outputs of a convolution, where Winograd's transforms do not.
+pub fn forward_way(g: &ConvGeometry) -> Way {
+    ADAPTER.way(GridShape::forward(g))
 }
 
-impl Way {
-    /// What the table says for so many outputs, from and to so many channels.
-    fn of(pixels: usize, cin: usize, cout: usize) -> Self {
-        let (cin, cout) = (cin.next_multiple_of(4), cout.next_multiple_of(4));
-        if ADAPTER.tiles(pixels, cin, cout) {
-            return Self::Tiles;
-        }
-        let (pixels, lines) = ADAPTER.block(1, pixels, cout / 4);
-        Self::Block(pixels, lines)
-    }
-
-    fn forward(g: &ConvGeometry) -> Self {
-        Self::of(g.n * g.oh * g.ow, g.cin, g.cout)
-    }
-
-    /// Of each remainder of the input's coordinates modulo the stride.
-    fn gradients(g: &ConvGeometry) -> Vec<Self> {
-        let lengths = |side: usize| (0..g.stride.min(side)).map(move |phase| (side - phase).div_ceil(g.stride));
-        lengths(g.h).flat_map(|h| lengths(g.w).map(move |w| Self::of(g.n * h * w, g.cout, g.cin))).collect()
-    }
+/// And about the gradient of its input, of each remainder of the coordinates modulo the stride.
+pub fn gradient_ways(g: &ConvGeometry) -> impl Iterator<Item = Way> {
+    GridShape::gradients(g).into_iter().map(|shape| ADAPTER.way(shape))
 }
 
 /// A convolution that is there for the way in which its forward pass is computed.
@@ -226,9 +205,13 @@ fn every_block_and_tile() {
     for Case { way, x, kernel, cout, stride, relu } in CASES {
         let (w, padding) = ([kernel, kernel, x[3], cout], kernel / 2);
         let g = ConvGeometry::new(x, w, stride, padding).unwrap();
-        assert_eq!(Way::forward(&g), way, "{x:?} {w:?}");
+        assert_eq!(forward_way(&g), way, "{x:?} {w:?}");
+        assert!(
+            kernel != 3 || stride > 1 || !ADAPTER.winograd(g.n, g.oh, g.ow, g.cin, g.cout),
+            "{x:?} {w:?}: Winograd's"
+        );
         forward.insert(way);
-        gradients.extend(Way::gradients(&g));
+        gradients.extend(gradient_ways(&g));
         let inputs = [Array::random(&x, 1), Array::random(&w, 2), Array::random(&[cout], 3)];
         let options = ConvOptions { stride, padding, relu };
         detectors::agree(&format!("{x:?} {w:?} {options:?}"), &gpu, &inputs, |i| conv(i, options));
@@ -237,6 +220,19 @@ fn every_block_and_tile() {
     if ADAPTER == Adapter::Hardware {
         all.insert(Way::Tiles);
     }
-    assert_eq!(forward, all);
-    assert_eq!(gradients, all);
+    let rows = |ways: &BTreeSet<Way>| -> BTreeSet<_> {
+        ways.iter()
+            .filter_map(|way| if let Way::Rows(b) = way { Some((b.columns, (b.rows, b.lines))) } else { None })
+            .collect()
+    };
+    let mut all_rows = BTreeSet::new();
+    if ADAPTER == Adapter::Software {
+        all_rows.extend([4, 8].into_iter().flat_map(|columns| Adapter::row_sizes(columns).map(|size| (columns, size))));
+    }
+    assert_eq!(rows(&forward), all_rows);
+    assert!(ADAPTER == Adapter::Hardware || !rows(&gradients).is_empty());
+    for ways in [&mut forward, &mut gradients] {
+        ways.retain(|way| !matches!(way, Way::Rows(_)));
+        assert_eq!(*ways, all);
+    }
 }

@@ -5,10 +5,11 @@ use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::adapter::Adapter;
+use super::adapter::{Adapter, GridShape, Way};
+use super::gpu_rows::RowBlock;
 use super::gpu_winograd::Winograd;
 use super::grid::GridLaunch;
-use super::{gpu_lines, gpu_small, gpu_tiled};
+use super::{gpu_lines, gpu_rows, gpu_small, gpu_tiled};
 use crate::kernels::cube::{blockwise, buffer, dense, elementwise};
 use crate::kernels::geometry::{Axis, ConvGeometry};
 
@@ -171,48 +172,92 @@ impl Operands<'_> {
         for (y, xa) in grids {
             let pixels = n * y.len * xa.len;
             let grid = launch_grid(y, xa, pixels, [hp, wp, cp / 4], [top, left], kw, self.out_shape);
-            if Adapter::of(&x.client).tiles(pixels, cp, cout) {
-                let (tiles, columns) = (pixels.div_ceil(gpu_tiled::TILE), cout.div_ceil(gpu_tiled::TILE));
-                let along = tiles.min(32768);
-                // SAFETY: as below; a tile's places past the end repeat the last one and are not written.
-                unsafe {
-                    gpu_tiled::grid_conv::launch_unchecked(
-                        &x.client,
-                        CubeCount::Static(along as u32, columns as u32, tiles.div_ceil(along) as u32),
-                        CubeDim::new_1d(gpu_tiled::TILE as u32),
-                        4,
-                        buffer(&x),
-                        buffer(&w),
-                        buffer(bias),
-                        buffer(self.out),
-                        grid,
-                        self.bias.is_some(),
-                        self.relu,
-                    );
+            let launch = Launch { x: &x, w: &w, bias, out: self.out, has_bias: self.bias.is_some(), relu: self.relu };
+            match Adapter::of(&x.client).way(GridShape::of(n, y, xa, cp, cout)) {
+                Way::Tiles => launch.tiles(grid, pixels, cout),
+                Way::Rows(block) => {
+                    launch.rows(grid, n * y.len.div_ceil(block.rows) * (xa.len / block.columns), cout, block)
                 }
-            } else {
-                let (block, lines) = Adapter::of(&x.client).block(1, pixels, cout / 4);
-                let (cubes, dim) = blockwise(&x, pixels.div_ceil(block) * (cout / 4).div_ceil(lines));
-                // SAFETY: the padded input holds every place that the axes reach, the weights every tap, and the kernel
-                // writes only to pixels below `pixels` and lines below `cout / 4`.
-                unsafe {
-                    gpu_lines::grid_conv::launch_unchecked(
-                        &x.client,
-                        cubes,
-                        dim,
-                        4,
-                        buffer(&x),
-                        buffer(&w),
-                        buffer(bias),
-                        buffer(self.out),
-                        grid,
-                        block,
-                        lines,
-                        self.bias.is_some(),
-                        self.relu,
-                    );
-                }
+                Way::Block(block, lines) => launch.blocks(grid, pixels.div_ceil(block), cout, (block, lines)),
             }
+        }
+    }
+}
+
+/// What the kernels of a grid convolution take beside its sizes.
+struct Launch<'a> {
+    /// Padded, so that it holds every place that the axes reach.
+    x: &'a CubeTensor,
+    w: &'a CubeTensor,
+    bias: &'a CubeTensor,
+    out: &'a CubeTensor,
+    has_bias: bool,
+    relu: bool,
+}
+
+impl Launch<'_> {
+    fn tiles(&self, grid: GridLaunch, pixels: usize, cout: usize) {
+        let (tiles, columns) = (pixels.div_ceil(gpu_tiled::TILE), cout.div_ceil(gpu_tiled::TILE));
+        let along = tiles.min(32768);
+        // SAFETY: the padded input holds every place that the axes reach, the weights every tap; a tile's places past the end
+        // repeat the last one and are not written.
+        unsafe {
+            gpu_tiled::grid_conv::launch_unchecked(
+                &self.x.client,
+                CubeCount::Static(along as u32, columns as u32, tiles.div_ceil(along) as u32),
+                CubeDim::new_1d(gpu_tiled::TILE as u32),
+                4,
+                buffer(self.x),
+                buffer(self.w),
+                buffer(self.bias),
+                buffer(self.out),
+                grid,
+                self.has_bias,
+                self.relu,
+            );
+        }
+    }
+
+    fn rows(&self, grid: GridLaunch, blocks: usize, cout: usize, block: RowBlock) {
+        let (cubes, dim) = blockwise(self.x, blocks * (cout / 4).div_ceil(block.lines));
+        // SAFETY: as above; the blocks divide the rows, and rows and lines past the last repeat it and are not written.
+        unsafe {
+            gpu_rows::grid_conv::launch_unchecked(
+                &self.x.client,
+                cubes,
+                dim,
+                4,
+                buffer(self.x),
+                buffer(self.w),
+                buffer(self.bias),
+                buffer(self.out),
+                grid,
+                block,
+                self.has_bias,
+                self.relu,
+            );
+        }
+    }
+
+    fn blocks(&self, grid: GridLaunch, blocks: usize, cout: usize, (pixels, lines): (usize, usize)) {
+        let (cubes, dim) = blockwise(self.x, blocks * (cout / 4).div_ceil(lines));
+        // SAFETY: as above; the kernel writes only to pixels and lines that there are.
+        unsafe {
+            gpu_lines::grid_conv::launch_unchecked(
+                &self.x.client,
+                cubes,
+                dim,
+                4,
+                buffer(self.x),
+                buffer(self.w),
+                buffer(self.bias),
+                buffer(self.out),
+                grid,
+                pixels,
+                lines,
+                self.has_bias,
+                self.relu,
+            );
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod cpu;
 pub mod cpu_weight;
 pub mod gpu;
 mod gpu_lines;
+pub mod gpu_rows;
 mod gpu_small;
 mod gpu_tiled;
 pub mod gpu_weight;

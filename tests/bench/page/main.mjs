@@ -1,6 +1,7 @@
 // One run: every contender on every layer, turn by turn, and the whole networks after that. `run.mjs` calls `bench`.
 
 import { engine, openWorker, peak } from './cytobox.mjs';
+import { isDense } from './dense.mjs';
 import { forwardFlops, stepFlops } from './network.mjs';
 import { ortWasm, ortWebgpu } from './ort.mjs';
 import { tfjsWebgpu } from './tfjs.mjs';
@@ -45,8 +46,25 @@ async function race(contenders, { rounds, seconds }) {
 const rates = (times, flops) =>
   Object.fromEntries(Object.entries(times).map(([name, seconds]) => [name, flops / seconds / 1e9]));
 
-/** @param {{side: number, modelSide: number, rounds: number, seconds: number}} options */
-export async function bench({ side, modelSide, rounds, seconds }) {
+/**
+ * The dense layers of images as large as in a training, which the peers take minutes for: this project's kernels alone, each
+ * beside the peak at that moment.
+ */
+async function denseLayers(worker, side, effort) {
+  const cytobox = engine('cytobox', worker);
+  const rows = [];
+  for (const layer of (await worker.layers(side)).filter(isDense)) {
+    const before = await peak(worker);
+    const times = await race([{ name: 'cytobox', open: () => cytobox.forward(layer) }], effort);
+    const gflops = layer.flops / times.cytobox / 1e9;
+    rows.push({ layer: layer.name, x: layer.x, w: layer.w, stride: layer.stride, gflops, peak_gflops: Math.max(before, await peak(worker)) });
+    globalThis.tell?.({ layer: `${layer.name} of ${side}²`, figure: 'forward', rates: { cytobox: gflops } });
+  }
+  return { side, layers: rows };
+}
+
+/** @param {{side: number, modelSide: number, denseSide: number, rounds: number, seconds: number}} options */
+export async function bench({ side, modelSide, denseSide, rounds, seconds }) {
   const effort = { rounds, seconds };
   const [gpu, cpu] = [await openWorker('software'), await openWorker('cpu')];
   await tfjsWebgpu.open();
@@ -57,7 +75,7 @@ export async function bench({ side, modelSide, rounds, seconds }) {
     cpu_forward: ['forward', [cytoboxCpu, ortWasm]],
   };
 
-  const report = { adapter: gpu.report.name, peak_gflops: await peak(gpu), layers: [] };
+  const report = { adapter: gpu.report.name, side, peak_gflops: await peak(gpu), layers: [] };
   for (const layer of await gpu.layers(side)) {
     const row = { layer: layer.name, x: layer.x, w: layer.w, stride: layer.stride };
     for (const [figure, [method, contenders]] of Object.entries(figures)) {
@@ -69,6 +87,7 @@ export async function bench({ side, modelSide, rounds, seconds }) {
     report.layers.push(row);
     report.peak_gflops = Math.max(report.peak_gflops, await peak(gpu));
   }
+  report.dense = await denseLayers(gpu, denseSide, effort);
   const model = { name: 'ResNet-18-FPN', side: modelSide, flops: {}, seconds: {} };
   const models = {
     model_forward: ['modelForward', [cytobox, ortWebgpu], forwardFlops(modelSide)],
