@@ -64,7 +64,11 @@ impl Plan {
             (Start::Scratch { shape }, _) => setup::fresh(shape, classes, layouts, &self.detector)?,
             (Start::Detector { architecture, .. }, Some(base)) => {
                 let architecture = architecture.unwrap_or(base.architecture);
-                DetectorConfig { classes, architecture, trained: None, ..base.clone() }.with(&self.detector)?
+                // How the labels of other classes were weighed against each other says nothing about these.
+                let plain = DetectorConfig::default();
+                let class_sharpness = if classes == base.classes { base } else { &plain }.class_sharpness;
+                let config = DetectorConfig { classes, architecture, class_sharpness, trained: None, ..base.clone() };
+                config.with(&self.detector)?
             }
             (Start::Detector { .. }, None) => {
                 return Err(Error::Usage("there is no detector to go on from; load one, or train from scratch".into()));
@@ -187,5 +191,16 @@ mod tests {
         let config = plan.detector_config(Some(&base), classes(), &layouts(64)).unwrap();
         assert_eq!((config.classes.len(), config.anchor_sizes[0][0]), (2, 20.0));
         assert_eq!(plan.settings(&config, &layouts(64)).unwrap(), TrainConfig::fine_tune());
+    }
+
+    #[test]
+    fn labels_are_weighed_as_before_only_where_they_are_the_same() {
+        let start = Start::Detector { architecture: None, new_heads: false };
+        let plan = Plan { start, settings: None, anchors: None, detector: Changes::new() };
+        let sharpness =
+            |base: &DetectorConfig| plan.detector_config(Some(base), classes(), &layouts(64)).unwrap().class_sharpness;
+        let base = DetectorConfig { class_sharpness: 2.0, ..DetectorConfig::default() };
+        assert_eq!(sharpness(&base), 1.0);
+        assert_eq!(sharpness(&DetectorConfig { classes: classes(), ..base }), 2.0);
     }
 }

@@ -41,7 +41,7 @@ export async function openBoth(open, { edit, writer, gone, copyGone, slow }) {
   const project = await readProject(restored ? copy : database, database);
   if (emptied && !restored) project.faults.push('The browser found its database damaged and emptied it; what was saved in it is lost.');
   const copied = copy ? await detectorIn(copy) : null;
-  return { database, copy, project, revision: Math.max(ours, theirs), restored, inStep: ours === theirs, copied };
+  return { database, copy, project, revision: Math.max(ours, theirs), restored, inStep: theirs > 0 && ours === theirs, copied };
 }
 
 /**

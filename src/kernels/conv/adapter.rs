@@ -131,7 +131,7 @@ impl Adapter {
         fits.min_by_key(work).or_else(|| sizes.last().copied())
     }
 
-    /// Rows and lines of the blocks of so many columns, the largest first. More than 256 sums take SwiftShader half a minute to compile.
+    /// Rows and lines of the blocks of so many columns, the largest first. More than 256 sums take SwiftShader a quarter of a minute to compile.
     pub fn row_sizes(columns: usize) -> [(usize, usize); 4] {
         [(16, 4), (8, 4), (8, 2), (4, 1)].map(|(pixels, lines)| ((pixels / columns).max(1), lines))
     }
