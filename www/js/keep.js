@@ -259,6 +259,8 @@ export async function keepModel() {
     for (let tries = 0; tries < TRIES && target && file !== savedDetector(); tries += 1) await keepDetector();
   } catch (error) {
     report(reasonOf(error), error);
+  } finally {
+    if (!working) tell(0);
   }
   return file !== null && file === savedDetector();
 }
@@ -271,6 +273,8 @@ async function keepDetector() {
   const file = model.brought ? null : model.file;
   for (const place of [...places]) {
     if (file === place.detector || (file && givenUp.has(file))) continue;
+    // The project is not saved as long as this is not.
+    tell(Math.max(1, store.state.saving.copying));
     const first = place.database === target.database;
     try {
       await write(place.database, [{ store: 'detector', key: 'file', value: file ?? undefined }], { writer: first ? writer : null });

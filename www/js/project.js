@@ -25,7 +25,7 @@ function explained() {
   if (readOnly) sentences.push('The project is open in another tab. Here it can only be looked at.');
   else if (saving.phase === 'off') sentences.push(`Nothing is kept in this browser. ${saving.why} Save the project to a file before you close the page.`);
   else if (saving.why) sentences.push(`Not all is saved. ${saving.why}`);
-  else if (saving.copying > 0) sentences.push(`${plural(saving.copying, 'image file')} are still being copied into this browser.`);
+  else if (saving.copying > 0) sentences.push(`Still being copied into this browser: ${plural(saving.copying, 'file')}.`);
   else sentences.push('Everything is saved in this browser, a moment after each change, and is here when you open the page again.');
   if (saving.unkept > 0) sentences.push(unkeptSentence(saving.unkept));
   const absent = images.filter((image) => image.absent).length;

@@ -43,7 +43,7 @@ const HIDDEN = 250;
  * @property {'opening'|'on'|'off'} phase `off`: nothing is kept, `why` says why
  * @property {boolean} writing
  * @property {string} why what hinders it, as a sentence
- * @property {number} copying image files that are still being copied
+ * @property {number} copying files of images, and the detector's, that are still being copied
  * @property {number} unkept images whose files there is no room for
  */
 
