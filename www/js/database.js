@@ -78,8 +78,8 @@ export function openDatabase({ factory, gone, slow = () => {}, emptied = () => {
 
 /**
  * A second database in a bucket of its own, where the browser has such (the Storage Buckets API of Chromium). Chromium can
- * find a database damaged after it was killed in the middle of a write, and empties it then; of two that are never written
- * at the same time, one is whole.
+ * find a database damaged after it was killed in the middle of a write, and empties it then; of two whose records are written
+ * one after the other, one is whole.
  * @param {(error: Unavailable) => void} gone
  * @returns {Promise<IDBDatabase|null>}
  */

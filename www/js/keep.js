@@ -271,17 +271,20 @@ async function keepDetector() {
   const { writer } = target;
   // The page brings its own again next time, or a better one; a project without a detector is one that has this.
   const file = model.brought ? null : model.file;
-  for (const place of [...places]) {
+  const all = places;
+  for (const [at, place] of all.entries()) {
+    // In the meantime there may be another project, or another tab's turn.
+    if (places !== all) return;
     if (file === place.detector || (file && givenUp.has(file))) continue;
     // The project is not saved as long as this is not.
     tell(Math.max(1, store.state.saving.copying));
-    const first = place.database === target.database;
+    const first = at === 0;
     try {
       await write(place.database, [{ store: 'detector', key: 'file', value: file ?? undefined }], { writer: first ? writer : null });
       place.detector = file;
     } catch (error) {
       if (first) await detectorRefused(error, file);
-      else places = places.filter((one) => one !== place);
+      else if (places === all) places = all.filter((one) => one !== place);
       return;
     }
   }
