@@ -16,7 +16,8 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 use crate::{
     engine::{Engine, Host, Observer},
     error::Error,
-    protocol::{Command, Event, Outcome, Progress, Request},
+    observe::Progress,
+    protocol::{Command, Event, Outcome, Request},
     train::{TrainEvent, TrainObserver, Wish},
 };
 use file_store::FileStore;
