@@ -1,5 +1,6 @@
 //! The whole of a training: epochs, schedule, the fold of the norms, validations, checkpoints, events.
 
+mod extend;
 mod state;
 
 use burn::module::Module;
@@ -148,6 +149,7 @@ impl Trainer {
                         self.save(store, observer).await?;
                         (saved, saved_step) = (Instant::now(), self.step);
                     }
+                    observer.rest().await;
                     continue;
                 }
                 Wish::Stop => break,
