@@ -35,8 +35,10 @@ fn visit(path: &Path, into: &mut BTreeSet<String>) {
 /// The modules that a source text names: `crate::a::b`, and `crate::{a::b, c}` whose names stand behind the outermost
 /// brace or its commas.
 fn named(text: &str) -> BTreeSet<String> {
-    let code: String = text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
-    let word = |text: &str| text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let code: String =
+        text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
+    let word =
+        |text: &str| text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     let mut found = BTreeSet::new();
     for rest in code.split("crate::").skip(1) {
         let Some(list) = rest.strip_prefix('{') else {
@@ -63,7 +65,8 @@ fn named(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn names_are_found_in_every_form_of_import() {
-    let text = "use crate::{\n    a::{x, y},\n    b, Error,\n};\nuse crate::c::Z; // crate::d\nfn f() { crate::e::g() }";
+    let text =
+        "use crate::{\n    a::{x, y},\n    b, Error,\n};\nuse crate::c::Z; // crate::d\nfn f() { crate::e::g() }";
     assert_eq!(named(text).into_iter().collect::<Vec<_>>(), ["a", "b", "c", "e"]);
 }
 
@@ -73,15 +76,19 @@ fn no_two_modules_need_each_other() {
     assert!(left.len() > 20 && left["train"].contains("model"), "the imports were not found: {left:?}");
     // What needs nothing that is left can go; a circle stays.
     loop {
-        let free: Vec<String> =
-            left.iter().filter(|(_, needs)| needs.is_disjoint(&left.keys().cloned().collect())).map(|(m, _)| m.clone()).collect();
+        let free: Vec<String> = left
+            .iter()
+            .filter(|(_, needs)| needs.is_disjoint(&left.keys().cloned().collect()))
+            .map(|(m, _)| m.clone())
+            .collect();
         if free.is_empty() {
             break;
         }
         free.iter().for_each(|module| drop(left.remove(module)));
     }
     let known: BTreeSet<&String> = left.keys().collect();
-    let circles: Vec<_> = left.iter().map(|(m, needs)| (m, needs.iter().filter(|n| known.contains(n)).collect::<Vec<_>>())).collect();
+    let circles: Vec<_> =
+        left.iter().map(|(m, needs)| (m, needs.iter().filter(|n| known.contains(n)).collect::<Vec<_>>())).collect();
     assert!(circles.is_empty(), "these need each other: {circles:?}");
 }
 

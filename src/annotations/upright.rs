@@ -98,9 +98,7 @@ mod tests {
     /// stored first row is the view's right side and the first column its top.
     #[test]
     fn each_orientation_has_its_corner() {
-        for (orientation, corners) in
-            [(5, [0, 0, 1, 1]), (6, [0, 3, 1, 4]), (7, [1, 3, 2, 4]), (8, [1, 0, 2, 1])]
-        {
+        for (orientation, corners) in [(5, [0, 0, 1, 1]), (6, [0, 3, 1, 4]), (7, [1, 3, 2, 4]), (8, [1, 0, 2, 1])] {
             let mut annotations = upright();
             to_stored(&mut annotations, orientation).unwrap();
             assert_eq!((annotations.width, annotations.height), (2, 4));

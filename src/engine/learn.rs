@@ -62,7 +62,8 @@ impl Engine {
         let mut store = host.store(&store);
         let checkpoint = if resume { store.latest().await? } else { None };
         if resume && checkpoint.is_none() && known_steps > 0 {
-            let reason = format!("the checkpoint of this run, of step {known_steps} or later, is gone; start a new run");
+            let reason =
+                format!("the checkpoint of this run, of step {known_steps} or later, is gone; start a new run");
             return Err(Error::Training(reason));
         }
         let annotations: Vec<ImageAnnotations> = images.iter().map(|i| i.annotations.clone()).collect();
@@ -101,7 +102,8 @@ impl Engine {
             }
             None => {
                 if resume {
-                    let sentence = "there is no checkpoint to resume from; the run starts from the beginning".to_owned();
+                    let sentence =
+                        "there is no checkpoint to resume from; the run starts from the beginning".to_owned();
                     host.event(TrainEvent::Notice { step: 0, sentence });
                 }
                 let base = match (plan.start, &self.detector) {
