@@ -178,7 +178,7 @@ async function ask(running, resume, training) {
   }
   const transfer = images.flatMap(({ image }) => image.files.map((file) => file.bytes.buffer));
   const { store: name, plan } = running;
-  const command = { type: 'train', name: running.name, plan, images, store: name, resume };
+  const command = { type: 'train', name: running.name, plan, images, store: name, resume, knownSteps: running.step };
   remember(running);
   return compute(command, {
     transfer,
