@@ -21,9 +21,11 @@ fn model() -> &'static PathBuf {
     static MODEL: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     let make = || {
         let config = DetectorConfig {
-            architecture: Architecture::FasterRcnn,
+            architecture: Architecture::MaskRcnn,
             backbone: Backbone::ResNet18,
             fpn_channels: 2,
+            mask_layers: vec![2; 4],
+            mask_dim_reduced: 2,
             classes: vec!["__background__".into(), "cell".into()],
             representation_size: 4,
             box_roi_pool_size: 2,
