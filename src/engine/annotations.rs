@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     fn xml(width: u32, height: u32) -> String {
-        let object = "<object><name>cell</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>1</ymax></bndbox></object>";
+        let object = "<object><name>cell</name><bndbox><xmin>3</xmin><ymin>2</ymin><xmax>7</xmax><ymax>9</ymax></bndbox></object>";
         format!("<annotation><size><width>{width}</width><height>{height}</height></size>{object}</annotation>")
     }
 
@@ -59,12 +59,13 @@ mod tests {
             let text = xml(width, height);
             read(&[("d/phone.xml", text.as_bytes())], std::slice::from_ref(&image), "cell", &orientations).unwrap()
         };
-        let turned = found(10, 20);
+        let corners = |found: &Gathered| found.annotations[0].objects[0].bbox.corners();
+        let (turned, stored) = (found(10, 20), found(20, 10));
         assert!(turned.rejected.is_empty() && turned.warnings[0].contains("upright"), "{turned:?}");
         assert_eq!((turned.annotations[0].width, turned.annotations[0].height), (20, 10));
-        assert_eq!(turned.annotations[0].objects[0].bbox.corners(), [0.0, 8.0, 1.0, 10.0]);
         // On the stored picture they stay; of any other size they are refused.
-        assert_eq!(found(20, 10).annotations[0].objects[0].bbox.corners(), [0.0, 0.0, 2.0, 1.0]);
+        let [x1, y1, x2, y2] = corners(&stored);
+        assert_eq!(corners(&turned), [y1, 10.0 - x2, y2, 10.0 - x1]);
         assert_eq!((found(10, 10).annotations.len(), found(10, 10).rejected.len()), (0, 1));
     }
 }

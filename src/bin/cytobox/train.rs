@@ -71,6 +71,9 @@ pub struct Arguments {
     /// Print the settings that would be used, and exit.
     #[arg(long)]
     show_recipe: bool,
+    /// Read the data, print what would be trained as JSON, and exit.
+    #[arg(long, conflicts_with = "resume")]
+    dry_run: bool,
     /// The learning rate.
     #[arg(long)]
     rate: Option<f64>,
@@ -127,6 +130,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         say!("{}", serde_json::to_string_pretty(&settings)?);
         return Ok(());
     }
+    if arguments.dry_run {
+        let mut session = Session::open(arguments.device)?;
+        let images = data::read(&mut session, &arguments.data, &arguments.options)?;
+        load_base(&mut session, arguments)?;
+        say!("{}", serde_json::to_string_pretty(&prepare(&mut session, &images, &plan)?)?);
+        return Ok(());
+    }
     let checkpoints = beside(&arguments.out, "training");
     let mut store = FolderStore::new(&checkpoints);
     let has_checkpoint = pollster::block_on(store.latest())?.is_some();
@@ -142,10 +152,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if resumes {
         eprintln!("resuming the run at {}", checkpoints.display());
     } else {
-        if let Some(file) = &arguments.init {
-            let (name, bytes) = first_model::read(Some(file.as_path()).filter(|file| *file != Path::new(DEFAULT)))?;
-            session.load(name, bytes)?;
-        }
+        load_base(&mut session, arguments)?;
         tell(&prepare(&mut session, &images, &plan)?, &images);
     }
     let job = TrainJob {
@@ -167,6 +174,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     files::write_file(&arguments.out, &trained.file)?;
     pollster::block_on(store.clear())?;
+    Ok(())
+}
+
+fn load_base(session: &mut Session, arguments: &Arguments) -> anyhow::Result<()> {
+    if let Some(file) = &arguments.init {
+        let (name, bytes) = first_model::read(Some(file.as_path()).filter(|file| *file != Path::new(DEFAULT)))?;
+        session.load(name, bytes)?;
+    }
     Ok(())
 }
 
