@@ -70,7 +70,7 @@ pub enum Command {
     /// Writes annotations in one or several formats. Done: [`Outcome::Files`].
     WriteAnnotations { images: Vec<ImageAnnotations>, classes: Vec<String>, formats: Vec<AnnotationFormat>, zip: bool },
     /// Looks at what is to be trained on, without its pictures. Done: [`Outcome::Preparation`].
-    Prepare { images: Vec<ImageAnnotations>, plan: Plan },
+    Prepare { images: Vec<ImageAnnotations>, plan: Box<Plan> },
     /// Trains, and takes the new detector for the old one. Tells [`Event::Training`]; done: [`Outcome::Trained`].
     Train(Box<TrainJob>),
     /// Tells a training that runs what to do next. Done: [`Outcome::Nothing`].

@@ -248,7 +248,7 @@ fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
 
 fn prepare(session: &mut Session, images: &[AnnotatedInput], plan: &Plan) -> anyhow::Result<Preparation> {
     let images: Vec<ImageAnnotations> = images.iter().map(|image| image.annotations.clone()).collect();
-    match session.run(Command::Prepare { images, plan: plan.clone() })? {
+    match session.run(Command::Prepare { images, plan: Box::new(plan.clone()) })? {
         Outcome::Preparation(preparation) => Ok(*preparation),
         other => Err(unexpected(&other).into()),
     }
