@@ -17,6 +17,8 @@ const TARGET = process.env.CARGO_TARGET_DIR ?? path.join(CHECKOUT, 'target');
 /** Built by `cargo build --release --bin cytobox`. */
 const PROGRAM = process.env.CYTOBOX_PROGRAM ?? path.join(TARGET, 'release', process.platform === 'win32' ? 'cytobox.exe' : 'cytobox');
 const DETECTOR = path.join(CHECKOUT, 'models/cells.safetensors');
+/** Of the page. */
+const MODULES = { training: './js/training.js', images: './js/images.js' };
 const SIDE = 128;
 const EPOCHS = 1;
 
@@ -59,21 +61,21 @@ function foundByBoth(some, others, where) {
 }
 
 /** What the page would train, as its panel asks for it. */
-const prepared = (page) => page.evaluate(async () => {
-  const { prepare } = await import('./js/training.js');
+const prepared = (page) => page.evaluate(async (module) => {
+  const { prepare } = await import(module);
   return JSON.parse(JSON.stringify(await prepare()));
-});
+}, MODULES.training);
 
 /** Detections of every image, by name. */
-const detected = (page) => page.evaluate(async () => {
-  const { inputOf } = await import('./js/images.js');
+const detected = (page) => page.evaluate(async (module) => {
+  const { inputOf } = await import(module);
   const found = [];
   for (const image of globalThis.cytobox.store.state.images) {
     const { detections } = await globalThis.cytobox.send('engine', { type: 'detect', image: await inputOf(image), score: 0.05 });
     found.push([image.name, detections.detections.map(({ box, label, score }) => ({ box: [...box], label, score }))]);
   }
   return found;
-});
+}, MODULES.images);
 
 test('page and command line read, plan, train and detect alike', { timeout: 2 * SLOW }, async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'cytobox-'));
