@@ -175,12 +175,13 @@ async function readBatch(batch, groups, known, found, imageLabels) {
   }
   const byName = imagesFor(batch.folder);
   const images = [...byName].map(([name, { size }]) => ({ name, width: size?.width ?? 0, height: size?.height ?? 0 }));
+  const orientations = Object.fromEntries([...byName].map(([name, { orientation }]) => [name, orientation ?? 1]));
   /** @type {import('./protocol.js').ReadAnnotations} */
   let outcome;
   try {
     const files = await bytesOf([...batch.paths, ...lists], known);
     const transfer = files.map(({ bytes }) => bytes.buffer);
-    outcome = await connection.request({ type: 'readAnnotations', files, images, label: nextLabel() }, { transfer });
+    outcome = await connection.request({ type: 'readAnnotations', files, images, label: nextLabel(), orientations }, { transfer });
   } catch (error) {
     for (const path of batch.paths) addRemark(batch, `${path}: ${error.message}`);
     return;
