@@ -71,7 +71,8 @@ impl Engine {
             Some(bytes) => Some(Checkpoint::from_bytes(bytes)?.state),
             None => None,
         };
-        let resumed = earlier.as_ref().map(|state| resume::settings(&plan, state, &annotations)).transpose()?;
+        let asked = images.first().and_then(|i| i.image.merge.as_ref());
+        let resumed = earlier.as_ref().map(|state| resume::settings(&plan, state, asked, &annotations)).transpose()?;
         // Images without weights of their own are merged as the detector that is gone on from knows them.
         let known = match (&earlier, plan.start, &self.detector) {
             (Some(state), ..) => state.detector.merge.clone(),

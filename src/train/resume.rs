@@ -7,6 +7,7 @@ use super::config::TrainConfig;
 use super::plan::{Plan, Start};
 use super::setup::ShapeOptions;
 use crate::annotations::ImageAnnotations;
+use crate::channels::Merge;
 use crate::error::{Error, Result};
 use crate::model::DetectorConfig;
 
@@ -15,15 +16,23 @@ use crate::model::DetectorConfig;
 const FREE: [&str; 3] = ["budget", "validate_every", "checkpoint_seconds"];
 
 /// The settings that a run goes on with: the checkpoint's, with the budget, the learning rate and the intervals that the
-/// plan names.
+/// plan names. `merge` are the weights that the first image asks for itself.
 ///
 /// # Errors
 /// Everything else that the plan names and the checkpoint has otherwise, all of it by name; labels without a class.
-pub fn settings(plan: &Plan, state: &State, annotations: &[ImageAnnotations]) -> Result<TrainConfig> {
+pub fn settings(
+    plan: &Plan,
+    state: &State,
+    merge: Option<&Merge>,
+    annotations: &[ImageAnnotations],
+) -> Result<TrainConfig> {
     let wanted = plan.overrides.apply(plan.settings.clone().unwrap_or_else(|| state.train.clone()))?;
     let mut differing = Vec::new();
     compare_settings(&wanted, &state.train, &mut differing)?;
     compare_detector(plan, &state.detector, &mut differing)?;
+    if merge.is_some() && merge != state.detector.merge.as_ref() {
+        differing.push("merge, the weights of the channels".to_owned());
+    }
     if !differing.is_empty() {
         let list = differing.join("; ");
         let remedy = "leave these settings as they were, or start a new run";
@@ -84,6 +93,7 @@ fn compare_detector(plan: &Plan, has: &DetectorConfig, differing: &mut Vec<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channels::Channel;
     use crate::model::{Architecture, Backbone};
     use crate::train::checkpoint::VERSION;
     use crate::train::config::Budget;
@@ -109,13 +119,13 @@ mod tests {
 
     #[test]
     fn what_is_not_said_is_the_checkpoints() {
-        assert_eq!(settings(&plan(Overrides::default()), &state(), &[]).unwrap(), state().train);
+        assert_eq!(settings(&plan(Overrides::default()), &state(), None, &[]).unwrap(), state().train);
     }
 
     #[test]
     fn budget_and_rate_are_applied() {
         let overrides = Overrides { budget: Some(Budget::Epochs(99)), rate: Some(0.5), ..Overrides::default() };
-        let found = settings(&plan(overrides), &state(), &[]).unwrap();
+        let found = settings(&plan(overrides), &state(), None, &[]).unwrap();
         assert_eq!((found.budget, found.schedule.base), (Budget::Epochs(99), 0.5));
         assert_eq!(found.batch_size, state().train.batch_size);
     }
@@ -130,7 +140,7 @@ mod tests {
         };
         let overrides = Overrides { batch_size: Some(9), seed: Some(8), ..Overrides::default() };
         let plan = Plan { start: Start::Scratch { shape }, settings: Some(recipe), ..plan(overrides) };
-        let sentence = settings(&plan, &state(), &[]).unwrap_err().to_string();
+        let sentence = settings(&plan, &state(), None, &[]).unwrap_err().to_string();
         for named in ["batch_size from 2 to 9", "seed", "ema_decay", "architecture", "\"resnet18\" to \"resnet50\""] {
             assert!(sentence.contains(named), "{named}: {sentence}");
         }
@@ -138,11 +148,20 @@ mod tests {
     }
 
     #[test]
+    fn channels_are_weighed_as_before() {
+        let [hpa, grey] = [&Channel::HPA[..], &[Channel::Grey]].map(Merge::for_channels);
+        let mut state = state();
+        state.detector.merge = Some(hpa.clone());
+        let refused = |merge| settings(&plan(Overrides::default()), &state, Some(merge), &[]).is_err();
+        assert_eq!((refused(&hpa), refused(&grey)), (false, true));
+    }
+
+    #[test]
     fn a_label_that_the_run_does_not_know_is_named() {
         let object = r#"{"box": [0, 0, 5, 5], "label": "nucleus"}"#;
         let image = format!(r#"{{"image": "a", "width": 9, "height": 9, "objects": [{object}]}}"#);
         let annotations = [serde_json::from_str(&image).unwrap()];
-        let refused = settings(&plan(Overrides::default()), &state(), &annotations).unwrap_err().to_string();
+        let refused = settings(&plan(Overrides::default()), &state(), None, &annotations).unwrap_err().to_string();
         assert!(refused.contains("the class nucleus") && refused.contains("has cell"), "{refused}");
     }
 }

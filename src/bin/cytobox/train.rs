@@ -151,6 +151,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     if resumes {
         eprintln!("resuming the run at {}", checkpoints.display());
+        if arguments.init.is_some() {
+            eprintln!("--init was read when the run started, and is not read again");
+        }
     } else {
         load_base(&mut session, arguments)?;
         tell(&prepare(&mut session, &images, &plan)?, &images);
