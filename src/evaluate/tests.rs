@@ -71,7 +71,14 @@ fn image(
 ) -> (ImageAnnotations, ImageDetections) {
     let (image, file, width, height) = (name.to_owned(), String::new(), side, side);
     (
-        ImageAnnotations { image: image.clone(), file: file.clone(), width, height, verified: false, objects },
+        ImageAnnotations {
+            image: image.clone(),
+            file: file.clone(),
+            width,
+            height,
+            objects,
+            ..ImageAnnotations::default()
+        },
         ImageDetections { image, file, width, height, detections, merge: None, filled: Vec::new() },
     )
 }

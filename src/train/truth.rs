@@ -113,6 +113,7 @@ impl Example {
             height: self.picture.height,
             verified: false,
             objects: self.objects.iter().map(object).collect::<Result<_>>()?,
+            ..ImageAnnotations::default()
         })
     }
 }

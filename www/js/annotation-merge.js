@@ -2,6 +2,7 @@
 import { commit } from './annotations.js';
 import { ask, plural } from './dom.js';
 import { clipBox, iou } from './geometry.js';
+import { leftOut } from './records.js';
 import { store } from './store.js';
 
 /** @typedef {import('./store.js').ImageEntry} ImageEntry */
@@ -63,7 +64,7 @@ export async function putAnnotations(found) {
   /** A user's boxes stay a user's when they get masks. @type {Set<object>} */
   const masked = new Set();
   for (const { image, found: one, boxed } of found) {
-    const after = { verified: Boolean(one.verified), objects: objectsOf(one, image) };
+    const after = { verified: Boolean(one.verified), objects: objectsOf(one, image), ...leftOut(one, image.name) };
     const before = image.annotations;
     if (before && JSON.stringify(before) === JSON.stringify(after)) continue;
     const both = before && !boxed && withMasks(before, after);

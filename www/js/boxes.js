@@ -142,6 +142,7 @@ function drawAll(context, view, annotations, without, quiet) {
   const [left, top, right, bottom] = windowOf(view);
   const deadline = performance.now() + TRACE_TIME;
   let complete = true;
+  for (const { box } of annotations.ignored ?? []) drawIgnored(context, view, box);
   for (const { label, indices } of classes) {
     const style = classStyle(label);
     const seen = [];
@@ -181,6 +182,15 @@ function drawAll(context, view, annotations, without, quiet) {
     }
   }
   return complete;
+}
+
+/** A region that is neither object nor background: grey and dotted, as nothing that can be selected. */
+function drawIgnored(context, view, box) {
+  context.strokeStyle = 'rgb(200 200 200 / 80%)';
+  context.lineWidth = 1;
+  context.setLineDash([1, 3]);
+  strokeBox(context, view, box, 0);
+  context.setLineDash([]);
 }
 
 function strokeBox(context, view, corners, at) {

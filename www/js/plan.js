@@ -160,6 +160,5 @@ export function trainable() {
 /** @param {import('./store.js').ImageEntry} image whose size is known */
 export function annotationsOf(image) {
   const { width, height } = /** @type {{width: number, height: number}} */ (image.size);
-  const { verified, objects } = image.annotations ?? { verified: false, objects: [] };
-  return { image: image.name, file: '', width, height, verified, objects };
+  return { image: image.name, file: '', width, height, verified: false, objects: [], ...image.annotations };
 }

@@ -39,7 +39,8 @@
  *   estimate: {parameters: number, memoryBytes: number, secondsPerStep: number, stepsPerEpoch: number, seconds: number}}} Preparation
  *
  * @typedef {{image: string, file: string, width: number, height: number, verified: boolean,
- *   objects: import('./store.js').AnnotatedObject[]}} ImageAnnotations
+ *   objects: import('./store.js').AnnotatedObject[], ignored?: import('./store.js').IgnoredRegion[],
+ *   incomplete?: boolean}} ImageAnnotations
  * @typedef {{annotations: ImageAnnotations[], imageLabels: {image: string, labels: string[]}[], withoutImage: string[],
  *   warnings: string[], rejected: string[]}} ReadAnnotations
  *
