@@ -9,6 +9,9 @@ mod decode;
 mod file_name;
 mod group;
 mod jpeg;
+mod label_samples;
+mod label_tiff;
+pub(crate) mod mask_owner;
 mod merge;
 mod set;
 mod sniff;
@@ -19,6 +22,8 @@ mod view;
 
 pub use assemble::assemble;
 pub use decode::{Decoded, Layout, decode};
+pub(crate) use file_name::composed;
+pub(crate) use label_samples::{LabelSamples, label_samples};
 pub use group::{ChannelFile, EntryState, FileHead, Groups, Ignored, ImageEntry, Problem, Remedy, group};
 pub use merge::{Merge, Picture, merge};
 pub use set::{Channel, ChannelSet, Plane, Samples};
