@@ -35,6 +35,8 @@ pub const TABLE_IMAGES: usize = 200_000;
 pub const TABLE_OBJECTS: usize = 1_000_000;
 /// Numbers and texts of one object in a COCO file: the outline of a cell has some hundreds.
 pub const OBJECT_VALUES: usize = 200_000;
+/// Numbers and texts of a VIA project, which people draw by hand: 20,000 outlines of 100.
+pub const PROJECT_VALUES: usize = 2_000_000;
 /// Characters of a label.
 pub const LABEL_CHARS: usize = 128;
 /// Classes of a detector without the background: Open Images, the largest detection set, has 601.

@@ -103,7 +103,7 @@ fn blood_cells_read_but_for_two_clicks() {
     // The pictures beside them have the size that the files say.
     let pictures: Vec<ImageInfo> = files(&data.join("bccd/JPEGImages"), ".jpg")
         .iter()
-        .map(|f| ImageInfo { name: name(f).trim_end_matches(".jpg").to_owned(), width: 640, height: 480 })
+        .map(|f| ImageInfo::new(name(f).trim_end_matches(".jpg"), 640, 480))
         .collect();
     let matched = match_images(images, &pictures);
     assert_eq!((matched.annotations.len(), matched.without_image.len(), matched.rejected.len()), (364, 0, 0));

@@ -69,7 +69,9 @@ impl Shape {
             5 => 4096,
             8 | 0x80b2 => 1032,
             0x8005 => 128,
-            6 | 7 => return refuse("JPEG changes the numbers of a label image; save it uncompressed or with LZW".into()),
+            6 | 7 => {
+                return refuse("JPEG changes the numbers of a label image; save it uncompressed or with LZW".into());
+            }
             other => return refuse(format!("TIFF compression {other} is not read; save it uncompressed, or with LZW")),
         };
         let bits = match first(Tag::BitsPerSample, 1)? {
@@ -104,7 +106,10 @@ fn refuse_pages(name: &str, reader: &mut Reader) -> Result<()> {
         reader.next_image().map_err(|e| broken(name, e))?;
         let kind = reader.find_tag_unsigned_vec::<u32>(Tag::NewSubfileType).map_err(|e| broken(name, e))?;
         if kind.and_then(|v| v.first().copied()).unwrap_or(0) & 1 == 0 {
-            return Err(Error::image(name, "has several pages; a label image has one. Save the page of this image alone"));
+            return Err(Error::image(
+                name,
+                "has several pages; a label image has one. Save the page of this image alone",
+            ));
         }
         pages += 1;
         limits::check(name, "the number of pages", pages, limits::TIFF_PAGES as u64)?;

@@ -69,11 +69,6 @@ impl Owners {
     }
 }
 
-/// Whether the name says that the file holds object labels.
-pub(crate) fn is_mask(path: &str) -> bool {
-    FileName::parse(path).role == Role::Mask
-}
-
 /// Whether the file lies in a folder of label images.
 pub(super) fn is_in_mask_folder(path: &str) -> bool {
     let folder = FileName::parse(path).folder.replace('\\', "/");

@@ -17,6 +17,7 @@ pub struct LabelImage {
     height: u32,
     labels: Vec<u16>,
     bits: u8,
+    renumbered: bool,
 }
 
 /// Equal where every pixel is, whatever the depth of the file.
@@ -37,7 +38,7 @@ impl LabelImage {
         if labels.len() != pixel_count(width, height)? as usize {
             return Err(fault(format!("{} labels for {width} × {height} pixels", labels.len())));
         }
-        Ok(Self { width, height, labels, bits: 16 })
+        Ok(Self { width, height, labels, bits: 16, renumbered: false })
     }
 
     /// Draws `masks[k - 1]` with the value k; where masks overlap, the later one is on top.
@@ -58,7 +59,7 @@ impl LabelImage {
                 }
             }
         }
-        Ok(Self { width, height, labels, bits: 16 })
+        Ok(Self { width, height, labels, bits: 16, renumbered: false })
     }
 
     /// Reads a PNG or TIFF as numbers: the index of a palette and not its colour, 1 to 64 bits as they are, whole numbers in
@@ -68,8 +69,8 @@ impl LabelImage {
     /// Another kind of file, a colour picture, values that are no object numbers, a broken file, or one over a cap of
     /// [`limits`].
     pub fn decode(file: &str, bytes: &[u8]) -> Result<Self> {
-        let LabelSamples { width, height, values, bits, .. } = label_samples(file, bytes)?;
-        let this = Self { width, height, labels: values, bits };
+        let LabelSamples { width, height, values, bits, renumbered } = label_samples(file, bytes)?;
+        let this = Self { width, height, labels: values, bits, renumbered };
         limits::check(file, "the number of values", this.values().len() as u64, limits::OBJECTS as u64)?;
         limits::check(file, "the number of runs of one value", this.runs() as u64, limits::LABEL_RUNS)?;
         Ok(this)
@@ -115,6 +116,17 @@ impl LabelImage {
 
     pub fn height(&self) -> u32 {
         self.height
+    }
+
+    /// Whether values above 65,535 have got other numbers.
+    pub fn is_renumbered(&self) -> bool {
+        self.renumbered
+    }
+
+    /// The mask of all that is not 0; `None` where nothing is.
+    pub fn whole(&self) -> Option<Rle> {
+        let bitmap: Vec<bool> = self.labels.iter().map(|label| *label != 0).collect();
+        Rle::from_bitmap(self.width, self.height, &bitmap).ok().filter(|mask| mask.area() > 0)
     }
 
     /// The mask of each value that occurs, but 0.
