@@ -51,8 +51,15 @@ pub enum Command {
     Detect { image: ImageInput, score: f32 },
     /// Writes results in one or several formats; `zip` puts them into one file. Done: [`Outcome::Files`].
     Export { images: Vec<ImageDetections>, classes: Vec<String>, formats: Vec<Format>, zip: bool },
-    /// Reads annotation files of every kind and brings them to the images. Done: [`Outcome::Annotations`].
-    ReadAnnotations { files: Vec<NamedBytes>, images: Vec<ImageInfo>, label: String },
+    /// Reads annotation files of every kind and brings them to the images; `number_pieces` gives each connected piece of a
+    /// label image a number of its own. Done: [`Outcome::Annotations`].
+    ReadAnnotations {
+        files: Vec<NamedBytes>,
+        images: Vec<ImageInfo>,
+        label: String,
+        #[serde(default)]
+        number_pieces: bool,
+    },
     /// Writes annotations in one or several formats. Done: [`Outcome::Files`].
     WriteAnnotations { images: Vec<ImageAnnotations>, classes: Vec<String>, formats: Vec<AnnotationFormat>, zip: bool },
     /// Looks at what is to be trained on, without its pictures. Done: [`Outcome::Preparation`].

@@ -20,11 +20,11 @@ impl ImageAnnotations {
             self.incomplete = true;
             return;
         };
-        let corners = [x1.min(x2), y1.min(y2), x1.max(x2), y1.max(y2)].map(|c| c as f32);
-        if corners.iter().any(|c| !c.is_finite()) {
+        if [x1, y1, x2, y2].iter().any(|c| !(*c as f32).is_finite()) {
             self.incomplete = true;
             return;
         }
+        let corners = [x1.min(x2), y1.min(y2), x1.max(x2), y1.max(y2)].map(|c| c as f32);
         if corners[0] == corners[2] || corners[1] == corners[3] {
             return;
         }

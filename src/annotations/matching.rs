@@ -77,10 +77,13 @@ impl Index {
     pub fn new(images: &[ImageInfo]) -> Self {
         let mut this = Self { names: HashMap::new() };
         for (i, image) in images.iter().enumerate() {
-            // What others call an image is a name without extension, even where it ends as if it had one.
-            let folders = names::folders(&image.name);
-            this.add(i, &folders, Name::Stem(&names::base_name(&image.name)));
-            for path in image.files.iter().chain([&image.name]) {
+            // The name has no extension, even where it ends as if it had one.
+            let (folders, base) = (names::folders(&image.name), names::base_name(&image.name));
+            this.add(i, &folders, Name::Stem(&base));
+            if image.files.is_empty() {
+                this.add(i, &folders, Name::File(&base));
+            }
+            for path in &image.files {
                 let folders = names::folders(path);
                 this.add(i, &folders, Name::File(&names::base_name(path)));
                 this.add(i, &folders, Name::Stem(&names::stem(path)));

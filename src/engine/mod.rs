@@ -79,9 +79,10 @@ impl Engine {
             Command::Export { images, classes, formats, zip } => {
                 packed("cytobox-results.zip", export::export(&images, &classes, &formats)?, zip)
             }
-            Command::ReadAnnotations { files, images, label } => {
+            Command::ReadAnnotations { files, images, label, number_pieces } => {
                 let files: Vec<_> = files.iter().map(|f| (f.name.as_str(), f.bytes.as_slice())).collect();
-                Ok(Outcome::Annotations(gather::gather(&files, &images, &label)))
+                let options = gather::Options { label: &label, number_pieces };
+                Ok(Outcome::Annotations(gather::gather_with(&files, &images, &options)))
             }
             Command::WriteAnnotations { images, classes, formats, zip } => {
                 packed("annotations.zip", export::annotated(&images, &classes, &formats)?, zip)
