@@ -10,7 +10,7 @@
  * @typedef {Record<string, [number, number, number]>} Merge weight of each channel into red, green and blue
  * @typedef {{file: string, channel?: string|null}} ChannelFile a file and what it is to its image; no channel for an image by itself
  * @typedef {{code: string, sentence: string, remedy: {action: string, channels?: string[]}}} Problem
- * @typedef {{name: string, files: ChannelFile[], mask?: string|null, state: 'ready'|'needsFill'|'unusable', missing: string[],
+ * @typedef {{name: string, files: ChannelFile[], mask?: string|null, objectMasks?: string[], state: 'ready'|'needsFill'|'unusable', missing: string[],
  *   problems: Problem[]}} GroupedImage
  * @typedef {{images: GroupedImage[], annotations: string[], models: string[], projects: string[],
  *   ignored: {file: string, reason: string}[]}} Groups
@@ -42,7 +42,7 @@
  *   objects: import('./store.js').AnnotatedObject[], ignored?: import('./store.js').IgnoredRegion[],
  *   incomplete?: boolean}} ImageAnnotations
  * @typedef {{annotations: ImageAnnotations[], imageLabels: {image: string, labels: string[]}[], withoutImage: string[],
- *   warnings: string[], rejected: string[]}} ReadAnnotations
+ *   sources: string[], withoutImageSources: string[], unnumbered: string[], warnings: string[], rejected: string[]}} ReadAnnotations
  *
  * @typedef {'voc'|'coco'|'yolo'|'csv'|'jsonl'} Format
  * @typedef {'voc'|'coco'|'yolo'|'csv'|'masks'} AnnotationFormat
