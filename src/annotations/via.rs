@@ -148,8 +148,11 @@ fn class(region: &Value) -> Option<String> {
     all.filter_map(text).find(|text| !text.trim().is_empty())
 }
 
-/// The outline, and whether it is that of a box; else what is wrong, and an outline that only tells the place.
-fn shape(region: &Value) -> Result<(Vec<[f64; 2]>, bool), (String, Option<Vec<[f64; 2]>>)> {
+/// What is wrong with a region, and an outline that only tells its place.
+type Fault = (String, Option<Vec<[f64; 2]>>);
+
+/// The outline, and whether it is that of a box.
+fn shape(region: &Value) -> Result<(Vec<[f64; 2]>, bool), Fault> {
     let fault = |reason: &str| (reason.to_owned(), None);
     let shape = region.get("shape_attributes").ok_or_else(|| fault("has no shape"))?;
     let kind = string(shape.get("name")).unwrap_or_default();
