@@ -50,7 +50,7 @@ impl ParameterSource for Hashed {
             Some(_) => vec![0.0; spec.kind.output()],
             None => uniform(&format!("{}.bias", spec.name), spec.kind.output()).iter().map(|v| v * 0.01).collect(),
         };
-        Ok(LayerValues { weight: weight.iter().map(|v| v * bound).collect(), bias })
+        Ok(LayerValues { weight: weight.iter().map(|v| v * bound).collect(), bias, scale: None })
     }
 }
 

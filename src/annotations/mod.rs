@@ -184,8 +184,7 @@ mod tests {
 
         let bbox = BoxXyxy::new([1.0, 2.0, 3.0, 4.0], 9, 9).unwrap();
         let region = |label: Option<&str>, reason| IgnoredRegion { bbox, label: label.map(str::to_owned), reason };
-        annotations.ignored =
-            vec![region(Some("cell"), IgnoredReason::Crowd), region(None, IgnoredReason::Unreadable)];
+        annotations.ignored = vec![region(Some("cell"), IgnoredReason::Crowd), region(None, IgnoredReason::Unreadable)];
         annotations.incomplete = true;
         let json = serde_json::to_string(&annotations).unwrap();
         assert!(json.contains(r#"{"box":[1.0,2.0,3.0,4.0],"reason":"unreadable"}"#), "{json}");

@@ -27,7 +27,8 @@ pub struct Augment {
     pub scale: [f32; 2],
     /// A square of this side, in pixels of the network's input, is cut out at random.
     pub crop: Option<u32>,
-    /// Objects of which a crop leaves less than this share of the area are dropped.
+    /// Objects of which a crop leaves less than this share of the area are not learnt; what is left of them is no background
+    /// either.
     pub least_area: f32,
 }
 
@@ -122,8 +123,20 @@ impl Augment {
             }
         }
         let geometry = Geometry { original, size, offset, window, out, draw };
-        let objects = example.objects.iter().filter_map(|o| geometry.object(o, self.least_area, &place)).collect();
-        Ok(Sample { name: example.name.clone(), values, size: out, objects })
+        let (mut objects, mut ignored) = (Vec::new(), Vec::new());
+        for object in &example.objects {
+            let Some((corners, share)) = geometry.corners(object.corners) else { continue };
+            if share < self.least_area {
+                ignored.push(corners);
+                continue;
+            }
+            let mask = object.mask.as_ref().map(|mask| geometry.patch(mask, corners, &place));
+            objects.push(Truth { corners, class: object.class, mask, difficult: object.difficult });
+        }
+        let regions = example.ignored.iter().filter_map(|region| geometry.corners(region.bbox.corners()));
+        ignored.extend(regions.map(|(corners, _)| corners));
+        let (name, incomplete) = (example.name.clone(), example.incomplete);
+        Ok(Sample { name, values, size: out, objects, ignored, incomplete })
     }
 
     fn draw(&self, rng: &mut TrainRng) -> Draw {
@@ -152,19 +165,19 @@ struct Geometry {
 }
 
 impl Geometry {
-    /// An object in pixels of the sample, unless too little of it is left.
-    fn object(&self, object: &Truth, least: f32, place: &impl Fn(usize, usize) -> (usize, usize)) -> Option<Truth> {
+    /// A box in pixels of the sample, and the share of it that the crop left; `None` where that is less than a pixel.
+    fn corners(&self, corners: [f32; 4]) -> Option<([f32; 4], f32)> {
         let ratio = [0, 1].map(|axis| self.size[axis] as f32 / self.original[axis] as f32);
-        let [x1, y1, x2, y2] = object.corners;
+        let [x1, y1, x2, y2] = corners;
         let whole = [x1 * ratio[1], y1 * ratio[0], x2 * ratio[1], y2 * ratio[0]];
         let (dx, dy) = (self.offset[1] as f32, self.offset[0] as f32);
         let moved = [whole[0] - dx, whole[1] - dy, whole[2] - dx, whole[3] - dy];
         let (height, width) = (self.window[0] as f32, self.window[1] as f32);
         let cut = crate::boxes::clip(moved, width, height);
-        let (kept, all) = (crate::boxes::area(cut), crate::boxes::area(moved));
-        if !(cut[2] - cut[0] >= 1.0 && cut[3] - cut[1] >= 1.0 && kept >= least * all) {
+        if !(cut[2] - cut[0] >= 1.0 && cut[3] - cut[1] >= 1.0) {
             return None;
         }
+        let share = crate::boxes::area(cut) / crate::boxes::area(moved);
         let mut corners = cut;
         if self.draw.flip_x {
             (corners[0], corners[2]) = (width - corners[2], width - corners[0]);
@@ -175,8 +188,7 @@ impl Geometry {
         if self.draw.transpose {
             corners = [corners[1], corners[0], corners[3], corners[2]];
         }
-        let mask = object.mask.as_ref().map(|mask| self.patch(mask, corners, place));
-        Some(Truth { corners, class: object.class, mask, difficult: object.difficult })
+        Some((corners, share))
     }
 
     /// A mask in pixels of the sample: the nearest pixel as torch's `nearest` finds it. A mask may reach a pixel over its
@@ -225,7 +237,13 @@ mod tests {
             let corners = [x1, y1, x2, y2].map(|v| v as f32);
             objects.push(Truth { corners, class: 1, mask: Some(Patch::filled(corners)), difficult: false });
         }
-        Example { name: "a".into(), picture: Picture { width, height, rgb }, objects }
+        Example {
+            name: "a".into(),
+            picture: Picture { width, height, rgb },
+            objects,
+            ignored: Vec::new(),
+            incomplete: false,
+        }
     }
 
     #[test]

@@ -86,12 +86,23 @@ pub enum Wish {
     Stop,
 }
 
+/// How soon the end of a pause is noticed.
+#[cfg(not(target_arch = "wasm32"))]
+const REST: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// Watches a training. A cancelled one ends with [`crate::Error::Cancelled`] and keeps its last checkpoint.
 pub trait TrainObserver: Observer {
     fn event(&self, event: TrainEvent);
 
     fn wish(&self) -> Wish {
         Wish::GoOn
+    }
+
+    /// Waits a moment of a pause, without work for the processor: in a browser the event loop does.
+    fn rest(&self) -> impl Future<Output = ()> {
+        #[cfg(not(target_arch = "wasm32"))]
+        std::thread::sleep(REST);
+        self.turn()
     }
 }
 
