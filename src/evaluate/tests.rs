@@ -163,6 +163,10 @@ fn confusion_and_the_worst_image() {
     assert!(json["map_50"].is_number() && json["per_class"]["x"]["ap_50"].is_number(), "{json}");
 }
 
+fn percent(share: Option<f64>) -> i64 {
+    (100.0 * share.unwrap()).round() as i64
+}
+
 #[test]
 fn on_an_ignored_region_nothing_is_right_or_wrong() {
     const A: [f32; 4] = [0.0, 0.0, 10.0, 10.0];
@@ -178,13 +182,13 @@ fn on_an_ignored_region_nothing_is_right_or_wrong() {
         let label = label.map(str::to_owned);
         truth.ignored = vec![IgnoredRegion { bbox: region, label, reason: IgnoredReason::Unreadable }];
         let found = evaluate(&[(&truth, &found)], &Options::default()).unwrap();
-        (found.map_50.unwrap(), found.worst_images[0].extra)
+        (percent(found.map_50), found.worst_images[0].extra)
     };
-    assert_eq!(average(Some("x"), false, &[ON, ON]), (1.0, 0));
-    assert_eq!(average(None, false, &[ON]), (1.0, 0));
-    assert_eq!(average(Some("y"), false, &[ON]), (0.5, 1), "a region of another class");
-    assert_eq!(average(None, false, &[ON, OFF]), (0.5, 1));
-    assert_eq!(average(None, true, &[ON, OFF]), (1.0, 0), "an object may be where nothing is annotated");
+    assert_eq!(average(Some("x"), false, &[ON, ON]), (100, 0));
+    assert_eq!(average(None, false, &[ON]), (100, 0));
+    assert_eq!(average(Some("y"), false, &[ON]), (50, 1), "a region of another class");
+    assert_eq!(average(None, false, &[ON, OFF]), (50, 1));
+    assert_eq!(average(None, true, &[ON, OFF]), (100, 0), "an object may be where nothing is annotated");
 }
 
 #[test]
@@ -201,13 +205,13 @@ fn an_image_of_which_everything_was_left_out_is_not_one_without_cells() {
         let mut b = image("b", 100, vec![], wrong());
         change(&mut b.0);
         let found = evaluate(&[(&a.0, &a.1), (&b.0, &b.1)], &Options::default()).unwrap();
-        (found.map_50.unwrap(), found.images, found.worst_images.len())
+        (percent(found.map_50), found.images, found.worst_images.len())
     };
-    assert_eq!(average(&|_| {}), (0.5, 2, 2), "an image without cells");
-    assert_eq!(average(&|b| b.incomplete = true), (1.0, 1, 1));
+    assert_eq!(average(&|_| {}), (50, 2, 2), "an image without cells");
+    assert_eq!(average(&|b| b.incomplete = true), (100, 1, 1));
     let unreadable = || IgnoredRegion { bbox, label: None, reason: IgnoredReason::Unreadable };
-    assert_eq!(average(&|b| b.ignored = vec![unreadable()]), (1.0, 1, 1));
-    assert_eq!(average(&|b| b.ignored = vec![crowd("x", bbox)]), (0.5, 2, 2), "as COCO has it");
+    assert_eq!(average(&|b| b.ignored = vec![unreadable()]), (100, 1, 1));
+    assert_eq!(average(&|b| b.ignored = vec![crowd("x", bbox)]), (50, 2, 2), "as COCO has it");
 }
 
 #[test]

@@ -183,6 +183,10 @@ mod tests {
         let still = TrainConfig { augment: Augment { scale: [1.0, 1.0], ..Augment::default() }, ..settings.clone() };
         let still = of(&config, &still, 512);
         assert!(base.memory_bytes > still.memory_bytes && base.seconds_per_step > still.seconds_per_step);
+        // A checkpoint holds the largest tensor in a few copies.
+        let wide = of(&DetectorConfig { representation_size: 2048, ..config.clone() }, &settings, 512);
+        let kept = 4 * 3 * (wide.parameters - base.parameters);
+        assert!(wide.memory_bytes - base.memory_bytes - kept > 3 * 4 * 49 * 256 * 1024);
         let small = DetectorConfig { backbone: Backbone::ResNet18, fpn_channels: 64, ..config };
         assert!(of(&small, &settings, 512).seconds_per_step < base.seconds_per_step);
     }

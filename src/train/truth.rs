@@ -162,3 +162,37 @@ impl Sample {
         self.ignored.extend(difficult.into_iter().map(|o: Truth| o.corners));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::annotations::IgnoredReason;
+
+    #[test]
+    fn ignored_regions_come_along_within_the_picture() {
+        let region = |corners: [f32; 4]| IgnoredRegion {
+            bbox: BoxXyxy::try_from(corners).unwrap(),
+            label: None,
+            reason: IgnoredReason::Crowd,
+        };
+        let annotations = ImageAnnotations {
+            image: "a".into(),
+            ignored: vec![region([2.0, 2.0, 30.0, 5.0]), region([20.0, 2.0, 30.0, 5.0])],
+            incomplete: true,
+            ..ImageAnnotations::default()
+        };
+        let picture = Picture { width: 10, height: 8, rgb: vec![0.0; 240] };
+        let example = Example::new(picture, &annotations, &["__background__".to_owned()]).unwrap();
+        assert_eq!(example.ignored, [region([2.0, 2.0, 10.0, 5.0])]);
+        let back = example.annotations(&["__background__".to_owned()]).unwrap();
+        assert_eq!((back.ignored, back.incomplete), (example.ignored, true));
+    }
+
+    #[test]
+    fn difficult_objects_are_neither_learnt_nor_background() {
+        let object = |x: f32, difficult| Truth { corners: [x, 0.0, x + 4.0, 4.0], class: 1, mask: None, difficult };
+        let mut sample = Sample { objects: vec![object(0.0, false), object(8.0, true)], ..Sample::default() };
+        sample.ignore_difficult();
+        assert_eq!((sample.objects.len(), sample.ignored), (1, vec![[8.0, 0.0, 12.0, 4.0]]));
+    }
+}
