@@ -75,7 +75,7 @@ fn with_norms() -> StateDict<'static> {
             continue;
         };
         for (part, middle, spread) in
-            [("weight", 1.0, 0.5), ("bias", 0.0, 0.1), ("running_mean", 0.0, 0.1), ("running_var", 1.5, 1.0)]
+            [("weight", 1.0, 0.5), ("bias", 0.0, 0.1), ("running_mean", 0.0, 0.1), ("running_var", 2.0, 1.5)]
         {
             add(format!("{norm}.{part}"), outputs.clone(), &|u| middle + spread * u);
         }

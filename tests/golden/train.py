@@ -58,7 +58,7 @@ def uniform(name, count):
 
 
 # Of a batch norm that is not the identity: where its values lie, and how far round that.
-NORMS = {"weight": (1.0, 0.5), "bias": (0.0, 0.1), "running_mean": (0.0, 0.1), "running_var": (1.5, 1.0)}
+NORMS = {"weight": (1.0, 0.5), "bias": (0.0, 0.1), "running_mean": (0.0, 0.1), "running_var": (2.0, 1.5)}
 
 
 def fill(model, identity):
