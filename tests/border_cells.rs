@@ -17,7 +17,7 @@ use cytobox::observe::Unwatched;
 use cytobox::predict;
 use cytobox::synth::{SynthOptions, generate};
 use cytobox::train::setup::{self, Shape};
-use cytobox::train::{Budget, Example, MemoryStore, Plan, Start, TrainConfig, Trainer};
+use cytobox::train::{Budget, Example, MemoryStore, Plan, Start, Trainer};
 
 const SIDE: u32 = 192;
 const TRAINED_ON: u32 = 16;
