@@ -43,7 +43,8 @@ test('synthetic images and the detector that comes along give boxes in two click
   assert.equal(await page.getAttribute('#mode-annotate', 'aria-pressed'), 'true');
   // What was found is offered, and no cell that has its box already is offered again.
   const { offered, twice } = await page.evaluate(async () => {
-    const { currentObjects, openDetections } = await import('./js/annotate/annotations.js');
+    const { currentObjects } = await import('./js/annotate/annotations.js');
+    const { openDetections } = await import('./js/canvas/open-detections.js');
     const { iou } = await import('./js/canvas/geometry.js');
     const open = openDetections().map(({ detection }) => detection);
     return { offered: open.length, twice: open.filter((one) => currentObjects().some((object) => object.label === one.label && iou(object.box, one.box) > 0.5)).length };

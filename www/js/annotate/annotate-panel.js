@@ -1,8 +1,9 @@
 /** The panel beside the canvas while somebody annotates: the boxes of the image, and what can be done with them all. */
 import { acceptAll, acceptSelected, copyFromPrevious, previousImage } from './annotate-tool.js';
 import {
-  currentObjects, duplicate, historyNames, openDetections, redo, relabel, removeBox, toggleDifficult, toggleVerified, undo,
+  currentObjects, duplicate, historyNames, redo, relabel, removeBox, toggleDifficult, toggleVerified, undo,
 } from './annotations.js';
+import { openDetections } from '../canvas/open-detections.js';
 import { openClassChart } from './class-chart.js';
 import { classStyle } from '../canvas/colors.js';
 import { pending } from '../canvas/annotation-layer.js';

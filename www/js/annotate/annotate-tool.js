@@ -3,8 +3,9 @@
  * selects. Everything the pointer does, the keyboard does too. Hand-drawn edges lie on whole pixels.
  */
 import {
-  accept, copyFrom, createBox, currentObjects, duplicate, nextLabel, openDetections, refused, relabel, removeBox, setBox, toggleDifficult, toggleVerified,
+  accept, copyFrom, createBox, currentObjects, duplicate, nextLabel, refused, relabel, removeBox, setBox, toggleDifficult, toggleVerified,
 } from './annotations.js';
+import { openDetections } from '../canvas/open-detections.js';
 import { boxAt, pending, readingOrder } from '../canvas/annotation-layer.js';
 import { announce } from '../ui/dom.js';
 import { clipBox, shiftBox } from '../canvas/geometry.js';

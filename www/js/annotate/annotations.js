@@ -1,13 +1,16 @@
 /**
+ * annotate/ is what people draw and correct: boxes, labels, their history, and annotation files.
+ *
  * Every change of annotations, and the only code that writes them. A change replaces what an image has by a new
  * object and is one step of the history, whichever image it is on.
  */
 import { colorOfNewLabel } from '../canvas/colors.js';
 import { announce, notify, plural } from '../ui/dom.js';
-import { clipBox, iou, sameBox, shiftBox, touchesEdge } from '../canvas/geometry.js';
+import { clipBox, sameBox, shiftBox, touchesEdge } from '../canvas/geometry.js';
+import { isThere } from '../canvas/open-detections.js';
 import { History } from './history.js';
 import { foregroundClasses } from '../engine/protocol.js';
-import { currentImage, select, shownDetections, store } from '../shared/page-state.js';
+import { currentImage, select, store } from '../shared/page-state.js';
 
 /**
  * @typedef {import('../shared/page-state.js').ImageEntry} ImageEntry
@@ -21,10 +24,6 @@ import { currentImage, select, shownDetections, store } from '../shared/page-sta
  * @property {{before: Labels, after: Labels}} labels
  */
 
-/** Boxes of the same label that overlap more than this are one and the same. */
-const SAME = 0.9;
-/** A detection that overlaps a box of its label as much is of a cell that is annotated already, if a little otherwise. */
-const SAME_CELL = 0.5;
 /** The engine's cap of objects an image. */
 const OBJECTS = 10_000;
 /** Pixels by which a duplicate lies beside its original. */
@@ -255,11 +254,6 @@ export function toggleVerified(image = currentImage()) {
   return done;
 }
 
-/** Whether a box is among objects already, with its label. */
-function isThere(objects, { box, label }, overlap = SAME) {
-  return objects.some((other) => other.label === label && iou(other.box, box) > overlap);
-}
-
 /** Adds the boxes of another image to the current one; masks stay, they belong to the pixels of their image. @param {ImageEntry} source */
 export function copyFrom(source) {
   const image = currentImage();
@@ -274,21 +268,6 @@ export function copyFrom(source) {
   if (copied.length) edit(`Copied from ${source.name}`, image, [...objects, ...copied]);
   announce(`${plural(copied.length, 'box', 'boxes')} copied from ${source.name}.`);
   return copied.length;
-}
-
-/** @type {{annotations: Annotations|null, result: object|null, score: number, open: {detection: any, index: number}[]}} */
-let known = { annotations: null, result: null, score: 0, open: [] };
-
-/** Detections of the current image above the slider that are not annotated yet. */
-export function openDetections() {
-  const image = currentImage();
-  const { score } = store.state;
-  const [annotations, result] = [image?.annotations ?? null, image?.result ?? null];
-  if (known.annotations !== annotations || known.result !== result || known.score !== score) {
-    const objects = annotations?.objects ?? [];
-    known = { annotations, result, score, open: shownDetections(image).filter(({ detection }) => !isThere(objects, detection, SAME_CELL)) };
-  }
-  return known.open;
 }
 
 /** Makes annotations of detections of the current image, masks and all. @param {import('../engine/protocol.js').Detection[]} detections */

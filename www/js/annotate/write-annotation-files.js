@@ -1,6 +1,6 @@
 /** Annotations as files: of this image or of all, in the formats that other programs read. */
 import { plural } from '../ui/dom.js';
-import { save } from '../detect/download-results.js';
+import { save } from '../ui/save-file.js';
 import { openFormatDialog } from '../images/format-dialog.js';
 import { connection, measure } from '../images/images.js';
 import { currentImage, store } from '../shared/page-state.js';

@@ -1,10 +1,15 @@
-/** Puts the page together. The way of the data: drop → images → canvas → detect → results → annotate → export. */
+/**
+ * app/ is what belongs to no single step: how the page is put together, its keys and tabs, and the next sensible step.
+ *
+ * Puts the page together. The way of the data: drop → images → canvas → detect → results → annotate → export.
+ */
+import { takeAnnotations } from '../annotate/read-annotation-files.js';
 import { AnnotateTool } from '../annotate/annotate-tool.js';
 import { startAnnotatePanel } from '../annotate/annotate-panel.js';
 import { annotationLayer } from '../canvas/annotation-layer.js';
 import { Viewer } from '../canvas/viewer.js';
 import { startChannels } from '../images/channels.js';
-import { startDetect } from '../detect/detect.js';
+import { detectCurrent, startDetect } from '../detect/detect.js';
 import { startDevice } from '../engine/device.js';
 import { byId } from '../ui/dom.js';
 import { holdBack, startDrop } from '../images/drop.js';
@@ -16,7 +21,8 @@ import { startKeys } from './keys.js';
 import { startList } from '../images/list.js';
 import { startModel } from '../engine/detector-panel.js';
 import { detectionLayer, selectTool } from '../canvas/detection-layer.js';
-import { startProject } from '../project/project-panel.js';
+import { keepModel, readable } from '../project/kept-files.js';
+import { openProject, startProject } from '../project/project-panel.js';
 import { startResults } from '../detect/results.js';
 import { startModes } from './modes.js';
 import { startNextStep } from './next-step.js';
@@ -34,8 +40,8 @@ viewer.addLayer(annotationLayer);
 
 startTheme();
 startDevice();
-startImages();
-startList();
+startImages(readable);
+startList(detectCurrent);
 startChannels(viewer);
 startStatus(viewer);
 startModel();
@@ -44,10 +50,10 @@ startModes(viewer, { view: selectTool(viewer), annotate: annotateTool });
 startAnnotatePanel(viewer);
 startDetect();
 startOrigin();
-startTrain();
+startTrain(keepModel);
 startExport();
 startNextStep();
-startDrop();
+startDrop({ takeAnnotations, openProject });
 startKeys(annotateTool);
 startProject();
 holdBack(startTabs());

@@ -4,7 +4,8 @@
  */
 import { acceptAll } from '../annotate/annotate-tool.js';
 import { isImported } from '../annotate/merge-annotations.js';
-import { openDetections, toggleVerified } from '../annotate/annotations.js';
+import { toggleVerified } from '../annotate/annotations.js';
+import { openDetections } from '../canvas/open-detections.js';
 import { cancel, detectAll, isOpen, runnable } from '../detect/detect.js';
 import { announce, byId, plural } from '../ui/dom.js';
 import { lastEnding } from '../train/evaluation.js';

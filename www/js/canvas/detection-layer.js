@@ -2,7 +2,7 @@
  * Detections on the canvas: boxes, mask outlines, labels, and the tool that hovers over them and selects them. While
  * somebody annotates they are suggestions: thin, dashed, and only those that are not annotated yet.
  */
-import { openDetections } from '../annotate/annotations.js';
+import { openDetections } from './open-detections.js';
 import { classStyle } from './colors.js';
 import { knownPath, maskPath } from './masks.js';
 import { currentImage, shownDetections, store } from '../shared/page-state.js';

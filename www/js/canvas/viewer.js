@@ -1,4 +1,6 @@
 /**
+ * canvas/ shows one image and what is drawn on it, and turns the pointer into pixels of the image.
+ *
  * The canvas: the image below, everything drawn on it above, and the tool that answers the pointer. Annotation adds a
  * layer and a tool; nothing here knows about detections.
  */

@@ -1,4 +1,8 @@
-/** Runs over images: one after the other, whatever fails is listed and the rest goes on, and only results are kept. */
+/**
+ * detect/ finds cells, lists what was found and lets it leave as files.
+ *
+ * Runs over images: one after the other, whatever fails is listed and the rest goes on, and only results are kept.
+ */
 import { announce, byId, formatDuration, notify, plural } from '../ui/dom.js';
 import { detect, ensure, explain, isDeviceFailure } from '../engine/engine.js';
 import { inputOf } from '../images/images.js';

@@ -1,8 +1,9 @@
 /** Downloads: results of one image or of all, and merged pictures. Everything is made in the page's own worker. */
-import { announce, byId, el, notify, plural } from '../ui/dom.js';
+import { byId, notify, plural } from '../ui/dom.js';
+import { save } from '../ui/save-file.js';
 import { openFormatDialog } from '../images/format-dialog.js';
 import { connection, inputOf } from '../images/images.js';
-import { leftInFile } from '../project/autosave.js';
+import { leftInFile } from '../shared/left-in-file.js';
 import { currentImage, store } from '../shared/page-state.js';
 import { Zip } from '../shared/zip.js';
 
@@ -18,18 +19,6 @@ const FORMATS = [
 
 /** Formats that put all images into one file; the others make a zip. */
 const ONE_FILE = new Set(['coco', 'csv', 'jsonl']);
-const TYPES = { json: 'application/json', xml: 'application/xml', png: 'image/png', zip: 'application/zip', csv: 'text/csv', html: 'text/html' };
-
-/** Gives a file to the user. @param {string} name @param {Blob|Uint8Array} content */
-export function save(name, content) {
-  const blob = content instanceof Blob ? content : new Blob([content], { type: TYPES[name.split('.').pop() ?? ''] ?? 'text/plain' });
-  const url = URL.createObjectURL(blob);
-  const link = el('a', { href: url, download: name });
-  link.click();
-  // The browser reads the blob after the click; a minute is more than it needs.
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-  announce(`${name} downloaded.`);
-}
 
 /** Results as they leave: only what the slider lets through. */
 function outgoing(image) {

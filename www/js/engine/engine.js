@@ -1,4 +1,6 @@
 /**
+ * engine/ speaks with the workers: the bridge, the words of the protocol, the device and the detector in it.
+ *
  * The engine: the worker that owns the device and the detector. It is brought up when it is needed, and again after a
  * crash: device, then the detector from its file. Images and results are the page's and stay.
  */

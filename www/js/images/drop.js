@@ -2,21 +2,26 @@
  * Files come in by drop or picker, folders with all that is in them. Detectors go to the engine; of everything else
  * the first bytes go to the image worker, which says what belongs together.
  */
-import { takeAnnotations } from '../annotate/read-annotation-files.js';
 import { announce, byId, notify, plural } from '../ui/dom.js';
 import { loadModel } from '../engine/engine.js';
 import { headOf, known, newId } from './files.js';
 import { connection, forget } from './images.js';
-import { openProject } from '../project/project-panel.js';
 import { select, store } from '../shared/page-state.js';
 
 /** @typedef {{path: string, file: File}} Dropped */
+/**
+ * @typedef {Object} Takers of what is dropped and is no image and no detector
+ * @property {(groups: import('../engine/protocol.js').Groups, known: typeof import('./files.js').known) => Promise<void>} takeAnnotations
+ * @property {(archive: File) => void} openProject
+ */
 
 const DETECTOR = /\.(safetensors|pth|pt|h5|hdf5)$/i;
 const READERS = 32;
 const SAMPLES = 6;
 const SAMPLE_SIDE = 512;
 
+/** @type {Takers} */
+let takers;
 /** Heads that are being read just now. */
 let reading = 0;
 /** Files are taken in one batch after the other. */
@@ -79,7 +84,7 @@ async function group(unreadable) {
   const { current } = store.state;
   if (!images.some((image) => image.id === current)) select(images[0]?.id ?? null);
   const problems = images.filter((image) => image.problem).length;
-  await takeAnnotations(groups, known);
+  await takers.takeAnnotations(groups, known);
   announce(`${plural(images.length, 'image')}, ${problems} with a problem, ${plural(store.state.ignored.length, 'file')} left out.`);
 }
 
@@ -94,7 +99,7 @@ function leftOut(groups) {
   for (const file of groups.projects) {
     const archive = known.get(file)?.file;
     known.delete(file);
-    if (archive) openProject(archive);
+    if (archive) takers.openProject(archive);
   }
   return groups.ignored;
 }
@@ -229,7 +234,9 @@ function picked(picker) {
   if (files.length) take(files);
 }
 
-export function startDrop() {
+/** @param {Takers} all */
+export function startDrop(all) {
+  takers = all;
   byId('samples').addEventListener('click', takeSamples);
   let depth = 0;
   const overPage = (event) => event.dataTransfer?.types.includes('Files');

@@ -1,9 +1,10 @@
 /**
+ * images/ is how images come in and are listed: files and folders, channels, what was left out.
+ *
  * The second worker: it groups, decodes, merges and exports while the engine computes. Images are decoded when they
  * are looked at, thumbnails when their row is on the screen, one at a time, and what is no longer looked at is let go.
  */
 import { notify } from '../ui/dom.js';
-import { readable } from '../project/kept-files.js';
 import { plain } from '../engine/protocol.js';
 import { currentImage, store } from '../shared/page-state.js';
 import { Connection, Refused, WorkerDied } from '../engine/connection.js';
@@ -19,6 +20,8 @@ import { Connection, Refused, WorkerDied } from '../engine/connection.js';
  * @property {string[]} warnings
  * @property {{channel: string, bitmap: ImageBitmap}[]} layers
  * @property {number} white share of full brightness that nearly all of the thumbnail stays below
+ *
+ * @typedef {(path: string, blob: File) => Promise<File|null>} Readable
  */
 
 const THUMBNAIL = 96;
@@ -41,6 +44,8 @@ const weights = new WeakMap();
 /** @type {number[]} */
 let wanted = [];
 let working = false;
+/** A file that can be read: the one that was dropped, or the copy that the project keeps of it. @type {Readable} */
+let readable = async (_path, blob) => blob;
 
 /** The rows on the screen, whose thumbnails are to be made. @param {number[]} ids */
 export function wantThumbnails(ids) {
@@ -82,8 +87,9 @@ function drop(id) {
   cache.delete(id);
 }
 
-/** Follows the current image and the list. */
-export function startImages() {
+/** Follows the current image and the list. @param {Readable} findReadable */
+export function startImages(findReadable) {
+  readable = findReadable;
   store.subscribe(['current'], show);
   store.subscribe(['model'], openAnew);
 }

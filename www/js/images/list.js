@@ -81,7 +81,8 @@ function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-export function startList() {
+/** @param {() => void} tryAgain detects in the current image once more */
+export function startList(tryAgain) {
   const list = new VirtualList(byId('images'), {
     rowHeight: 52,
     role: 'option',
@@ -126,7 +127,7 @@ export function startList() {
     if (!image || !sentence) return;
     put(byId('problem-sentence'), sentence);
     const remedy = byId('remedy');
-    const { label, run } = remedyOf(image);
+    const { label, run } = remedyOf(image, tryAgain);
     put(remedy, label);
     remedy.onclick = run;
   });

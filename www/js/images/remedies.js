@@ -1,5 +1,4 @@
 /** What a user can do about an image with a problem. */
-import { detectCurrent } from '../detect/detect.js';
 import { announce, byId, plural } from '../ui/dom.js';
 import { forget } from './images.js';
 import { store } from '../shared/page-state.js';
@@ -9,9 +8,12 @@ function absent(image) {
   return image.missing.filter((channel) => !image.fill.includes(channel));
 }
 
-/** @param {import('../shared/page-state.js').ImageEntry} image @returns {{label: string, run: () => void}} */
-export function remedyOf(image) {
-  if (!image.problem) return { label: 'Try again', run: detectCurrent };
+/**
+ * @param {import('../shared/page-state.js').ImageEntry} image @param {() => void} tryAgain detects in it once more
+ * @returns {{label: string, run: () => void}}
+ */
+export function remedyOf(image, tryAgain) {
+  if (!image.problem) return { label: 'Try again', run: tryAgain };
   const missing = absent(image);
   if (missing.length === 0) return { label: image.absent ? 'Choose its files…' : 'Choose other files…', run: () => byId('pick-files').click() };
   return { label: `Fill ${missing.join(' and ')} with black`, run: () => fillWithBlack([image]) };

@@ -1,4 +1,6 @@
 /**
+ * project/ keeps everything: the database and its copy, what has changed since, recovery, and the project file.
+ *
  * Nothing is lost: what changed goes into the browser's database within a moment, and comes back when the page is
  * opened again.
  */
@@ -11,8 +13,9 @@ import { announce, notify } from '../ui/dom.js';
 import { loadModel } from '../engine/engine.js';
 import { isCopyingNeeded, keepFiles, keepIn, makeRoom } from './kept-files.js';
 import { SETTINGS } from './project-records.js';
+import { isInFile } from '../shared/left-in-file.js';
 import { store } from '../shared/page-state.js';
-import { openBoth } from './database-and-copy.js';
+import { openBoth } from './recovery.js';
 
 /** What the copy has as well. */
 const RECORDS = STORES.filter((name) => name !== 'files' && name !== 'detector');
@@ -122,7 +125,7 @@ export async function openSaved(edit) {
   schedule();
 }
 
-/** @param {import('./database-and-copy.js').Saved} saved @param {boolean} edit */
+/** @param {import('./recovery.js').Saved} saved @param {boolean} edit */
 function show({ project, restored, inStep, copied, revision: when }, edit) {
   adopt(project.id ? project : { ...project, id: newProjectId() });
   if (restored) delta.startOver(RECORDS);
@@ -157,7 +160,7 @@ function keep(edit, files, detector, copied) {
   keepIn({ places, writer }, files, filesHindered);
 }
 
-/** Puts another project in the place of this one, on the page and in the database. @param {import('./read-project.js').Project} project */
+/** Puts another project in the place of this one, on the page and in the database. @param {import('./recovery.js').Project} project */
 export async function replaceProject(project) {
   await revive();
   adopt(project);
@@ -321,20 +324,12 @@ function askToKeep() {
   navigator.storage?.persist?.().catch(() => {});
 }
 
-/** Annotations and results that have left the page in a file; others may have come out of one. @type {WeakSet<object>} */
-const outside = new WeakSet();
-
-/** Notes that these are safe in a file, whatever becomes of the database. @param {(object|null)[]} things */
-export function leftInFile(things) {
-  for (const thing of things) if (thing) outside.add(thing);
-}
-
 /** Whether leaving the page now would lose work. */
 function isUnsaved() {
   const { saving, readOnly, images } = store.state;
   if (readOnly) return false;
   if (saving.phase === 'on' && !saving.why) return isCopyingNeeded();
-  const safe = (thing, stored) => thing === null || outside.has(thing) || isImported(thing) || (saving.phase === 'on' && thing === stored);
+  const safe = (thing, stored) => thing === null || isInFile(thing) || isImported(thing) || (saving.phase === 'on' && thing === stored);
   return images.some(({ id, annotations, result }) => {
     const old = delta.of(id);
     return !safe(annotations, old?.annotations) || !safe(result, old?.result);

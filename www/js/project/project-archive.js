@@ -78,7 +78,7 @@ export async function writeArchive(tell) {
 /**
  * @param {Blob} blob
  * @param {Tell} tell
- * @returns {Promise<import('./read-project.js').Project>}
+ * @returns {Promise<import('./recovery.js').Project>}
  * @throws {BadZip} with a sentence; then nothing of it is to be used
  */
 export async function readArchive(blob, tell) {

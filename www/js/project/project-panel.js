@@ -3,9 +3,10 @@ import { emptyProject } from './show-project.js';
 import { readArchive, writeArchive } from './project-archive.js';
 import { announce, byId, el, formatBytes, notify, openDialog, plural } from '../ui/dom.js';
 import { loadModel } from '../engine/engine.js';
-import { save } from '../detect/download-results.js';
+import { save } from '../ui/save-file.js';
 import { loadFirstModel } from '../engine/bundled-detector.js';
-import { leftInFile, replaceProject } from './autosave.js';
+import { replaceProject } from './autosave.js';
+import { leftInFile } from '../shared/left-in-file.js';
 import { busy, store } from '../shared/page-state.js';
 import { BadZip } from '../shared/unzip.js';
 

@@ -13,12 +13,12 @@ export function newProjectId() {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** @returns {import('./read-project.js').Project} */
+/** @returns {import('./recovery.js').Project} */
 export function emptyProject() {
   return { id: newProjectId(), settings: {}, images: [], current: null, lastId: 0, files: new Map(), detector: null, faults: [] };
 }
 
-/** @param {import('./read-project.js').Project} project */
+/** @param {import('./recovery.js').Project} project */
 export function adopt(project) {
   const before = store.state.images;
   takeId(project.lastId);

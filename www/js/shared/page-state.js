@@ -1,4 +1,6 @@
 /**
+ * shared/ is what all folders stand on: the state of the page, limits, checks of records, zip.
+ *
  * The one state of the page. Modules read `store.state`, change it through `set` or `touch`, and draw themselves in
  * subscriptions. All changes up to the next frame are told at once; where no frames come, in a hidden tab, by a timer.
  */

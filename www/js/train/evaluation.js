@@ -2,7 +2,7 @@
 import { draw, lossChart, precisionRecallChart, validationChart } from './curves.js';
 import { byId, el, notify, openDialog, plural } from '../ui/dom.js';
 import { compute, ensure, explain } from '../engine/engine.js';
-import { save } from '../detect/download-results.js';
+import { save } from '../ui/save-file.js';
 import { connection as images, inputOf, measure } from '../images/images.js';
 import { detectorMark } from '../engine/detector-mark.js';
 import { annotationsOf, trainable } from './plan.js';

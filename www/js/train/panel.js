@@ -1,9 +1,13 @@
-/** The Train panel: what there is to learn from, the choices, the curves while it runs, and what came of it. */
+/**
+ * train/ teaches a detector: the plan, the form, the training that runs, its curves and its evaluation.
+ *
+ * The Train panel: what there is to learn from, the choices, the curves while it runs, and what came of it.
+ */
 import { draw, lossChart, validationChart } from './curves.js';
 import { byId, el, formatBytes, formatDuration, notify, openDialog, plural } from '../ui/dom.js';
 import { explain } from '../engine/engine.js';
 import { evaluateAll, lastEnding, openEvaluation, shownCurves, startEvaluation } from './evaluation.js';
-import { save } from '../detect/download-results.js';
+import { save } from '../ui/save-file.js';
 import { fits, smaller } from './fit.js';
 import { choose, trainable } from './plan.js';
 import { select, store } from '../shared/page-state.js';
@@ -278,9 +282,10 @@ function drawAfter({ trained, evaluation, training }) {
   if (training?.state === 'done') document.title = 'cytobox';
 }
 
-export function startTrain() {
+/** @param {() => Promise<boolean>} keepDetector puts the loaded detector into the project's database */
+export function startTrain(keepDetector) {
   build();
-  startTraining();
+  startTraining(keepDetector);
   startEvaluation();
   store.subscribe(['images', 'annotations', 'model', 'engine', 'job', 'trainingSettings', 'tab', 'training', 'readOnly'], () => {
     drawSetup();

@@ -6,7 +6,6 @@ import { announce, notify, plural } from '../ui/dom.js';
 import { compute, connection, ensure, explain, putModel } from '../engine/engine.js';
 import { evaluateOn } from './evaluation.js';
 import { inputOf, measure } from '../images/images.js';
-import { keepModel } from '../project/kept-files.js';
 import { annotationsOf, barePlan, choices, settingsOn, trainable } from './plan.js';
 import { store } from '../shared/page-state.js';
 import { curvesOf } from './kept-training.js';
@@ -33,6 +32,9 @@ import { Cancelled } from '../engine/connection.js';
  * @property {number} step
  * @property {boolean} [finished] all steps are done, but its detector is nowhere but in its checkpoints
  */
+
+/** Puts the loaded detector into the project's database, and tells whether it is there. @type {() => Promise<boolean>} */
+let keepDetector = async () => false;
 
 /** Steps that are kept for the curves; then every second goes. */
 const KEPT_STEPS = 4000;
@@ -150,7 +152,7 @@ async function run(running, resume) {
  * @param {Running} running
  */
 async function letGo(running) {
-  remember((await keepModel()) ? null : { ...running, finished: true });
+  remember((await keepDetector()) ? null : { ...running, finished: true });
 }
 
 /** The detector is there whatever becomes of its evaluation. @param {string[]} names @param {AbortSignal} signal */
@@ -249,8 +251,9 @@ async function keepAwake() {
   }
 }
 
-/** A closed tab ends the training, though it can be gone on with. */
-export function startTraining() {
+/** A closed tab ends the training, though it can be gone on with. @param {() => Promise<boolean>} keep */
+export function startTraining(keep) {
+  keepDetector = keep;
   addEventListener('beforeunload', (event) => {
     if (isTraining()) event.preventDefault();
   });

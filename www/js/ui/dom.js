@@ -1,4 +1,8 @@
-/** Elements without a framework. Text goes in as text nodes only, so that no label can become markup. */
+/**
+ * ui/ is what every panel is made of: elements, dialogs, lists, the theme, files that leave.
+ *
+ * Elements without a framework. Text goes in as text nodes only, so that no label can become markup.
+ */
 
 /**
  * @template {keyof HTMLElementTagNameMap} T
