@@ -19,6 +19,7 @@ mod matching;
 pub mod names;
 mod outline;
 mod outlines;
+pub mod upright;
 pub mod via;
 pub mod voc;
 pub mod yolo;
