@@ -11,6 +11,7 @@ pub mod dataset;
 pub mod gather;
 pub mod label;
 pub mod names;
+pub mod reference;
 pub mod voc;
 pub mod yolo;
 
@@ -71,7 +72,7 @@ pub enum IgnoredReason {
 pub struct ImageAnnotations {
     /// The image's name without extension, by which annotations and images find each other.
     pub image: String,
-    /// The name of the image's file as the annotation says it, without folders; may be empty.
+    /// The name of the image's file as the annotation says it; may be empty, may have folders ([`reference`]).
     #[serde(default)]
     pub file: String,
     /// 0 where the annotation does not say it; then boxes are checked against the right and lower edge when the image is
@@ -184,8 +185,7 @@ mod tests {
 
         let bbox = BoxXyxy::new([1.0, 2.0, 3.0, 4.0], 9, 9).unwrap();
         let region = |label: Option<&str>, reason| IgnoredRegion { bbox, label: label.map(str::to_owned), reason };
-        annotations.ignored =
-            vec![region(Some("cell"), IgnoredReason::Crowd), region(None, IgnoredReason::Unreadable)];
+        annotations.ignored = vec![region(Some("cell"), IgnoredReason::Crowd), region(None, IgnoredReason::Unreadable)];
         annotations.incomplete = true;
         let json = serde_json::to_string(&annotations).unwrap();
         assert!(json.contains(r#"{"box":[1.0,2.0,3.0,4.0],"reason":"unreadable"}"#), "{json}");

@@ -76,7 +76,8 @@ pub(super) fn average_precision(
 /// Gives each detection, best first, the free object that it overlaps most; difficult ones only when no other will do.
 fn match_image(mut objects: Vec<&Object>, found: &[&Detection], options: &Options) -> Result<Outcome> {
     objects.sort_by_key(|o| o.difficult);
-    let best: Vec<&Detection> = by_score(found).into_iter().take(options.max_detections).map(|i| found[i]).collect();
+    let cap = options.max_detections.unwrap_or(usize::MAX);
+    let best: Vec<&Detection> = by_score(found).into_iter().take(cap).map(|i| found[i]).collect();
     let overlaps = overlaps(&best, &objects, options.measure)?;
     let mut fates = vec![[Fate::Miss; THRESHOLDS]; best.len()];
     for t in 0..THRESHOLDS {

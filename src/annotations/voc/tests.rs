@@ -158,8 +158,14 @@ fn boxes_too_thin_for_the_format_are_widened() {
         let bbox = BoxXyxy::new(corners, 100, 50).unwrap();
         let object = Object { bbox, label: "c".into(), difficult: false, truncated: false, mask: None };
         let (image, file) = ("a".into(), String::new());
-        let annotations =
-            ImageAnnotations { image, file, width: 100, height: 50, objects: vec![object], ..ImageAnnotations::default() };
+        let annotations = ImageAnnotations {
+            image,
+            file,
+            width: 100,
+            height: 50,
+            objects: vec![object],
+            ..ImageAnnotations::default()
+        };
         let parsed = read("a.xml", write(&annotations).as_bytes()).unwrap();
         assert_eq!(parsed.value.objects[0].bbox.corners(), expected, "{corners:?}");
     }

@@ -6,7 +6,7 @@ use cytobox::{
     detections::ImageDetections,
     device,
     evaluate::{self, Evaluation, Measure, Options},
-    predict,
+    predict::{self, DetectOptions, Found},
     protocol::DeviceChoice,
     weights,
 };
@@ -27,6 +27,9 @@ pub struct Arguments {
     /// Compare masks instead of boxes.
     #[arg(long)]
     masks: bool,
+    /// Detections of each class that count on an image in average precision; all when absent. COCO takes 100.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_dets: Option<u32>,
     /// Print everything as JSON.
     #[arg(long)]
     json: bool,
@@ -46,23 +49,26 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let data = dataset::read(&arguments.data, &arguments.channels, merge.as_ref())?;
     let (mut found, started) = (Vec::new(), Instant::now());
     for one in &data {
-        let detections = pollster::block_on(predict::detect(&detector, &one.picture, &()))?;
+        let options = DetectOptions::default();
+        let Found { detections, limit_reached } =
+            pollster::block_on(predict::detect(&detector, &one.picture, &options, &()))?;
         active.check()?;
         found.push(ImageDetections {
             image: one.annotations.image.clone(),
-            file: String::new(),
             width: one.picture.width,
             height: one.picture.height,
             detections,
-            merge: None,
-            filled: Vec::new(),
+            limit_reached,
+            ..ImageDetections::default()
         });
         active.device.memory_cleanup();
     }
     let seconds = started.elapsed().as_secs_f64() / data.len() as f64;
     let pairs: Vec<_> = data.iter().zip(&found).map(|(a, d)| (&a.annotations, d)).collect();
     let measure = if arguments.masks { Measure::Masks } else { Measure::Boxes };
-    let evaluation = evaluate::evaluate(&pairs, &Options { measure, ..Options::default() })?;
+    let max_detections = arguments.max_dets.map(|n| n as usize);
+    let evaluation = evaluate::evaluate(&pairs, &Options { measure, max_detections, ..Options::default() })?;
+    evaluation.limits().iter().for_each(|sentence| eprintln!("{sentence}"));
     if arguments.json {
         say!("{}", serde_json::to_string(&evaluation)?);
     } else {
