@@ -4,7 +4,7 @@ import { detect, ensure, explain, isDeviceFailure } from './engine.js';
 import { inputOf } from './images.js';
 import { detectorMark } from './origin.js';
 import { plain, DETECT_SCORE } from './protocol.js';
-import { busy, currentImage, shownDetections, store } from './store.js';
+import { busy, currentImage, isLimited, shownDetections, store } from './store.js';
 import { Cancelled, WorkerDied } from './worker.js';
 
 /**
@@ -128,6 +128,8 @@ function report(job, images) {
     notify(`${plural(job.total, 'image')} done in ${formatDuration(seconds)}.`);
   }
   const cells = images.reduce((sum, image) => sum + (image.result ? shownDetections(image).length : 0), 0);
+  const limited = images.filter(isLimited).length;
+  if (limited) notify(`In ${plural(limited, 'image')} the detector reached its limit of detections; cells may be missing there.`);
   announce(`${job.cancelling ? 'Cancelled' : 'Finished'}: ${plural(cells, 'cell')} with a score of at least ${store.state.score.toFixed(2)}.`);
 }
 

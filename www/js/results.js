@@ -4,7 +4,7 @@ import { byId, el } from './dom.js';
 import { area } from './masks.js';
 import { visibleDetections } from './overlay.js';
 import { foregroundClasses } from './protocol.js';
-import { currentImage, shownDetections, store } from './store.js';
+import { currentImage, isLimited, shownDetections, store } from './store.js';
 import { VirtualList } from './virtual.js';
 
 /** @type {{by: 'score'|'label'|'x'|'area', down: boolean}} */
@@ -168,6 +168,9 @@ export function startResults(viewer) {
     byId('shown').textContent = image?.result ? `${counted} of ${all} shown` : '';
     const stale = byId('stale');
     stale.hidden = !image?.result?.stale;
+    const limited = byId('limited');
+    limited.hidden = !isLimited(image);
+    limited.textContent = `The detector reached its limit of ${image?.result?.detections.limit_reached} detections per image, so cells may be missing. Cut the image into smaller ones to find all.`;
   };
   const markSorting = startSorting(() => draw());
   startScore();
