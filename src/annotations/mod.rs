@@ -12,6 +12,7 @@ pub mod gather;
 pub mod label;
 pub mod names;
 pub mod reference;
+pub mod upright;
 pub mod voc;
 pub mod yolo;
 

@@ -3,11 +3,11 @@
 use super::*;
 use crate::annotations::ImageAnnotations;
 use crate::channels::ChannelFile;
-use crate::device;
+use crate::device::{self, DeviceChoice};
 use crate::evaluate::Measure;
 use crate::limits;
 use crate::model::{Architecture, Backbone, DetectorConfig};
-use crate::protocol::{AnnotatedInput, DeviceChoice, EvaluateOptions, ImageFile};
+use crate::protocol::{AnnotatedInput, EvaluateOptions, ImageFile};
 use crate::weights::Precision;
 
 /// With a small network that knows nothing, is unsure of everything, and keeps three detections.

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use cytobox::{
     channels::{ImageEntry, Merge},
     detections::ImageDetections,
+    device::DeviceChoice,
     engine::{Engine, Unwatched},
     export::{self, Format},
     limits,
-    protocol::{Command, DeviceChoice, Outcome},
+    protocol::{Command, Outcome},
     scan::{Called, Journal, Names, ScanSettings, Source},
 };
 use indicatif::ProgressBar;
