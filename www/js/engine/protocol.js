@@ -24,7 +24,7 @@
  * @typedef {{size: [number, number], counts: string|number[]}} Rle height and width, and COCO's run lengths
  * @typedef {{box: [number, number, number, number], label: string, score: number, mask?: Rle|null}} Detection
  * @typedef {{image: string, file: string, width: number, height: number, detections: Detection[], merge?: Merge|null,
- *   filled: string[]}} ImageDetections
+ *   filled: string[], limit_reached?: number}} ImageDetections
  *
  * @typedef {{architecture: string, backbone: string, classes: string[], merge?: Merge|null, trained?: string|null,
  *   [key: string]: unknown}} DetectorConfig
