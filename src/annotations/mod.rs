@@ -11,6 +11,7 @@ pub mod dataset;
 pub mod gather;
 pub mod label;
 pub mod names;
+pub mod upright;
 pub mod voc;
 pub mod yolo;
 

@@ -87,8 +87,7 @@ pub enum Wish {
 }
 
 /// How soon the end of a pause is noticed.
-#[cfg(not(target_arch = "wasm32"))]
-const REST: std::time::Duration = std::time::Duration::from_millis(50);
+pub const REST: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// Watches a training. A cancelled one ends with [`crate::Error::Cancelled`] and keeps its last checkpoint.
 pub trait TrainObserver: Observer {
@@ -98,11 +97,14 @@ pub trait TrainObserver: Observer {
         Wish::GoOn
     }
 
-    /// Waits a moment of a pause, without work for the processor: in a browser the event loop does.
+    /// Waits a little before a paused training asks for the next wish, so that waiting takes no processor.
     fn rest(&self) -> impl Future<Output = ()> {
-        #[cfg(not(target_arch = "wasm32"))]
-        std::thread::sleep(REST);
-        self.turn()
+        async {
+            #[cfg(not(target_arch = "wasm32"))]
+            std::thread::sleep(REST);
+            #[cfg(target_arch = "wasm32")]
+            self.turn().await;
+        }
     }
 }
 

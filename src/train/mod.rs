@@ -24,6 +24,7 @@ pub mod norms;
 pub mod optimizer;
 pub mod parameters;
 pub mod plan;
+pub mod resume;
 pub mod rng;
 pub mod sampler;
 pub mod schedule;
@@ -41,7 +42,7 @@ pub use estimate::Estimate;
 pub use events::{TrainEvent, TrainObserver, Validation, Wish};
 #[cfg(not(target_arch = "wasm32"))]
 pub use folder_store::FolderStore;
-pub use plan::{Begun, Plan, Start};
+pub use plan::{Begun, Overrides, Plan, Start};
 pub use step::{Batch, Losses};
 pub use trainer::{Finished, Trainer};
 pub use truth::{Example, Patch, Sample, Truth};

@@ -16,8 +16,7 @@ use crate::model::{Architecture, Backbone, DetectorConfig};
 
 /// The sizes of a network that starts from nothing: a few hundred cells cannot fill wide heads, and narrow ones learn
 /// several times faster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     pub architecture: Architecture,
     pub backbone: Backbone,
@@ -33,6 +32,28 @@ impl Default for Shape {
             backbone: Backbone::ResNet18,
             fpn_channels: 128,
             representation: 512,
+        }
+    }
+}
+
+/// A shape of which a part may be left to the default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ShapeOptions {
+    pub architecture: Option<Architecture>,
+    pub backbone: Option<Backbone>,
+    pub fpn_channels: Option<usize>,
+    pub representation: Option<usize>,
+}
+
+impl ShapeOptions {
+    pub fn shape(self) -> Shape {
+        let default = Shape::default();
+        Shape {
+            architecture: self.architecture.unwrap_or(default.architecture),
+            backbone: self.backbone.unwrap_or(default.backbone),
+            fpn_channels: self.fpn_channels.unwrap_or(default.fpn_channels),
+            representation: self.representation.unwrap_or(default.representation),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The whole of a training: epochs, schedule, the fold of the norms, validations, checkpoints, events.
 
+mod extend;
 mod state;
 mod stream;
 

@@ -7,7 +7,7 @@ import { store } from '../shared/page-state.js';
 /**
  * @typedef {Object} Choices what the user chose; null where the preset decides
  * @property {'scratch'|'detector'|null} from null: the loaded detector, where there is one
- * @property {'maskrcnn_resnet_fpn'|'fasterrcnn_resnet_fpn'} architecture
+ * @property {'maskrcnn_resnet_fpn'|'fasterrcnn_resnet_fpn'|null} architecture null: that of the detector to go on from
  * @property {'resnet18'|'resnet34'|'resnet50'|'resnet101'} backbone
  * @property {'narrow'|'medium'|'wide'} width
  * @property {'minutes'|'epochs'} unit
@@ -37,7 +37,7 @@ import { store } from '../shared/page-state.js';
 /** @type {Choices} */
 export const DEFAULTS = {
   from: null,
-  architecture: 'maskrcnn_resnet_fpn',
+  architecture: null,
   backbone: 'resnet18',
   width: 'medium',
   unit: 'minutes',
