@@ -37,11 +37,10 @@ function uses(name) {
 /** Gives all boxes of a label another one. An empty one deletes them. */
 function relabelled(images, from, to) {
   return images.map((image) => {
-    const { objects } = image.annotations;
-    const changed = to
-      ? objects.map((object) => (object.label === from ? { ...object, label: to } : object))
-      : objects.filter(({ label }) => label !== from);
-    return /** @type {[any, any]} */ ([image, { ...image.annotations, objects: changed }]);
+    const { objects, ignored } = image.annotations;
+    const renamed = (one) => (one.label === from ? { ...one, label: to } : one);
+    const changed = to ? objects.map(renamed) : objects.filter(({ label }) => label !== from);
+    return /** @type {[any, any]} */ ([image, { ...image.annotations, objects: changed, ...(to && ignored ? { ignored: ignored.map(renamed) } : {}) }]);
   });
 }
 
