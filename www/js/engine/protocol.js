@@ -19,7 +19,7 @@
  * @typedef {{channel: string, rgba: Uint8Array}} LayerImage
  * @typedef {{width: number, height: number, rgba: Uint8Array}} Thumbnail
  * @typedef {{name: string, width: number, height: number, bits: number, fullScale: number, merge: Merge, filled: string[],
- *   warnings: string[], layers: LayerImage[], thumbnail: Thumbnail}} OpenedImage
+ *   orientation: number, warnings: string[], layers: LayerImage[], thumbnail: Thumbnail}} OpenedImage
  *
  * @typedef {{size: [number, number], counts: string|number[]}} Rle height and width, and COCO's run lengths
  * @typedef {{box: [number, number, number, number], label: string, score: number, mask?: Rle|null}} Detection
