@@ -86,7 +86,7 @@ async fn open_gpu(choice: DeviceChoice, probe: Option<&Probe>) -> Result<ActiveD
         return Err(format!("the only graphics adapter is a software one ({})", info.name));
     }
     // A browser does not tell wasm what its adapter is, and the best kernels differ.
-    if software { Adapter::Software } else { Adapter::Hardware }.tell();
+    if software { Adapter::Software } else { Adapter::Hardware }.set_detected();
     let name = probe.map_or(info.name, |p| p.name.clone());
 
     let tests = judge(&name, self_test::run(&device).await)?;
