@@ -153,7 +153,16 @@ fn wrong_commands_end_with_a_sentence() {
 }
 
 #[test]
-fn info_tells_what_the_reference_model_is() {
+fn help_shows_an_example() {
+    for command in ["merge", "plot", "convert", "info", "synth", "bench"] {
+        let help = cytobox(&[command, "--help"]);
+        let said = String::from_utf8_lossy(&help.stdout);
+        assert!(said.contains(&format!("Example:\n  cytobox {command} ")), "{said}");
+    }
+}
+
+#[test]
+fn info_prints_the_metadata_of_the_reference_model() {
     let Some(data) = common::real_data() else { return };
     let output = cytobox(&["info", &text(&data.join("models/hpa_maskrcnn_resnet18_fpn.safetensors"))]);
     assert!(output.status.success(), "{}", stderr(&output));

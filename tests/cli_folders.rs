@@ -96,7 +96,7 @@ fn equal_names_are_merged_into_the_out_folder_and_over_no_image() {
     assert_eq!([&first, &second].map(|file| brightness(file)), [10, 20]);
 
     let text = fails(merge(&folder.path().join("images/a"), &folder.path().join("images/a"), &[]));
-    assert!(text.contains("one of the images"), "{text}");
+    assert!(text.contains("overwrite one of the images"), "{text}");
     assert_eq!([&first, &second].map(|file| fs::read(file).unwrap()), before);
 }
 

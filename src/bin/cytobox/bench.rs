@@ -1,4 +1,4 @@
-//! `cytobox bench`: the convolutions of the detectors, this project's and burn's, beside what the device can do at most.
+//! `cytobox bench`: this project's convolutions compared with burn's and with the device's peak.
 
 use cytobox::{
     device,
@@ -9,14 +9,15 @@ use cytobox::{
 use crate::{detect, output::say};
 
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  cytobox bench --device cpu")]
 pub struct Arguments {
-    /// auto, gpu, software or cpu.
+    /// Where to compute: auto, gpu, software or cpu.
     #[arg(long, default_value = "auto", value_parser = detect::device)]
     device: DeviceChoice,
-    /// The side of the image in pixels, a multiple of 32.
+    /// Side of the image in pixels, a multiple of 32.
     #[arg(long, default_value_t = 256)]
     side: usize,
-    /// Seconds for each figure.
+    /// Seconds per measurement.
     #[arg(long, default_value_t = 0.5)]
     seconds: f64,
     /// Print JSON instead of a table.
@@ -29,7 +30,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let table = !arguments.json;
     if table {
         say!("{}: {}", active.report.name, active.report.why);
-        say!("{:26} {:>20} {:>20}   GFLOP/s", "layer", "forward (burn)", "and backward (burn)");
+        say!("{:26} {:>20} {:>20}   GFLOP/s", "layer", "forward (burn)", "with backward (burn)");
     }
     let print = |row: &BenchRow| {
         if table {
@@ -39,8 +40,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let report = pollster::block_on(bench::run(&active.device, arguments.side, arguments.seconds, print))?;
     if table {
         line("geometric mean", means(&report));
-        say!("multiply-add peak: {:.1}", report.peak);
-        say!("3×3 layers with 64 channels or more: {:.0} % of the peak", 100.0 * report.share_of_peak());
+        say!("multiply-add peak: {:.1} GFLOP/s", report.peak);
+        say!("3×3 layers with at least 64 channels: {:.0} % of the peak", 100.0 * report.share_of_peak());
     } else {
         say!("{}", serde_json::to_string_pretty(&report)?);
     }
