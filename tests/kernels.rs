@@ -1,7 +1,7 @@
 //! Every kernel, on the CPU and on the GPU with the blocks of a software adapter, forward and backward.
 //!
-//! tests/kernels_hardware.rs runs the same cases with those of a real GPU, in a process of its own: [`Adapter::tell`] holds for
-//! all of a process.
+//! tests/kernels_hardware.rs runs the same cases with those of a real GPU, in a process of its own: [`Adapter::set_detected`]
+//! applies to the whole process.
 
 mod kernels_cases;
 mod reference;
@@ -21,8 +21,8 @@ const fn rows(columns: usize, rows: usize, vec4s: usize, step: usize) -> Algorit
     Algorithm::Rows(RowBlock { rows, columns, vec4s, taps: 3, step })
 }
 
-/// Each block, with places and lines left over, and outputs with fewer lines than the widest block; those of rows where a row's
-/// length allows them.
+/// Each block size, with pixels and vec4s left over, and outputs with fewer vec4s than the widest block; row blocks where the
+/// length of a row allows them.
 const CASES: [Case; 20] = [
     case(Algorithm::Block(32, 4), [1, 37, 38, 36], 5, 36, 1, true),
     case(Algorithm::Block(16, 4), [1, 14, 15, 36], 5, 36, 1, true),

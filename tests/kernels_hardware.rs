@@ -12,7 +12,7 @@ const fn case(algorithm: Algorithm, x: [usize; 4], kernel: usize, cout: usize, s
     Case { algorithm, x, kernel, cout, stride, relu }
 }
 
-/// Each block and the tiles, with places and lines left over.
+/// Each block size and the tiles, with pixels and vec4s left over.
 const CASES: [Case; 12] = [
     case(Algorithm::Block(8, 2), [1, 182, 182, 60], 1, 60, 1, true),
     case(Algorithm::Block(8, 2), [1, 297, 296, 20], 3, 20, 1, false),

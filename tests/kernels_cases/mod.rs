@@ -177,17 +177,17 @@ fn transposed_convolution() {
     }
 }
 
-/// How the GPU goes about the outputs of a convolution, where Winograd's transforms do not.
+/// The GPU's algorithm for a forward pass that does not use Winograd's.
 pub fn forward_algorithm(g: &ConvGeometry) -> Algorithm {
     ADAPTER.algorithm(GridShape::forward(g))
 }
 
-/// And about the gradient of its input, of each remainder of the coordinates modulo the stride.
+/// The algorithms for the data gradient, one for each remainder of the coordinates modulo the stride.
 pub fn gradient_algorithms(g: &ConvGeometry) -> impl Iterator<Item = Algorithm> {
     GridShape::gradients(g).into_iter().map(|shape| ADAPTER.algorithm(shape))
 }
 
-/// A convolution that is there for the way in which its forward pass is computed.
+/// A convolution that exercises a particular algorithm in the forward pass.
 pub struct Case {
     pub algorithm: Algorithm,
     pub x: [usize; 4],
@@ -197,7 +197,7 @@ pub struct Case {
     pub relu: bool,
 }
 
-/// Every way of the table, forward and as a data gradient, against the CPU.
+/// Every algorithm of the table, as a forward pass and as a data gradient, against the CPU.
 #[test]
 fn every_block_and_tile() {
     let Some(gpu) = gpu() else { return };

@@ -54,7 +54,7 @@ def sizes(backbone):
 
 
 def seconds(times):
-    """Without the first, in which everything is allocated."""
+    """Excludes the first step, which allocates everything."""
     step = statistics.median(times[1:])
     return {"step": round(step, 2), "epoch": round(step * -(-EPOCH // BATCH), 1), "steps": len(times) - 1}
 
