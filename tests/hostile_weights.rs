@@ -1,4 +1,4 @@
-//! Detector files that are broken or lie: every one is an error with a sentence, none a panic or a network.
+//! Damaged and malicious detector files: each gives an error with a clear message, never a panic or a network.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod golden;

@@ -1,4 +1,4 @@
-//! Every stage of the detectors beside torchvision's, on the CPU and on the GPU; and the reference model on real images.
+//! Every stage of the detectors compared with torchvision's, on the CPU and on the GPU; and the reference model on real images.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod common;
@@ -198,7 +198,7 @@ fn every_stage_on_the_gpu() {
     }
 }
 
-/// What cytobox writes, torchvision loads with `strict=True` and computes the same of.
+/// torchvision loads cytobox's files with `strict=True` and computes the same results.
 #[test]
 fn saved_files_load_into_torchvision() {
     let Some(folder) = golden::folder() else { return };
