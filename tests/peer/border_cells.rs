@@ -2,22 +2,20 @@
 //! images for a few minutes and prints how well cells at the border are found, beside those within.
 //!
 //! ```text
-//! cargo test --release --test border_cells -- --ignored --nocapture
+//! cargo run --release --example border_cells
 //! ```
-#![cfg(not(target_arch = "wasm32"))]
-
 use burn::tensor::Device;
 use cytobox::annotations::ImageAnnotations;
 use cytobox::channels::{Merge, Picture, merge};
 use cytobox::detections::ImageDetections;
 use cytobox::evaluate::{Options, evaluate};
 use cytobox::model::config::Changes;
-use cytobox::model::{Architecture, Backbone};
+use cytobox::model::Architecture;
 use cytobox::observe::Unwatched;
-use cytobox::predict;
+use cytobox::predict::{self, DetectOptions};
 use cytobox::synth::{SynthOptions, generate};
-use cytobox::train::setup::{self, Shape};
-use cytobox::train::{Budget, Example, MemoryStore, Plan, Start, Trainer};
+use cytobox::train::setup::{self, ShapeOptions};
+use cytobox::train::{Budget, Example, MemoryStore, Overrides, Plan, Start, Trainer};
 
 const SIDE: u32 = 192;
 const TRAINED_ON: u32 = 16;
@@ -46,9 +44,11 @@ fn ap(found: &[(ImageAnnotations, ImageDetections)], counts: impl Fn(&[f32; 4]) 
     evaluate(&pairs, &Options::default()).unwrap().map_50.unwrap()
 }
 
-#[test]
-#[ignore = "trains for minutes"]
-fn cells_at_the_border_are_found() {
+#[cfg(target_arch = "wasm32")]
+fn main() {}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn main() {
     let classes = ["__background__", "cell"].map(str::to_owned).to_vec();
     let examples: Vec<Example> = (0..TRAINED_ON)
         .map(|i| {
@@ -56,20 +56,19 @@ fn cells_at_the_border_are_found() {
             Example::new(picture, &annotations, &classes).unwrap()
         })
         .collect();
-    let shape = Shape {
-        architecture: Architecture::FasterRcnn,
-        backbone: Backbone::ResNet18,
-        fpn_channels: 64,
-        representation: 128,
+    let shape = ShapeOptions {
+        architecture: Some(Architecture::FasterRcnn),
+        fpn_channels: Some(64),
+        representation: Some(128),
+        ..ShapeOptions::default()
     };
-    let plan = Plan { start: Start::Scratch { shape }, settings: None, anchors: None, detector: Changes::new() };
+    let plan = Plan { start: Start::Scratch { shape }, settings: None, overrides: Overrides::default(), anchors: None, detector: Changes::new() };
     let layouts: Vec<setup::Layout> = examples.iter().map(setup::Layout::from).collect();
     let config = plan.detector_config(None, classes.clone(), &layouts).unwrap();
     let mut settings = plan.settings(&config, &layouts).unwrap();
     // Crops so small that they cut many cells.
     settings.augment.crop = Some(96);
     (settings.budget, settings.repeats, settings.validate_every) = (Budget::Epochs(20), 4, 1000);
-    let mut border = Vec::new();
     for seed in [1, 2] {
         settings.seed = seed;
         let begun = plan.detector(None, classes.clone(), None, &examples, seed, &Device::flex()).unwrap();
@@ -78,14 +77,17 @@ fn cells_at_the_border_are_found() {
         let found: Vec<(ImageAnnotations, ImageDetections)> = (TRAINED_ON..TRAINED_ON + TESTED_ON)
             .map(|i| {
                 let (annotations, picture) = image(i);
+                let detected =
+                    pollster::block_on(predict::detect(&trained, &picture, &DetectOptions::default(), &())).unwrap();
                 let detections = ImageDetections {
                     image: annotations.image.clone(),
                     file: String::new(),
                     width: SIDE,
                     height: SIDE,
-                    detections: pollster::block_on(predict::detect(&trained, &picture, &())).unwrap(),
+                    detections: detected.detections,
                     merge: None,
                     filled: Vec::new(),
+                    limit_reached: detected.limit_reached,
                 };
                 (annotations, detections)
             })
@@ -99,7 +101,5 @@ fn cells_at_the_border_are_found() {
             "seed {seed}: AP50 of cells at the border {:.3}, of small ones among them {:.3}, within {:.3}, of all {:.3}",
             aps[0], aps[1], aps[2], aps[3]
         );
-        border.push(aps[0]);
     }
-    assert!(border.iter().all(|ap| *ap > 0.3), "{border:?}");
 }
