@@ -27,12 +27,16 @@ pub const OBJECTS: usize = 10_000;
 /// Pixels along the outlines of one object's polygons, or of a whole COCO file's: the 250,000 cells of the largest sets have
 /// some 500 each.
 pub const OUTLINE_PIXELS: u64 = 128 << 20;
+/// Stretches of one value in the columns of a label image: 10,000 objects of 800 columns each. Noise has one for each pixel.
+pub const LABEL_RUNS: u64 = 8 << 20;
 /// Images that one table or COCO file may speak of; the Atlas's largest public set has a hundred thousand.
 pub const TABLE_IMAGES: usize = 200_000;
 /// Objects that a COCO file may hold: COCO's own largest has 860,000.
 pub const TABLE_OBJECTS: usize = 1_000_000;
 /// Numbers and texts of one object in a COCO file: the outline of a cell has some hundreds.
 pub const OBJECT_VALUES: usize = 200_000;
+/// Numbers and texts of a VIA project, which people draw by hand: 20,000 outlines of 100.
+pub const PROJECT_VALUES: usize = 2_000_000;
 /// Characters of a label.
 pub const LABEL_CHARS: usize = 128;
 /// Classes of a detector without the background: Open Images, the largest detection set, has 601.
@@ -43,11 +47,13 @@ pub const SAFETENSORS_HEADER_BYTES: u64 = 8 << 20;
 pub const DETECTOR_BYTES: u64 = 1 << 30;
 /// Tensors of one detector file; ResNet-101-FPN has about 700.
 pub const TENSORS: usize = 10_000;
-/// Values of a pickle, on its stack or to be recalled: a state dict needs some ten for each tensor.
-pub const PICKLE_VALUES: usize = 4_000_000;
-/// Containers within containers of a pickle. A checkpoint nests three deep; what is deeper would overflow the real stack on
-/// drop.
-pub const PICKLE_DEPTH: usize = 64;
+/// The description of a torch file's tensors and of what a training script keeps beside them, such as the losses of all
+/// steps.
+pub const PICKLE_BYTES: u64 = 32 << 20;
+/// Values that the pickles of one file make, recall or keep to be recalled. A checkpoint needs some forty for each tensor.
+pub const PICKLE_VALUES: usize = 2_000_000;
+/// Bytes of tensors for each byte of a torch file, which stores them as they are; more than one where tensors share values.
+pub const TENSOR_EXPANSION: u64 = 4;
 /// Numbers along one axis of a tensor, as the kernels take them: every index of one image's row fits `u32`.
 pub const TENSOR_SIDE: usize = 1 << 16;
 /// Weights of one layer: the largest of torchvision's detectors, `fc6`, has 12.8 million.

@@ -1,4 +1,4 @@
-//! In a real browser's worker: WebGPU and the wasm CPU form give the same answers.
+//! In a real browser's worker: WebGPU and the wasm CPU backend give the same results.
 //!
 //! `wasm-pack test --headless --chrome --release` runs these on the adapter that the browser offers, a software one
 //! included.
@@ -125,7 +125,7 @@ async fn a_detector_finds_the_same_on_cpu_and_gpu() {
         classes: ["__background__", "a", "b"].map(String::from).to_vec(),
         min_size: 96,
         max_size: 128,
-        // A detector without training is unsure of everything.
+        // An untrained detector has only low scores.
         box_score_thresh: 0.3,
         ..DetectorConfig::default()
     };
@@ -133,7 +133,8 @@ async fn a_detector_finds_the_same_on_cpu_and_gpu() {
     let mut found = Vec::new();
     for device in [Device::flex(), gpu().await] {
         let detector = Detector::init(config.clone(), 7, &device).expect("a detector");
-        found.push(predict::detect(&detector, &picture, &()).await.expect("detections"));
+        let options = predict::DetectOptions::default();
+        found.push(predict::detect(&detector, &picture, &options, &()).await.expect("detections").detections);
     }
     assert_eq!(device::take_fault(), None);
     assert!(!found[0].is_empty(), "a test without detections shows nothing");

@@ -86,7 +86,7 @@ pub enum Wish {
     Stop,
 }
 
-/// Nobody notices that a pause ends so much later.
+/// How soon the end of a pause is noticed.
 pub const REST: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// Watches a training. A cancelled one ends with [`crate::Error::Cancelled`] and keeps its last checkpoint.

@@ -28,6 +28,7 @@ pub mod resume;
 pub mod rng;
 pub mod sampler;
 pub mod schedule;
+pub mod selection;
 pub mod setup;
 pub mod step;
 pub mod targets;
@@ -35,7 +36,7 @@ pub mod trainer;
 pub mod truth;
 pub mod validation;
 
-pub use checkpoint::{MemoryStore, Store};
+pub use checkpoint::{MemoryStore, Parts, Store};
 pub use config::{Budget, NormConfig, NormScope, OptimizerConfig, TrainConfig, Trainable};
 pub use estimate::Estimate;
 pub use events::{TrainEvent, TrainObserver, Validation, Wish};

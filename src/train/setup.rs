@@ -189,7 +189,13 @@ mod tests {
     fn a_fresh_configuration_fits_the_data() {
         let picture = |v: f32| Picture { width: 600, height: 400, rgb: [v, 0.5, 0.0].repeat(600 * 400) };
         let cell = |x: f32| Truth { corners: [x, 10.0, x + 15.0, 25.0], class: 1, mask: None, difficult: false };
-        let example = |v| Example { name: "a".into(), picture: picture(v), objects: vec![cell(5.0), cell(77.0)] };
+        let example = |v| Example {
+            name: "a".into(),
+            picture: picture(v),
+            objects: vec![cell(5.0), cell(77.0)],
+            ignored: Vec::new(),
+            incomplete: false,
+        };
         let classes = vec!["__background__".to_owned(), "cell".to_owned()];
         let examples = [example(0.2), example(0.4)];
         let layouts: Vec<Layout> = examples.iter().map(Layout::from).collect();

@@ -65,7 +65,7 @@ pub fn load_into(
         Some(own) => Some(Heads::by_name(&config.classes, &own.classes)),
         None => None,
     };
-    let warnings = heads.as_ref().and_then(Heads::warning).into_iter().collect();
+    let warnings = state.notes.iter().cloned().chain(heads.as_ref().and_then(Heads::warning)).collect();
     let mut source = FileSource::new(file, &state, eps, Some(Seeded { seed }));
     source.heads = heads.as_ref();
     let detector = Detector::build(config, &mut source, device)?;
@@ -74,14 +74,15 @@ pub fn load_into(
 
 /// The configuration that a file names, or else that its shapes speak of, with sentences about what was assumed.
 pub fn config_of(file: &str, state: &StateDict) -> Result<(DetectorConfig, Vec<String>)> {
-    match &state.config {
+    let (config, assumed) = match &state.config {
         Some(json) => {
             infer::refuse_other_architectures(file, state)?;
             let config = DetectorConfig::from_json(json).map_err(|e| Error::weights(file, e))?;
-            Ok((config, Vec::new()))
+            (config, Vec::new())
         }
-        None => infer::config(file, state),
-    }
+        None => infer::config(file, state)?,
+    };
+    Ok((config, [state.notes.clone(), assumed].concat()))
 }
 
 /// Where a file has what the heads of a new detector have to say of each class.
@@ -171,7 +172,7 @@ impl<'a> FileSource<'a> {
         }
         let Some(norm) = &spec.norm else {
             let bias = self.take(&format!("{}.bias", spec.name), &outputs)?;
-            return Ok(LayerValues { weight, bias });
+            return Ok(LayerValues { weight, bias, scale: None });
         };
         let gamma = self.take(&format!("{norm}.weight"), &outputs)?;
         let beta = self.take(&format!("{norm}.bias"), &outputs)?;
@@ -187,7 +188,9 @@ impl<'a> FileSource<'a> {
             let reason = format!("batch norm {norm}: its variance does not give finite weights");
             return Err(Error::weights(self.file, reason));
         }
-        Ok(LayerValues { weight, bias })
+        // What was folded for good, and written back as the identity, stays folded.
+        let is_identity = scale.iter().all(|s| (s - 1.0).abs() < 1e-6);
+        Ok(LayerValues { weight, bias, scale: (!is_identity).then_some(scale) })
     }
 
     /// A layer with outputs for every class: those of the file's classes from there, the others as `drawn`.
