@@ -18,7 +18,7 @@ const TARGET = process.env.CARGO_TARGET_DIR ?? path.join(CHECKOUT, 'target');
 const PROGRAM = process.env.CYTOBOX_PROGRAM ?? path.join(TARGET, 'release', process.platform === 'win32' ? 'cytobox.exe' : 'cytobox');
 const DETECTOR = path.join(CHECKOUT, 'models/cells.safetensors');
 /** Of the page. */
-const MODULES = { training: './js/training.js', images: './js/images.js' };
+const MODULES = { training: './js/train/training.js', images: './js/images/images.js' };
 const SIDE = 128;
 const EPOCHS = 1;
 
