@@ -15,7 +15,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    channels::{ImageEntry, Merge},
+    channels::{BitDepth, ImageEntry, Merge},
     detections::ImageDetections,
     error::{Error, Result},
     export,
@@ -29,6 +29,9 @@ pub struct ScanSettings {
     pub model: String,
     pub score: f32,
     pub merge: Option<Merge>,
+    /// What counts as full brightness in 16-bit images.
+    #[serde(default)]
+    pub bit_depth: Option<BitDepth>,
 }
 
 /// What an image is on the disk. Another folder may hold other images under the same names, and a file may change.
@@ -109,12 +112,19 @@ impl Done {
 }
 
 impl Journal {
+    /// What the journal of the folder `out` was begun with; `None` where there is none that can be read.
+    pub fn begun_with(out: &Path) -> Option<ScanSettings> {
+        let mut line = String::new();
+        BufReader::new(File::open(out.join(JOURNAL)).ok()?).read_line(&mut line).ok()?;
+        serde_json::from_str::<Head>(&line).ok().map(|head| head.settings)
+    }
+
     /// Opens the journal of the folder `out`, or begins one. `force` begins anew whatever is there.
     ///
     /// A last line that a crash cut short is dropped; its image is done again.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the journal there was begun with another model, score or merge.
+    /// [`Error::Usage`] if the journal there was begun with another model, score, merge or bit depth.
     pub fn open(out: &Path, settings: &ScanSettings, force: bool) -> Result<Self> {
         fs::create_dir_all(out).map_err(|e| Error::io(out, e))?;
         let path = out.join(JOURNAL);
@@ -148,7 +158,7 @@ impl Journal {
         };
         if begun != *settings {
             return Err(Error::Usage(format!(
-                "{} was begun with another model, score or merge; use another --out, or --force to begin anew",
+                "{} was begun with another model, score, merge or bit depth; use another --out, or --force to begin anew",
                 path.display()
             )));
         }
@@ -229,7 +239,7 @@ mod tests {
     use super::*;
 
     fn settings() -> ScanSettings {
-        ScanSettings { model: "abc".into(), score: 0.7, merge: None }
+        ScanSettings { model: "abc".into(), score: 0.7, merge: None, bit_depth: None }
     }
 
     fn image(name: &str) -> ImageDetections {
@@ -283,6 +293,17 @@ mod tests {
         let other = ScanSettings { score: 0.5, ..settings() };
         assert_eq!(Journal::open(out.path(), &other, false).unwrap_err().code(), "usage");
         assert!(Journal::open(out.path(), &other, true).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_scan_keeps_the_bit_depth_that_it_was_begun_with() {
+        let out = tempfile::tempdir().unwrap();
+        assert_eq!(Journal::begun_with(out.path()), None);
+        let deep = ScanSettings { bit_depth: BitDepth::new(12).ok(), ..settings() };
+        push(&mut Journal::open(out.path(), &deep, false).unwrap(), "a");
+        assert_eq!(Journal::begun_with(out.path()), Some(deep));
+        let other = ScanSettings { bit_depth: BitDepth::new(14).ok(), ..settings() };
+        assert!(Journal::open(out.path(), &other, false).unwrap_err().to_string().contains("bit depth"));
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use cytobox::{
-    channels::{ImageEntry, Merge},
+    channels::ImageEntry,
     engine::{Engine, Unwatched},
     export::{self, Format},
     protocol::{Command, DeviceChoice, Outcome},
     scan::{Journal, ScanSettings, Source},
+    weights,
 };
 use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
@@ -59,7 +60,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let merge = arguments.channels.weights()?;
     let (groups, mut failures) = images::find(&arguments.paths)?;
     let (name, bytes) = first_model::read(arguments.model.as_deref())?;
-    let settings = ScanSettings { model: hex(&Sha256::digest(&bytes)), score: arguments.score, merge: merge.clone() };
+    let bit_depth = match Journal::begun_with(&arguments.out).filter(|_| !arguments.force) {
+        Some(begun) => arguments.channels.bit_depth.or(begun.bit_depth),
+        None => {
+            let trained = weights::describe(&name, &bytes)?.config.bit_depth;
+            arguments.channels.decide_depth(trained, &groups.images)
+        }
+    };
+    let model = hex(&Sha256::digest(&bytes));
+    let settings = ScanSettings { model, score: arguments.score, merge, bit_depth };
     let mut journal = Journal::open(&arguments.out, &settings, arguments.force)?;
     let is_done = |entry: &ImageEntry| Source::of(entry).is_ok_and(|source| journal.is_done(&source));
     let todo: Vec<&ImageEntry> = groups.images.iter().filter(|entry| !is_done(entry)).collect();
@@ -72,7 +81,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let classes = start(&mut engine, arguments.device, name, bytes)?;
     let bar = images::progress_bar(todo.len());
     for entry in &todo {
-        if let Err(e) = one(&mut engine, arguments, entry, merge.as_ref(), &mut journal, &bar) {
+        if let Err(e) = one(&mut engine, arguments, entry, &settings, &mut journal, &bar) {
             failures.add(&bar, &entry.name, &e);
         }
         bar.inc(1);
@@ -102,12 +111,13 @@ fn one(
     engine: &mut Engine,
     arguments: &Arguments,
     entry: &ImageEntry,
-    merge: Option<&Merge>,
+    settings: &ScanSettings,
     journal: &mut Journal,
     bar: &ProgressBar,
 ) -> cytobox::Result<()> {
     let source = Source::of(entry)?;
-    let mut image = arguments.channels.read(entry, merge)?;
+    let mut image = arguments.channels.read(entry, settings.merge.as_ref())?;
+    image.bit_depth = settings.bit_depth;
     image.name = journal.name_for(&entry.name, &source);
     match pollster::block_on(engine.run(Command::Detect { image, score: arguments.score }, &Unwatched))? {
         Outcome::Detections { detections, warnings, .. } => {
