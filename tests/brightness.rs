@@ -4,9 +4,17 @@
 mod common;
 mod image_files;
 
+use burn::tensor::Device;
 use common::real_data;
-use cytobox::channels::{BitDepth, Channel, ChannelSet, Merge, ReadOptions, assemble, depth_of, merge};
+use cytobox::{
+    channels::{BitDepth, Channel, ChannelSet, Merge, ReadOptions, assemble, depth_of, merge},
+    engine::{Engine, Unwatched},
+    model::{Architecture, config::Changes},
+    protocol::{Command, Outcome},
+    train::{Budget, Plan, Start, TrainConfig, setup::Shape},
+};
 use image_files::{Png, TiffPage, chunk, pack, tiff};
+use serde_json::json;
 
 const SIDE: usize = 64;
 
@@ -99,4 +107,45 @@ fn real_images_of_a_dim_camera() {
     let files = ["f1_no_hot_pixel_max1120.tif", "f2_one_hot_pixel_4500.tif", "f3_one_hot_pixel_65535.tif"];
     let found: Vec<_> = files.iter().filter_map(|file| std::fs::read(folder.join(file)).ok()).map(asked).collect();
     assert!(found.windows(2).all(|pair| pair[0] == pair[1]), "{found:?}");
+}
+
+/// A detector learns on images of one scale and takes that scale to others; both ways of opening them agree.
+#[test]
+fn a_detector_keeps_the_bit_depth_of_its_training() {
+    let file = |bytes: Vec<u8>| json!([{ "channel": null, "file": "x.png", "bytes": bytes }]);
+    let objects = json!([{ "box": [41.0, 4.0, 63.0, 60.0], "label": "cell" }]);
+    let annotated = |name: &str, top, hot| {
+        json!({
+            "image": { "name": name, "files": file(png(top, hot)) },
+            "annotations": { "image": name, "width": SIDE, "height": SIDE, "objects": objects },
+        })
+    };
+    let mut settings = TrainConfig::from_scratch();
+    (settings.budget, settings.batch_size, settings.repeats, settings.validation_share) =
+        (Budget::Epochs(1), 1, 1, 0.0);
+    settings.augment.crop = None;
+    let shape =
+        Shape { architecture: Architecture::FasterRcnn, fpn_channels: 32, representation: 32, ..Shape::default() };
+    let plan =
+        Plan { start: Start::Scratch { shape }, settings: Some(settings), anchors: None, detector: Changes::new() };
+    let mut engine = Engine::default();
+    let mut run = |command: serde_json::Value| {
+        let command: Command = serde_json::from_value(command).unwrap();
+        pollster::block_on(engine.run(command, &Unwatched))
+    };
+    run(json!({ "type": "start", "device": "cpu", "probe": null })).unwrap();
+    let images = [annotated("a", 300, None), annotated("b", 3000, Some(65_535))];
+    let job = json!({ "type": "train", "name": "x", "plan": plan, "images": images, "store": "x", "resume": false });
+    let Outcome::Trained(trained) = run(job).unwrap() else { panic!("no detector") };
+    assert_eq!(trained.report.config.bit_depth.map(BitDepth::bits), Some(12));
+    let (kept, _) = cytobox::weights::load("x", &trained.file, &Device::flex()).unwrap();
+    assert_eq!(kept.config.bit_depth, trained.report.config.bit_depth);
+
+    let image = json!({ "name": "c", "files": file(png(40_000, None)) });
+    let detect = json!({ "type": "detect", "image": image, "score": 0.5 });
+    let Outcome::Detections { warnings, .. } = run(detect).unwrap() else { panic!("no detections") };
+    assert!(warnings[0].contains("exceed 4095"), "{warnings:?}");
+    let survey = json!({ "type": "survey", "image": image });
+    let Outcome::Depth { depth } = run(survey).unwrap() else { panic!("no depth") };
+    assert_eq!(depth.map(BitDepth::bits), Some(16));
 }
