@@ -7,6 +7,9 @@ use super::set::Channel;
 /// Red, green and blue, 0–1.
 pub(super) type Colour = [f32; 3];
 
+/// Of each channel in the order of the file, where it is stated.
+pub(super) type Colours = Vec<Option<Colour>>;
+
 /// Light of that colour, of any brightness; `None` for black, which says nothing.
 pub(super) fn from_rgb8(rgb: [u8; 3]) -> Option<Colour> {
     let most = rgb.into_iter().max().filter(|most| *most > 0)?;
@@ -109,7 +112,7 @@ fn is_number(word: &str) -> bool {
 
 /// What a file states of all its channels, in its order: `by_colour` where that tells them apart, else what `by_name` does;
 /// empty where nothing does. White for all, as many programs write by default, tells nothing.
-pub(super) fn stated(by_colour: Vec<Option<Colour>>, by_name: Vec<Option<Colour>>) -> Vec<Option<Colour>> {
+pub(super) fn stated(by_colour: Colours, by_name: Colours) -> Colours {
     let tells = |colours: &[Option<Colour>]| {
         let mut known = colours.iter().flatten();
         let first = known.next();

@@ -3,7 +3,7 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::colour::{self, Colour};
+use super::colour::{self, Colours};
 use super::depth::BitDepth;
 use super::tiff_description::{Axes, Description};
 
@@ -47,8 +47,8 @@ struct Pixels {
     /// `SizeC`, `SizeZ`, `SizeT`.
     sizes: Option<[u64; 3]>,
     significant_bits: Option<u64>,
-    colours: Vec<Option<Colour>>,
-    names: Vec<Option<Colour>>,
+    colours: Colours,
+    names: Colours,
     /// Page and channel, where the file says which is which.
     places: Vec<(usize, usize)>,
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::colour::{self, Colour};
+use super::colour::{self, Colours};
 use super::depth::BitDepth;
 use super::ome_xml;
 use super::tiff_directory::{read_number, tag_bytes};
@@ -13,7 +13,7 @@ pub(super) struct Description {
     /// `None` where it says nothing.
     pub axes: Option<Axes>,
     /// The colour of each channel in the order of the planes; empty where none is stated.
-    pub colours: Vec<Option<Colour>>,
+    pub colours: Colours,
     pub depth: Option<BitDepth>,
     /// Where the text of the description stands in the file.
     pub at: usize,
@@ -106,7 +106,7 @@ fn image_j(text: &str, bytes: &[u8], ifd: u64) -> Option<Description> {
 
 /// The brightest colour of each look-up table, and the colours that the labels of the planes name, from ImageJ's private
 /// tags: four letters for each kind of entry and its count, then the entries, whose lengths stand in a tag of their own.
-fn image_j_channels(bytes: &[u8], ifd: u64) -> Option<(Vec<Option<Colour>>, Vec<Option<Colour>>)> {
+fn image_j_channels(bytes: &[u8], ifd: u64) -> Option<(Colours, Colours)> {
     let little = bytes.starts_with(b"II");
     let counts = tag_bytes(bytes, ifd, IMAGEJ_COUNTS)?;
     let data = tag_bytes(bytes, ifd, IMAGEJ_METADATA)?.bytes;
