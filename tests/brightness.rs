@@ -7,7 +7,7 @@ mod image_files;
 use burn::tensor::Device;
 use common::real_data;
 use cytobox::{
-    channels::{BitDepth, Channel, ChannelSet, Merge, ReadOptions, assemble, depth_of, merge},
+    channels::{BitDepth, Channel, ChannelSet, Merge, ReadOptions, Samples, assemble, depth_of, merge},
     engine::{Engine, Unwatched},
     model::{Architecture, config::Changes},
     protocol::{Command, Outcome},
@@ -98,6 +98,34 @@ fn the_bit_depth_that_a_file_states_counts() {
     let with_chunk = |png: Vec<u8>| [&png[..33], &significant, &png[33..]].concat();
     assert_eq!(asked(with_chunk(png(700, None))), Some(12));
     assert_eq!(asked(with_chunk(png(65_520, None))), Some(16), "spread over all bits, as PNG asks for");
+}
+
+/// 10, 12 and 14 bits that are packed without gaps, most significant first, in both byte orders and inverted.
+#[test]
+fn packed_samples_of_a_camera_are_read_and_state_their_depth() {
+    for bits in [10u32, 12, 14] {
+        let top = (1u32 << bits) - 1;
+        let rows: Vec<Vec<u32>> = (0..7).map(|y| (0..5).map(|x| (y * 977 + x * 331) % (top + 1)).collect()).collect();
+        let packed: Vec<u8> = rows
+            .iter()
+            .flat_map(|row| {
+                let text: String = row.iter().map(|v| format!("{v:0width$b}", width = bits as usize)).collect();
+                let bytes = text.as_bytes().chunks(8).map(|byte| {
+                    byte.iter().chain(&[b'0'; 8]).take(8).fold(0u8, |all, digit| all << 1 | (digit - b'0'))
+                });
+                bytes.collect::<Vec<u8>>()
+            })
+            .collect();
+        for (big_endian, photometric) in [(false, 1), (true, 1), (false, 0), (true, 0)] {
+            let page = TiffPage::new(5, 7, bits, 1, photometric).tag(278, &[7]).strip(packed.clone());
+            let bytes = tiff(&[page], big_endian);
+            let set = assemble("x", &named(bytes.clone()), &ReadOptions::default()).unwrap();
+            let expected =
+                rows.concat().into_iter().map(|v| if photometric == 0 { top - v } else { v } as u16).collect();
+            assert_eq!(set.planes[&Channel::Grey].samples, Samples::U16(expected), "{bits} bit, {big_endian}");
+            assert_eq!((asked(bytes), set.white), (Some(bits as u8), top as u16));
+        }
+    }
 }
 
 #[test]

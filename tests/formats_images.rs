@@ -293,7 +293,8 @@ fn what_a_tiff_cannot_be() {
     says(&[TiffPage::new(1, 1, 32, 1, 1).tag(339, &[3]).strip(vec![0; 4])], "32-bit floating-point");
     says(&[TiffPage::new(1, 1, 16, 1, 1).tag(339, &[2]).strip(vec![0; 2])], "signed 16-bit");
     says(&[TiffPage::new(1, 1, 16, 1, 1).tag(339, &[5]).strip(vec![0; 2])], "complex");
-    says(&[TiffPage::new(1, 1, 12, 1, 1).strip(vec![0; 2])], "have 12 bits");
+    says(&[TiffPage::new(1, 1, 24, 1, 1).strip(vec![0; 3])], "have 24 bits");
+    says(&[TiffPage::new(4, 1, 12, 1, 1).tag(317, &[2]).strip(vec![0; 6])], "12-bit samples are stored in tiles, as");
     says(&[page(3).tag(259, &[7])], "JPEG inside TIFF");
     says(&[page(3).tag(259, &[50000])], "compression 50000");
     says(&[TiffPage::new(1, 1, 8, 3, 6).strip(vec![0; 3])], "save it as grey or RGB");
@@ -346,4 +347,22 @@ fn real_files() {
     }
     println!("{read} real images");
     assert!(read > 1000);
+}
+
+#[test]
+fn real_jpegs_without_their_end_marker() {
+    let Some(data) = real_data() else { return };
+    for path in images_in(&data.join("bccd/JPEGImages")).into_iter().step_by(40) {
+        let (name, bytes) = (path.file_name().unwrap().to_string_lossy(), std::fs::read(&path).unwrap());
+        let end = bytes.len() - 2;
+        let read = decode(&name, &bytes[..end]).unwrap();
+        assert_eq!(read.planes, decode(&name, &bytes).unwrap().planes, "{name}");
+        assert_eq!(read.warnings.len(), 1, "{name}");
+        for lost in [4, 64, 1000, 20_000] {
+            assert!(
+                decode(&name, &bytes[..end.saturating_sub(lost)]).is_err(),
+                "{name} without {lost} bytes was taken"
+            );
+        }
+    }
 }

@@ -106,6 +106,7 @@ fn valid() -> Vec<(String, Vec<u8>)> {
     files.push(("planar tiles".to_owned(), tiff(&[planar.tiles(16, 16, (0..12).map(|_| tile()).collect())], true)));
     let map: Vec<u32> = (0..48).map(|i| i * 1000).collect();
     let indexed = TiffPage::new(20, 4, 4, 1, 3).tag(320, &map).strip(pack(&ramp(80, 4), 4, false));
+    files.push(("packed".to_owned(), tiff(&[TiffPage::new(9, 9, 12, 1, 1).strip(vec![0x5a; 9 * 14])], true)));
     files.push(("palette".to_owned(), tiff(&[indexed], false)));
     let page = || TiffPage::new(9, 9, 1, 1, 0).strip(vec![0x5a; 18]);
     files.push(("pages".to_owned(), tiff(&[page(), page(), page()], false)));

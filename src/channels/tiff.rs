@@ -201,12 +201,16 @@ pub(super) fn broken(name: &str, error: TiffError) -> Error {
 }
 
 /// The file with every page's PhotometricInterpretation set to BlackIsZero, so that the decoder hands out all samples as
-/// they are, and with RowsPerStrip no larger than the height: writers put 2³² − 1 there, which overflows on wasm32.
+/// they are, packed samples as the bytes that they lie in, and with RowsPerStrip no larger than the height: writers put 2³² − 1 there, which overflows on wasm32.
 fn as_intensities<'a>(name: &str, bytes: &'a [u8], pages: &[Page]) -> Result<Cow<'a, [u8]>> {
     let mut shown = Cow::Borrowed(bytes);
     for page in pages {
         if page.photometric != BLACK_IS_ZERO {
             set(name, shown.to_mut(), page, Tag::PhotometricInterpretation, BLACK_IS_ZERO.into())?;
+        }
+        if page.is_packed() {
+            set(name, shown.to_mut(), page, Tag::BitsPerSample, 8)?;
+            set(name, shown.to_mut(), page, Tag::ImageWidth, page.as_shown().width)?;
         }
         if page.rows_per_strip > page.height {
             set(name, shown.to_mut(), page, Tag::RowsPerStrip, page.height)?;
@@ -222,8 +226,20 @@ fn set(name: &str, bytes: &mut [u8], page: &Page, tag: Tag, value: u32) -> Resul
 
 /// The planes of the page that the reader stands on.
 fn read_page(name: &str, reader: &mut Reader, page: &Page) -> Result<Vec<Plane>> {
-    page.check_unchanged(name, reader)?;
-    let planes: Vec<Samples> = if page.depth() == 16 {
+    let as_shown = page.as_shown();
+    as_shown.check_unchanged(name, reader)?;
+    let planes: Vec<Samples> = if page.is_packed() {
+        let rows = gather(name, reader, &as_shown, |data, row, out: &mut [u8]| {
+            let DecodingResult::U8(data) = data else { return false };
+            data.get(row * out.len()..(row + 1) * out.len()).map(|from| out.copy_from_slice(from)).is_some()
+        })?;
+        let (width, stride) = (page.width as usize, as_shown.width as usize);
+        let mut samples = zeros::<u16>(name, width * page.height as usize)?;
+        for (to, from) in samples.chunks_exact_mut(width).zip(rows[0].chunks_exact(stride)) {
+            unpack_deep(from, page.bits, to);
+        }
+        vec![Samples::U16(samples)]
+    } else if page.depth() == 16 {
         let planes = gather(name, reader, page, |data, row, out: &mut [u16]| {
             let DecodingResult::U16(data) = data else { return false };
             data.get(row * out.len()..(row + 1) * out.len()).map(|from| out.copy_from_slice(from)).is_some()
@@ -247,6 +263,17 @@ fn unpack(packed: &[u8], bits: usize, out: &mut [u8]) {
     for (i, to) in out.iter_mut().enumerate() {
         let bit = i * bits;
         *to = packed[bit / 8] >> (8 - bits - bit % 8) & mask;
+    }
+}
+
+/// As [`unpack`], for samples of 9 to 15 bits, which lie in up to three bytes.
+fn unpack_deep(packed: &[u8], bits: usize, out: &mut [u16]) {
+    let mask = u16::MAX >> (16 - bits);
+    for (i, to) in out.iter_mut().enumerate() {
+        let bit = i * bits;
+        let byte = |n: usize| packed.get(bit / 8 + n).map_or(0, |byte| u32::from(*byte));
+        let three = byte(0) << 16 | byte(1) << 8 | byte(2);
+        *to = (three >> (24 - bits - bit % 8)) as u16 & mask;
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) struct Page {
     pub samples: usize,
     /// The first samples of each pixel that are channels; the others are alpha.
     pub keep: usize,
-    /// Of one sample: 1, 2, 4, 8 or 16.
+    /// Of one sample: 1, 2, 4, 8, 10, 12, 14 or 16.
     pub bits: usize,
     pub layout: Layout,
     pub planar: bool,
@@ -77,7 +77,7 @@ impl Page {
         let bits = first(Tag::BitsPerSample, 1)?;
         match first(Tag::SampleFormat, 1)? {
             // 4 is undefined data, which some programs write for plain numbers.
-            1 | 4 if matches!(bits, 1 | 2 | 4 | 8 | 16) => {}
+            1 | 4 if matches!(bits, 1 | 2 | 4 | 8 | 10 | 12 | 14 | 16) => {}
             1 | 4 => return refuse(format!("its samples have {bits} bits; convert it to 8 or 16 bit")),
             2 => return refuse(format!("its samples are signed {bits}-bit numbers; convert it to 8 or 16 bit")),
             5 | 6 => return refuse("its samples are complex numbers; convert it to 8 or 16 bit".into()),
@@ -91,6 +91,11 @@ impl Page {
         let samples = first(Tag::SamplesPerPixel, 1)? as usize;
         limits::check(name, "the number of channels", samples as u64, limits::CHANNELS as u64 + 1)?;
         let photometric = first(Tag::PhotometricInterpretation, u32::MAX)?;
+        let tiles = first(Tag::TileWidth, 0)? > 0;
+        if matches!(bits, 10 | 12 | 14) && (samples > 1 || tiles || first(Tag::Predictor, 1)? != 1) {
+            let how = "in tiles, as differences or several in a pixel";
+            return refuse(format!("its {bits}-bit samples are stored {how}; convert it to 16 bit"));
+        }
         let planar = first(Tag::PlanarConfiguration, 1)? == 2;
         let rows_per_strip = first(Tag::RowsPerStrip, height)?;
         let tile = (first(Tag::TileWidth, 0)?, first(Tag::TileLength, 0)?);
@@ -124,7 +129,8 @@ impl Page {
             Ok(Some(values)) if bits == 16 => values.into_iter().map(BitDepth::with_full_scale).max().flatten(),
             _ => None,
         };
-        let stated = largest(Tag::SMaxSampleValue).or_else(|| largest(Tag::MaxSampleValue));
+        let stated = BitDepth::stated(bits.into());
+        let stated = stated.or_else(|| largest(Tag::SMaxSampleValue)).or_else(|| largest(Tag::MaxSampleValue));
         let ifd = reader.ifd_pointer().map_or(0, |pointer| pointer.0);
         Ok(Self {
             index,
@@ -151,7 +157,21 @@ impl Page {
 
     /// 8 or 16, as decoded.
     pub fn depth(&self) -> u8 {
-        if self.bits == 16 { 16 } else { 8 }
+        if self.bits > 8 { 16 } else { 8 }
+    }
+
+    /// Whether samples of more than 8 bits lie without gaps, which the decoder does not read.
+    pub fn is_packed(&self) -> bool {
+        self.bits > 8 && self.bits < 16
+    }
+
+    /// As the decoder is shown it: packed samples are rows of bytes.
+    pub fn as_shown(&self) -> Self {
+        if !self.is_packed() {
+            return self.clone();
+        }
+        let bytes = (u64::from(self.width) * self.bits as u64).div_ceil(8);
+        Self { width: u32::try_from(bytes).unwrap_or(u32::MAX), bits: 8, ..self.clone() }
     }
 
     /// Of the whole page, and of one tile, before compression; the larger.
@@ -207,7 +227,9 @@ impl Page {
             if self.photometric == WHITE_IS_ZERO {
                 match plane {
                     Samples::U8(v) => v.iter_mut().for_each(|v| *v = !*v),
-                    Samples::U16(v) => v.iter_mut().for_each(|v| *v = !*v),
+                    Samples::U16(v) => {
+                        v.iter_mut().for_each(|v| *v = (u16::MAX >> (16 - self.bits)).saturating_sub(*v))
+                    }
                 }
             }
         }
