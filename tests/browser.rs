@@ -7,11 +7,10 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use cytobox::{
     channels::Picture,
-    device,
+    device::{self, DeviceChoice, DeviceKind, Probe},
     kernels::{self, ConvOptions, Roi, RoiAlignOptions},
     model::{Backbone, Detector, DetectorConfig},
     predict,
-    protocol::{DeviceChoice, DeviceKind, Probe},
 };
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
@@ -134,7 +133,8 @@ async fn a_detector_finds_the_same_on_cpu_and_gpu() {
     let mut found = Vec::new();
     for device in [Device::flex(), gpu().await] {
         let detector = Detector::init(config.clone(), 7, &device).expect("a detector");
-        found.push(predict::detect(&detector, &picture, &()).await.expect("detections"));
+        let options = predict::DetectOptions::default();
+        found.push(predict::detect(&detector, &picture, &options, &()).await.expect("detections").detections);
     }
     assert_eq!(device::take_fault(), None);
     assert!(!found[0].is_empty(), "a test without detections shows nothing");

@@ -5,15 +5,29 @@
 
 pub mod attach;
 pub mod check;
+mod classes;
 pub mod coco;
 pub mod csv;
 pub mod dataset;
 pub mod gather;
+mod json;
 pub mod label;
+mod label_images;
+pub mod labelme;
+mod left_out;
+mod matching;
 pub mod names;
+mod outline;
+mod outlines;
+pub mod reference;
+pub mod upright;
+pub mod via;
 pub mod voc;
 pub mod yolo;
 
+use std::borrow::Cow;
+
+use encoding_rs::Encoding;
 use serde::{Deserialize, Serialize};
 
 use crate::boxes::BoxXyxy;
@@ -43,12 +57,35 @@ pub struct Object {
     pub mask: Option<Rle>,
 }
 
-/// The annotations of one image.
+/// A part of an image of which nobody knows, or nobody can say one by one, what is in it: neither an object nor background.
+///
+/// Training takes no negatives from it, and evaluation holds no detection on it for right or wrong.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IgnoredRegion {
+    /// Pixels of the original merged image.
+    #[serde(rename = "box")]
+    pub bbox: BoxXyxy,
+    /// The class of what is there; `None` where it can be of any.
+    #[serde(default, deserialize_with = "label::deserialize_option", skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    pub reason: IgnoredReason,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IgnoredReason {
+    /// Many objects that nobody outlined one by one, such as COCO's `iscrowd`.
+    Crowd,
+    /// An object whose annotation cannot be read, such as a rotated box; it lies within the region.
+    Unreadable,
+}
+
+/// The annotations of one image.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ImageAnnotations {
     /// The image's name without extension, by which annotations and images find each other.
     pub image: String,
-    /// The name of the image's file as the annotation says it, without folders; may be empty.
+    /// The name of the image's file as the annotation says it; may be empty, may have folders ([`reference`]).
     #[serde(default)]
     pub file: String,
     /// 0 where the annotation does not say it; then boxes are checked against the right and lower edge when the image is
@@ -59,6 +96,12 @@ pub struct ImageAnnotations {
     #[serde(default)]
     pub verified: bool,
     pub objects: Vec<Object>,
+    /// Where the image is neither object nor background.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<IgnoredRegion>,
+    /// Objects were left out whose place is not known, so that what is not annotated need not be background.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
 }
 
 impl ImageAnnotations {
@@ -104,12 +147,25 @@ fn checked_box(corners: [f64; 4], width: u32, height: u32) -> Result<(BoxXyxy, b
     BoxXyxy::new_clipped(corners, w, h, EDGE_TOLERANCE)
 }
 
-/// Text of a file that must be UTF-8 and no larger than `limit` bytes; a byte order mark is taken off.
-fn text<'a>(file: &str, bytes: &'a [u8], limit: u64) -> Result<&'a str> {
+/// Text of a file of at most `limit` bytes: UTF-8, or UTF-16 where a byte order mark says so, as spreadsheets write it. The
+/// mark is taken off.
+fn text<'a>(file: &str, bytes: &'a [u8], limit: u64) -> Result<Cow<'a, str>> {
     limits::check(file, "the file size in bytes", bytes.len() as u64, limit)?;
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    std::str::from_utf8(bytes).map_err(|e| {
-        Error::annotation(file, format!("is not UTF-8 text (byte {}); save it as UTF-8", e.valid_up_to() + 1))
+    match Encoding::for_bom(bytes) {
+        Some((encoding, mark)) if encoding != encoding_rs::UTF_8 => decoded(file, &bytes[mark..], encoding),
+        found => {
+            let bytes = &bytes[found.map_or(0, |(_, mark)| mark)..];
+            std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|e| {
+                Error::annotation(file, format!("is not UTF-8 text (byte {}); save it as UTF-8", e.valid_up_to() + 1))
+            })
+        }
+    }
+}
+
+/// Bytes without a byte order mark as text.
+fn decoded<'a>(file: &str, bytes: &'a [u8], encoding: &'static Encoding) -> Result<Cow<'a, str>> {
+    encoding.decode_without_bom_handling_and_without_replacement(bytes).ok_or_else(|| {
+        Error::annotation(file, format!("is not the {} text that it says it is; save it as UTF-8", encoding.name()))
     })
 }
 
@@ -139,4 +195,27 @@ fn show(value: f64) -> String {
 fn quote(text: &str) -> String {
     let short: String = text.chars().take(40).collect();
     format!("{short:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_out_is_written_only_where_something_was() {
+        let old = r#"{"image":"a","width":9,"height":9,"objects":[]}"#;
+        let mut annotations: ImageAnnotations = serde_json::from_str(old).unwrap();
+        assert!(annotations.ignored.is_empty() && !annotations.incomplete);
+        let json = serde_json::to_string(&annotations).unwrap();
+        assert!(!json.contains("ignored") && !json.contains("incomplete"), "{json}");
+
+        let bbox = BoxXyxy::new([1.0, 2.0, 3.0, 4.0], 9, 9).unwrap();
+        let region = |label: Option<&str>, reason| IgnoredRegion { bbox, label: label.map(str::to_owned), reason };
+        annotations.ignored = vec![region(Some("cell"), IgnoredReason::Crowd), region(None, IgnoredReason::Unreadable)];
+        annotations.incomplete = true;
+        let json = serde_json::to_string(&annotations).unwrap();
+        assert!(json.contains(r#"{"box":[1.0,2.0,3.0,4.0],"reason":"unreadable"}"#), "{json}");
+        assert_eq!(serde_json::from_str::<ImageAnnotations>(&json).unwrap(), annotations);
+        assert!(serde_json::from_str::<ImageAnnotations>(&json.replace("\"cell\"", "\"\"")).is_err());
+    }
 }

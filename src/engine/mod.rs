@@ -2,6 +2,9 @@
 //!
 //! The page's worker and the command line both drive this and nothing below it.
 
+mod annotations;
+#[cfg(test)]
+mod detect_tests;
 mod learn;
 
 use burn::module::Module;
@@ -9,7 +12,7 @@ use web_time::Instant;
 
 pub use crate::observe::{Observer, Unwatched};
 use crate::{
-    annotations::gather,
+    annotations::gather::Options,
     bench,
     channels::{self, BitDepth, Channel, ChannelSet, FileHead, Merge, Picture, ReadOptions},
     detections::ImageDetections,
@@ -18,8 +21,9 @@ use crate::{
     export::{self, NamedBytes},
     kernels,
     model::{self, Detector, DetectorConfig},
-    plot, predict,
-    protocol::{Command, DroppedFile, ImageInput, LayerImage, ModelReport, OpenedImage, Outcome, Thumbnail},
+    plot,
+    predict::{self, DetectOptions, Found},
+    protocol::{Command, DroppedFile, ImageInput, LayerImage, Measured, ModelReport, OpenedImage, Outcome, Thumbnail},
     report,
     synth::{self, SynthOptions},
     train::{MemoryStore, Store, TrainObserver},
@@ -71,18 +75,24 @@ impl Engine {
             }
             Command::Survey { image } => survey(&image).map(|depth| Outcome::Depth { depth }),
             Command::Open { image, thumbnail } => open(&image, thumbnail).map(Outcome::Image),
+            Command::Measure { image } => measure(&image).map(Outcome::Measured),
             Command::Merge { image } => {
                 let bytes = picture(&image)?.picture.to_png()?;
-                Ok(Outcome::Files { files: vec![NamedBytes { name: format!("{}.png", image.name), bytes }] })
+                let name = format!("{}.png", export::safe_path(&image.name));
+                Ok(Outcome::Files { files: vec![NamedBytes { name, bytes }] })
             }
             Command::LoadModel { name, bytes } => self.load_model(&name, &bytes).await,
-            Command::Detect { image, score } => self.detect(&image, score, host).await,
+            Command::Detect { image, score, max_detections } => {
+                let options = DetectOptions { score: Some(score), max_detections };
+                self.detect(&image, &options, host).await
+            }
             Command::Export { images, classes, formats, zip } => {
                 packed("cytobox-results.zip", export::export(&images, &classes, &formats)?, zip)
             }
-            Command::ReadAnnotations { files, images, label } => {
+            Command::ReadAnnotations { files, images, label, number_pieces, orientations } => {
                 let files: Vec<_> = files.iter().map(|f| (f.name.as_str(), f.bytes.as_slice())).collect();
-                Ok(Outcome::Annotations(gather::gather(&files, &images, &label)))
+                let options = Options { label: &label, number_pieces };
+                annotations::read(&files, &images, &options, &orientations).map(Outcome::Annotations)
             }
             Command::WriteAnnotations { images, classes, formats, zip } => {
                 packed("annotations.zip", export::annotated(&images, &classes, &formats)?, zip)
@@ -98,6 +108,9 @@ impl Engine {
                 Ok(Outcome::Files { files: vec![NamedBytes { name: "report.html".to_owned(), bytes }] })
             }
             Command::Samples { images, seed, side } => samples(images, seed, side, host).await,
+            Command::Synthesize { options, index } => {
+                Ok(Outcome::Files { files: synth::files(&synth::generate(&options, index)?)? })
+            }
             Command::BenchLayers { side } => Ok(Outcome::BenchLayers { layers: kernels::bench::layers(side)? }),
             Command::Bench { task, runs } => {
                 let active = self.device()?;
@@ -124,16 +137,15 @@ impl Engine {
         Ok(Outcome::Model(Box::new(report)))
     }
 
-    async fn detect(&mut self, image: &ImageInput, score: f32, observer: &impl Observer) -> Result<Outcome> {
+    async fn detect(&self, image: &ImageInput, options: &DetectOptions, observer: &impl Observer) -> Result<Outcome> {
         let started = Instant::now();
-        let detector = self.detector.as_mut().ok_or_else(|| Error::Usage("load a model first".into()))?;
-        detector.config.box_score_thresh = score;
+        let detector = self.detector.as_ref().ok_or_else(|| Error::Usage("load a model first".into()))?;
         let active = self.device.as_ref().ok_or_else(|| Error::Usage("no device has been opened yet".into()))?;
         let Opened { set, merge, picture } = picture_with(image, Seen::by(&detector.config))?;
-        let found = predict::detect(detector, &picture, &Stages(observer)).await;
+        let found = predict::detect(detector, &picture, options, &Stages(observer)).await;
         // A fault of the device explains whatever else went wrong, and makes worthless what went right.
         active.check()?;
-        let detections = found?;
+        let Found { detections, limit_reached } = found?;
         // So that images of many sizes do not add up in the device's memory.
         active.device.memory_cleanup();
         let detections = ImageDetections {
@@ -144,6 +156,7 @@ impl Engine {
             detections,
             merge: Some(merge),
             filled: set.filled,
+            limit_reached,
         };
         Ok(Outcome::Detections { detections, seconds: started.elapsed().as_secs_f64(), warnings: set.warnings })
     }
@@ -248,6 +261,16 @@ fn open(image: &ImageInput, side: u32) -> Result<OpenedImage> {
         layers,
         thumbnail: Thumbnail { width, height, rgba },
     })
+}
+
+fn measure(image: &ImageInput) -> Result<Measured> {
+    let Opened { set, picture, .. } = picture(image)?;
+    let orientation = match image.files.as_slice() {
+        [only] => channels::orientation(&only.bytes),
+        // No camera writes channels into files of their own and turns them.
+        _ => 1,
+    };
+    Ok(Measured { width: picture.width, height: picture.height, orientation, warnings: set.warnings })
 }
 
 async fn samples(images: u32, seed: u64, side: u32, observer: &impl Observer) -> Result<Outcome> {

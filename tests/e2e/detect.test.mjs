@@ -105,7 +105,7 @@ test('the CPU finds what torchvision finds; slider, downloads and results follow
 /** The page as a browser without relaxed SIMD runs it: no browser of today can be told to forget it. */
 async function withoutRelaxedSimd(page) {
   const modules = [];
-  await page.route('**/js/start-worker.js', async (route) => {
+  await page.route('**/js/engine/start-worker.js', async (route) => {
     const response = await route.fetch();
     const script = await response.text();
     assert.match(script, /WebAssembly\.validate\(RELAXED\)/);

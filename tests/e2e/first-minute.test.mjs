@@ -43,8 +43,9 @@ test('synthetic images and the detector that comes along give boxes in two click
   assert.equal(await page.getAttribute('#mode-annotate', 'aria-pressed'), 'true');
   // What was found is offered, and no cell that has its box already is offered again.
   const { offered, twice } = await page.evaluate(async () => {
-    const { currentObjects, openDetections } = await import('./js/annotations.js');
-    const { iou } = await import('./js/geometry.js');
+    const { currentObjects } = await import('./js/annotate/annotations.js');
+    const { openDetections } = await import('./js/canvas/open-detections.js');
+    const { iou } = await import('./js/canvas/geometry.js');
     const open = openDetections().map(({ detection }) => detection);
     return { offered: open.length, twice: open.filter((one) => currentObjects().some((object) => object.label === one.label && iou(object.box, one.box) > 0.5)).length };
   });
@@ -112,7 +113,7 @@ test('while the detector that comes along is loading, the page says so', { timeo
   // Nothing of it is kept with the project: a newer page brings a newer one.
   await slow.waitForTimeout(500);
   const kept = await slow.evaluate(async () => {
-    const { openDatabase, readAll } = await import('./js/database.js');
+    const { openDatabase, readAll } = await import('./js/project/database.js');
     return (await readAll(await openDatabase(() => {}), 'detector')).entries.size;
   });
   assert.equal(kept, 0);

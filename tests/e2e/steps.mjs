@@ -25,13 +25,13 @@ async function measure(device, backbone, learning) {
   await imagesListed(page, images);
   await loadModel(page, path.join(folder, `${backbone}.safetensors`));
   await page.evaluate(async ([trainable, batch, epochs]) => {
-    const { choose } = await import('./js/plan.js');
+    const { choose } = await import('./js/train/plan.js');
     choose({ from: 'detector', unit: 'epochs', amount: epochs, batch, trainable, rate: 1e-4, scaled: false, turns: false, brightness: 0, validation: 0 });
   }, [learning, BATCH, Math.ceil((Number(steps) * BATCH) / images)]);
   await page.click('#tab-train');
   await page.waitForSelector('#train-start:not([disabled])', { timeout: 120_000 });
   await page.evaluate(async () => {
-    const { store } = await import('./js/store.js');
+    const { store } = await import('./js/shared/page-state.js');
     // Of its steps the page keeps the losses alone.
     const speeds = (globalThis.speeds = new Map());
     store.watch(() => {

@@ -37,7 +37,7 @@ export async function chooseSmall(page, { epochs, rate = '0.002', checkpoint = '
 /** What the page knows of the training. */
 export function training(page) {
   return page.evaluate(async () => {
-    const { store } = await import('./js/store.js');
+    const { store } = await import('./js/shared/page-state.js');
     const { training, trainingProblem } = store.state;
     const { state, saved, steps, started } = training ?? {};
     return training && { state, saved, steps, from: started?.fromStep ?? null, problem: trainingProblem };

@@ -1,7 +1,7 @@
 // This project and burn, in the page's own worker and by its own protocol.
 
-import { Connection } from './js/worker.js';
-import { probe } from './js/probe.js';
+import { Connection } from './js/engine/connection.js';
+import { probe } from './js/engine/probe.js';
 import { RATE, MOMENTUM } from './values.mjs';
 
 /** A worker on a device. Resolves to `{ report, bench, end }`. */

@@ -1,0 +1,189 @@
+//! The annotation files of a folder, in every layout that the page takes, brought to its images.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use cytobox::{
+    annotations::{ImageAnnotations, dataset::ImageInfo, gather::Gathered, names},
+    channels::{Groups, ImageEntry},
+    export::NamedBytes,
+    files,
+    protocol::{Command, Measured, Outcome},
+};
+
+use crate::session::{Session, unexpected};
+
+/// What cells are called where only masks say where they are.
+const MASKED: &str = "cell";
+/// Endings that the name of an annotation may have where its image has none.
+const CHANNELS: [&str; 5] = ["_red", "_green", "_blue", "_yellow", "_merged"];
+/// Bytes of files that are read together; the files of one image always are.
+const BATCH_BYTES: u64 = 1 << 30;
+
+/// What annotation files say of images.
+#[derive(Default)]
+pub struct Found {
+    /// By the name of the image.
+    pub annotations: BTreeMap<String, ImageAnnotations>,
+    /// Annotations of images that are there which cannot be used, and why.
+    pub bad: Vec<String>,
+    /// What was put right, and what was left out.
+    pub notes: Vec<String>,
+    without_image: BTreeSet<String>,
+}
+
+/// Reads every annotation file among `groups`; `measured` has the images whose size is known. `number_pieces` gives each
+/// connected piece of a label image a number of its own.
+pub fn find(
+    session: &mut Session,
+    groups: &Groups,
+    measured: &BTreeMap<String, Measured>,
+    number_pieces: bool,
+) -> anyhow::Result<Found> {
+    let mut found = Found::default();
+    let images: Vec<ImageInfo> = groups.images.iter().map(|image| info(image, measured)).collect();
+    let orientations = measured.iter().map(|(name, m)| (name.clone(), m.orientation)).collect::<BTreeMap<_, _>>();
+    for paths in batches(groups) {
+        let mut files = Vec::new();
+        for path in paths {
+            match files::read_file(Path::new(path)) {
+                Ok(bytes) => files.push(NamedBytes { name: path.clone(), bytes }),
+                Err(error) => found.bad.push(error.to_string()),
+            }
+        }
+        let command = Command::ReadAnnotations {
+            files: files.clone(),
+            images: images.clone(),
+            label: MASKED.to_owned(),
+            number_pieces,
+            orientations: orientations.clone(),
+        };
+        match session.run(command)? {
+            Outcome::Annotations(gathered) => found.take(gathered, &images, &files),
+            other => return Err(unexpected(&other).into()),
+        }
+    }
+    for list in [&mut found.bad, &mut found.notes] {
+        // A list of class names is read with every batch.
+        let mut said = BTreeSet::new();
+        list.retain(|sentence| said.insert(sentence.clone()));
+    }
+    if !found.without_image.is_empty() {
+        let names = found.without_image.iter().map(String::as_str).collect::<Vec<_>>();
+        found.notes.push(format!("annotations without an image: {}", some_of(&names)));
+    }
+    Ok(found)
+}
+
+fn info(image: &ImageEntry, measured: &BTreeMap<String, Measured>) -> ImageInfo {
+    let (width, height) = measured.get(&image.name).map_or((0, 0), |m| (m.width, m.height));
+    let files = image.files.iter().map(|file| file.file.clone()).collect();
+    ImageInfo { files, ..ImageInfo::new(&image.name, width, height) }
+}
+
+/// The first names, and how many more there are.
+pub fn some_of(names: &[&str]) -> String {
+    const SHOWN: usize = 8;
+    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// Files that are read together: what belongs to one image by its name stays together, and lists of class names are in
+/// every batch.
+fn batches(groups: &Groups) -> Vec<Vec<&String>> {
+    let (lists, singles): (Vec<&String>, Vec<&String>) = groups.annotations.iter().partition(|path| is_list(path));
+    let mut owned: Vec<(String, &String)> = singles.into_iter().map(|path| (names::stem(path), path)).collect();
+    for image in &groups.images {
+        let stem = names::base_name(&image.name);
+        owned.extend(image.mask.iter().chain(&image.object_masks).map(|mask| (stem.clone(), mask)));
+    }
+    owned.sort();
+    let mut batches: Vec<Vec<&String>> = Vec::new();
+    let (mut bytes, mut last) = (BATCH_BYTES, None);
+    for (stem, path) in owned {
+        let size = fs::metadata(path).map_or(0, |file| file.len());
+        if bytes + size > BATCH_BYTES && last.as_ref() != Some(&stem) {
+            batches.push(lists.clone());
+            bytes = 0;
+        }
+        if let Some(batch) = batches.last_mut() {
+            batch.push(path);
+        }
+        bytes += size;
+        last = Some(stem);
+    }
+    batches
+}
+
+/// A list of class names, which is no annotation by itself.
+fn is_list(path: &str) -> bool {
+    matches!(extension(path).as_str(), "yaml" | "yml" | "names")
+        || matches!(names::base_name(path).to_ascii_lowercase().as_str(), "classes.txt" | "labels.txt")
+}
+
+/// Whether an annotation file of that stem is called after the image, or after one of its channels.
+fn is_of(stem: &str, image: &str) -> bool {
+    stem == image || CHANNELS.iter().any(|channel| stem.strip_suffix(channel) == Some(image))
+}
+
+fn extension(path: &str) -> String {
+    names::base_name(path).rsplit_once('.').map_or_else(String::new, |(_, e)| e.to_ascii_lowercase())
+}
+
+impl Found {
+    fn take(&mut self, gathered: Gathered, images: &[ImageInfo], files: &[NamedBytes]) {
+        self.notes.extend(gathered.warnings);
+        self.without_image.extend(gathered.without_image);
+        for sentence in gathered.rejected {
+            self.reject(sentence, images, files);
+        }
+        for (annotations, source) in gathered.annotations.into_iter().zip(gathered.sources) {
+            let name = annotations.image.clone();
+            if self.annotations.contains_key(&name) {
+                self.notes.push(format!("{source}: is a second set of annotations for {name}; only the first is used"));
+            } else {
+                self.annotations.insert(name, annotations);
+            }
+        }
+    }
+
+    /// One object costs itself; a file costs its image, unless it was no annotation file to begin with.
+    fn reject(&mut self, sentence: String, images: &[ImageInfo], files: &[NamedBytes]) {
+        let of = |name: &str| sentence.strip_prefix(name).filter(|rest| rest.starts_with([':', ',']));
+        let file = files.iter().filter(|file| of(&file.name).is_some()).max_by_key(|file| file.name.len());
+        let image = images.iter().map(|image| &image.name).filter(|name| of(name).is_some()).max_by_key(|n| n.len());
+        let rest = file.map(|file| &file.name).or(image).and_then(|name| of(name)).unwrap_or_default();
+        if rest.starts_with(", object") || rest.contains("is a second set") {
+            self.notes.push(format!("left out: {sentence}"));
+        } else if file.is_some_and(|file| !is_annotation(file, images)) {
+            self.notes.push(format!("left out, as it is not an annotation of these images: {sentence}"));
+        } else {
+            self.bad.push(sentence);
+        }
+    }
+}
+
+/// Whether a file says by its name and content that it annotates one of the images. Microscopes and other programs leave
+/// XML, JSON and tables of their own beside images.
+fn is_annotation(file: &NamedBytes, images: &[ImageInfo]) -> bool {
+    // UTF-16 has a zero in each letter of a tag.
+    let text: Vec<u8> = file.bytes.iter().copied().filter(|byte| *byte != 0).collect();
+    let says = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
+    let stem = names::stem(&file.name);
+    let has_image = || images.iter().any(|image| is_of(&stem, &names::base_name(&image.name)));
+    match extension(&file.name).as_str() {
+        "xml" => has_image() && (says(b"<annotation") || text.trim_ascii().is_empty()),
+        "json" => (says(b"\"annotations\"") && says(b"\"images\"")) || (has_image() && says(b"\"shapes\"")),
+        "csv" | "tsv" => false,
+        "txt" => has_image(),
+        "yaml" | "yml" | "names" => false,
+        // A label image, which was found by its name.
+        _ => true,
+    }
+}

@@ -1,0 +1,281 @@
+/**
+ * Annotation files beside images: VOC, COCO, YOLO, tables and label images. The image worker reads them; here they
+ * find their images, wait for those that are not there yet, and never replace a user's own boxes unasked.
+ */
+import { putAnnotations, withMasks } from './merge-annotations.js';
+import { nextLabel } from './annotations.js';
+import { openClassChart } from './class-chart.js';
+import { notify, plural } from '../ui/dom.js';
+import { connection, measure } from '../images/images.js';
+import { openLeftOut } from '../images/left-out.js';
+import { store } from '../shared/page-state.js';
+
+/**
+ * @typedef {Map<string, {file: File, head: Uint8Array}>} Known every dropped file by its path
+ * @typedef {import('../shared/page-state.js').ImageEntry} ImageEntry
+ * @typedef {import('../shared/page-state.js').Annotations} Annotations
+ * @typedef {{file: string, object: string, reason: string}} Remark
+ *
+ * @typedef {Object} Batch files of one request
+ * @property {string[]} paths
+ * @property {boolean} alone a table, of which one file speaks of many images
+ * @property {boolean} [numbered] the pieces of its label images get numbers of their own
+ */
+
+const BATCH_FILES = 200;
+const BATCH_BYTES = 32 << 20;
+const READERS = 16;
+/** The Atlas's tables of labels for whole images need no image and no size. */
+const IMAGE_LABELS = /^\W*id\W*,\W*(target|label)\W/i;
+
+/** What was read, and of which images; a file is read again when it has changed. @type {Map<string, {file: File, images: Set<string>}>} */
+const read = new Map();
+/** Annotations without an image, by the file that has them. @type {Map<string, string[]>} */
+const waiting = new Map();
+/** @type {Map<string, Remark[]>} */
+const remarks = new Map();
+/** Label images whose values do not tell objects apart. @type {Set<string>} */
+const unnumbered = new Set();
+/** Those of them whose pieces the user wants to be numbered. @type {Set<string>} */
+const numbered = new Set();
+/** Names of the images of the last time. */
+let lastImages = '';
+/** The project that all of this is about. */
+let project = '';
+
+const baseOf = (path) => path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
+const folderOf = (path) => path.slice(0, Math.max(0, path.length - baseOf(path).length - 1));
+const stemOf = (path) => baseOf(path).replace(/(_cp_outlines)?\.(xml|txt|json|csv|tsv)$/i, '');
+const isClassList = (path) => /^(classes|labels|class_?names)\.txt$|\.(names|ya?ml)$/i.test(baseOf(path));
+const isPicture = (path) => /\.(png|tiff?)$/i.test(path);
+/** The label image, or the files of one object each. @param {import('../engine/protocol.js').GroupedImage} image */
+const masksOf = ({ mask, objectMasks = [] }) => (mask ? [mask] : objectMasks);
+
+/** @param {string} path @param {Known} known */
+function isTable(path, known) {
+  if (/\.(csv|tsv|json)$/i.test(path)) return true;
+  return /\.txt$/i.test(path) && /[,;\t|]/.test(new TextDecoder().decode(known.get(path)?.head));
+}
+
+/**
+ * Reads what is new, and again what waits for an image that may be there now.
+ * @param {import('../engine/protocol.js').Groups} groups @param {Known} known
+ */
+export async function takeAnnotations(groups, known) {
+  if (project !== store.state.projectId) {
+    project = store.state.projectId;
+    for (const one of [read, waiting, remarks, unnumbered, numbered]) one.clear();
+  }
+  const images = store.state.images.map(({ name }) => name).join('\n');
+  const grown = images !== lastImages;
+  lastImages = images;
+  const paths = wantedPaths(groups, known, grown);
+  if (paths.size === 0) return;
+  const batches = batched([...paths], groups, known);
+  await measureFor(batches, known);
+  /** @type {Map<ImageEntry, {found: import('../engine/protocol.js').ImageAnnotations, path: string}>} */
+  const found = new Map();
+  /** @type {Map<string, string[]>} */
+  const imageLabels = new Map();
+  let done = 0;
+  for (const batch of batches) {
+    store.set({ reading: `Reading annotations: ${done.toLocaleString('en')} of ${paths.size.toLocaleString('en')} files …` });
+    await readBatch(batch, groups, known, found, imageLabels);
+    done += batch.paths.length;
+  }
+  for (const path of paths) read.set(path, { file: known.get(path).file, images: read.get(path)?.images ?? new Set() });
+  if (imageLabels.size) takeImageLabels(imageLabels);
+  await measure([...found.keys()], tellMeasure);
+  store.set({ reading: '' });
+  const taken = await putAnnotations([...found].map(([image, one]) => ({ image, found: one.found, boxed: hasBoxes(one) })));
+  showRemarks();
+  report(taken, paths);
+  offerNumbers(groups, known);
+}
+
+/** Offers to number the pieces of label images that have one value for all. */
+function offerNumbers(groups, known) {
+  if (unnumbered.size === 0) return;
+  const paths = [...unnumbered];
+  unnumbered.clear();
+  const some = `${paths.slice(0, 3).join(', ')}${paths.length > 3 ? ', …' : ''}`;
+  const run = () => {
+    for (const path of paths) {
+      numbered.add(path);
+      read.delete(path);
+    }
+    return takeAnnotations(groups, known);
+  };
+  notify(`${plural(paths.length, 'label image')} with one value for several objects: ${some}.`, { action: { label: 'Number the pieces', run } });
+}
+
+/** Files that are new or have changed, with what belongs to them; and the waiting ones, if there are more images now. */
+function wantedPaths(groups, known, grown) {
+  const isNew = (path) => known.has(path) && read.get(path)?.file !== known.get(path).file;
+  /** @type {Set<string>} */
+  const wanted = new Set(groups.annotations.filter((path) => isNew(path) || (grown && waiting.has(path))));
+  /** @type {Map<string, string[]>} */
+  const byStem = new Map();
+  for (const path of groups.annotations.filter((one) => !isTable(one, known))) byStem.set(stemOf(path), [...(byStem.get(stemOf(path)) ?? []), path]);
+  // Boxes and masks of an image are read together: value k of the mask is the k-th box.
+  for (const image of groups.images) {
+    const masks = masksOf(image);
+    if (masks.length === 0) continue;
+    const all = byStem.get(image.name) ?? byStem.get(baseOf(image.name)) ?? [];
+    const beside = all.filter((path) => [folderOf(masks[0]), folderOf(image.files[0]?.file ?? '')].includes(folderOf(path)));
+    const boxes = beside.length ? beside : all;
+    if (masks.some(isNew) || boxes.some((path) => wanted.has(path))) for (const path of [...masks, ...boxes]) wanted.add(path);
+  }
+  const list = groups.annotations.find(isClassList);
+  if (list && isNew(list)) for (const path of groups.annotations) if (/\.txt$/i.test(path)) wanted.add(path);
+  return wanted;
+}
+
+/** Single files in batches, all of one image together; then each table by itself. @returns {Batch[]} */
+function batched(paths, groups, known) {
+  const owner = new Map(groups.images.flatMap((image) => masksOf(image).map((path) => [path, baseOf(image.name)])));
+  const stem = (path) => owner.get(path) ?? stemOf(path);
+  const apart = new Set([...numbered].map(stem));
+  /** @type {Batch[]} */
+  const batches = [];
+  /** @type {Map<boolean, {batch: Batch, bytes: number}>} */
+  const open = new Map();
+  const single = paths.filter((path) => !isTable(path, known) && !isClassList(path));
+  for (const path of single.sort((a, b) => (stem(a) < stem(b) ? -1 : 1))) {
+    const isNumbered = apart.has(stem(path));
+    const { size } = known.get(path).file;
+    let last = open.get(isNumbered);
+    const full = last && (last.batch.paths.length >= BATCH_FILES || last.bytes + size > BATCH_BYTES);
+    const splits = last && stem(path) === stem(last.batch.paths.at(-1) ?? '');
+    if (!last || (full && !splits)) {
+      last = { batch: { paths: [], alone: false, numbered: isNumbered }, bytes: 0 };
+      open.set(isNumbered, last);
+      batches.push(last.batch);
+    }
+    last.batch.paths.push(path);
+    last.bytes += size;
+  }
+  for (const path of paths) if (isTable(path, known) && !isClassList(path)) batches.push({ paths: [path], alone: true });
+  return batches;
+}
+
+/** Opens images whose size the files need: parts of the image, boxes without one, edges to check against. */
+async function measureFor(batches, known) {
+  const tables = batches.some(({ alone, paths }) => alone && !IMAGE_LABELS.test(new TextDecoder().decode(known.get(paths[0])?.head)));
+  const stems = new Set(batches.flatMap(({ paths }) => paths.map(stemOf)));
+  const needed = store.state.images.filter(({ name }) => tables || stems.has(name) || stems.has(baseOf(name)));
+  await measure(needed, tellMeasure);
+}
+
+function tellMeasure(done, total) {
+  store.set({ reading: `Looking up image sizes: ${done.toLocaleString('en')} of ${total.toLocaleString('en')} …` });
+}
+
+async function bytesOf(paths, known) {
+  const files = [];
+  const queue = [...paths.entries()];
+  const reader = async () => {
+    for (let one = queue.pop(); one; one = queue.pop()) {
+      const [at, path] = one;
+      files[at] = { name: path, bytes: new Uint8Array(await known.get(path).file.arrayBuffer()) };
+    }
+  };
+  await Promise.all(Array.from({ length: READERS }, reader));
+  return files;
+}
+
+async function readBatch(batch, groups, known, found, imageLabels) {
+  const lists = batch.alone ? [] : groups.annotations.filter((path) => isClassList(path) && known.has(path));
+  for (const path of batch.paths) {
+    remarks.delete(path);
+    waiting.delete(path);
+  }
+  const byName = new Map(store.state.images.map((image) => [image.name, image]));
+  const images = store.state.images.map(({ name, size, files, absent }) => {
+    const paths = files.length ? files.map(({ file }) => file.file) : (absent ?? []).map(({ path }) => path);
+    return { name, width: size?.width ?? 0, height: size?.height ?? 0, files: paths };
+  });
+  /** @type {import('../engine/protocol.js').ReadAnnotations} */
+  let outcome;
+  try {
+    const files = await bytesOf([...batch.paths, ...lists], known);
+    const transfer = files.map(({ bytes }) => bytes.buffer);
+    outcome = await connection.request({ type: 'readAnnotations', files, images, label: nextLabel(), numberPieces: batch.numbered ?? false }, { transfer });
+  } catch (error) {
+    for (const path of batch.paths) addRemark(batch, `${path}: ${error.message}`);
+    return;
+  }
+  for (const sentence of [...outcome.rejected, ...outcome.warnings]) addRemark(batch, sentence);
+  for (const { image, labels } of outcome.imageLabels) imageLabels.set(image, labels);
+  for (const path of outcome.unnumbered) unnumbered.add(path);
+  outcome.withoutImage.forEach((name, index) => addWaiting(outcome.withoutImageSources[index] ?? batch.paths[0], name));
+  /** @type {string[]} */
+  const second = [];
+  for (const [index, one] of outcome.annotations.entries()) {
+    const entry = byName.get(one.image);
+    const path = outcome.sources[index] ?? batch.paths[0];
+    // A file that waited for other images has been used for this one, and it may have been edited since.
+    if (!entry || (read.get(path)?.file === known.get(path)?.file && read.get(path)?.images.has(entry.name) && batch.alone)) continue;
+    const first = found.get(entry);
+    // A table beside label images: the names are in the one and the outlines in the other.
+    const both = first && !hasBoxes(first) && withMasks(one, first.found);
+    if (first && !both) {
+      second.push(entry.name);
+      continue;
+    }
+    found.set(entry, { found: both || one, path });
+    read.set(path, { file: known.get(path).file, images: (read.get(path)?.images ?? new Set()).add(entry.name) });
+  }
+  if (second.length) {
+    const some = `${second.slice(0, 3).join(', ')}${second.length > 3 ? ', …' : ''}`;
+    addRemark(batch, `${batch.paths[0]}: is a second set of annotations for ${plural(second.length, 'image')} (${some}); only the first is used`);
+  }
+}
+
+/** Whether the boxes were in a file of their own, and not only in a label image. */
+function hasBoxes({ path }) {
+  return !isPicture(path);
+}
+
+/** Splits the engine's sentence into its file, its object and the reason. @param {Batch} batch @param {string} sentence */
+function addRemark(batch, sentence) {
+  const path = batch.paths.filter((one) => sentence.startsWith(one)).sort((a, b) => b.length - a.length)[0] ?? '';
+  const [, object, reason] = /^(?:, object (\d+))?:? ?(.*)$/s.exec(sentence.slice(path.length)) ?? [];
+  const remark = { file: path, object: object ?? '', reason: reason ?? sentence };
+  const key = path || batch.paths[0];
+  remarks.set(key, [...(remarks.get(key) ?? []), remark]);
+}
+
+function addWaiting(path, name) {
+  const names = waiting.get(path);
+  if (names) names.push(name);
+  else waiting.set(path, [name]);
+}
+
+function takeImageLabels(fresh) {
+  const imageLabels = new Map([...store.state.imageLabels, ...fresh]);
+  store.set({ imageLabels });
+  const classes = new Set([...fresh.values()].flat());
+  notify(`Labels of ${plural(fresh.size, 'whole image')} read: ${plural(classes.size, 'class', 'classes')}.`, { action: { label: 'Show them', run: openClassChart } });
+}
+
+function showRemarks() {
+  const list = [...remarks.values()].flat();
+  for (const [file, names] of waiting) {
+    for (const name of names) list.push({ file, object: name === stemOf(file) ? '' : name, reason: 'its image is not here; it is kept and used when the image comes' });
+  }
+  store.set({ remarks: list });
+}
+
+/** @param {[ImageEntry, Annotations][]} taken @param {Set<string>} paths what was read this time */
+function report(taken, paths) {
+  const objects = taken.flatMap(([, { objects: all }]) => all);
+  const masks = objects.filter(({ mask }) => mask).length;
+  const parts = [];
+  if (taken.length) parts.push(`Annotations of ${plural(taken.length, 'image')} read: ${plural(objects.length, 'box', 'boxes')}, ${plural(masks, 'mask')}.`);
+  const left = [...paths].reduce((sum, path) => sum + (remarks.get(path)?.length ?? 0), 0);
+  const wait = [...paths].filter((path) => waiting.has(path)).length;
+  if (left) parts.push(`${plural(left, 'remark')} about the files.`);
+  if (wait) parts.push(`${plural(wait, 'file')} ${wait === 1 ? 'waits' : 'wait'} for an image.`);
+  if (parts.length) notify(parts.join(' '), left || wait ? { action: { label: 'Show', run: openLeftOut } } : {});
+}

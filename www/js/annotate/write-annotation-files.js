@@ -1,0 +1,55 @@
+/** Annotations as files: of this image or of all, in the formats that other programs read. */
+import { plural } from '../ui/dom.js';
+import { save } from '../ui/save-file.js';
+import { fileNames } from '../images/file-names.js';
+import { openFormatDialog } from '../images/format-dialog.js';
+import { connection, measure } from '../images/images.js';
+import { currentImage, store } from '../shared/page-state.js';
+
+/** @type {[import('../engine/protocol.js').AnnotationFormat, string, string][]} */
+const FORMATS = [
+  ['voc', 'Pascal VOC', 'one XML an image, as LabelImg writes it'],
+  ['coco', 'COCO', 'one JSON with boxes and masks'],
+  ['yolo', 'YOLO', 'one text file an image, and the class names'],
+  ['csv', 'CSV', 'one table: filepath, x1, y1, x2, y2, class'],
+  ['masks', 'Masks', 'one label PNG an image; value k is the k-th object'],
+];
+/** Formats that put all images into one file; the others make a zip. */
+const ONE_FILE = new Set(['coco', 'csv']);
+
+async function outgoing(images) {
+  await measure(images, () => {});
+  const lost = images.find((image) => !image.size);
+  if (lost) throw new Error(`${lost.name} cannot be opened, so its size is not known: ${lost.problem?.sentence ?? ''}`);
+  const files = fileNames(store.state.images);
+  return images.map((image) => ({ image: image.name, file: files.get(image) ?? '', ...image.size, ...image.annotations }));
+}
+
+async function download(entries, formats) {
+  const images = await outgoing(entries);
+  const alone = formats.length === 1 && (ONE_FILE.has(formats[0]) || (formats[0] !== 'yolo' && images.length === 1));
+  const classes = store.state.labels.map(({ name }) => name);
+  const { files } = await connection.request({ type: 'writeAnnotations', images, classes, formats, zip: !alone });
+  for (const { name, bytes } of files) save(name, bytes);
+}
+
+export function openSaveAnnotations() {
+  const current = currentImage();
+  const annotated = store.state.images.filter((image) => image.annotations);
+  openFormatDialog({
+    title: 'Save annotations',
+    verb: 'Save',
+    scopes: [
+      { value: 'all', text: `All annotated images: ${annotated.length.toLocaleString('en')}`, images: annotated },
+      { value: 'one', text: `This image${current ? `: ${current.name}` : ''}`, images: current?.annotations ? [current] : [] },
+    ],
+    first: 'all',
+    formats: FORMATS,
+    describe(entries) {
+      const objects = entries.flatMap((image) => image.annotations?.objects ?? []);
+      const masks = objects.filter(({ mask }) => mask).length;
+      return `${plural(objects.length, 'box', 'boxes')}, ${plural(masks, 'mask')}, in ${plural(entries.length, 'image')}.`;
+    },
+    save: download,
+  });
+}

@@ -1,0 +1,166 @@
+/** Shortcuts of the whole page, and the dialog that lists them. The canvas has its own keys while it has the focus. */
+import { editKey } from '../annotate/annotate-tool.js';
+import { redo, toggleVerified, undo } from '../annotate/annotations.js';
+import { toggleNthChannel, toggleShown } from '../images/channels.js';
+import { detectAll, detectCurrent } from '../detect/detect.js';
+import { byId, el, openDialog } from '../ui/dom.js';
+import { openDownload } from '../detect/download-results.js';
+import { stepImage } from '../images/list.js';
+import { toggleMode } from './modes.js';
+import { setGuide } from './next-step.js';
+import { store } from '../shared/page-state.js';
+
+const KEY = 'cytobox.single-keys';
+
+const PAGE = [
+  ['A, D', 'previous, next image'],
+  ['O', 'add files'],
+  ['Ctrl+Enter', 'detect in this image'],
+  ['Ctrl+Shift+Enter', 'detect in all images'],
+  ['S', 'download'],
+  ['E', 'inspect or annotate'],
+  ['W', 'draw a new box'],
+  ['Ctrl+Z', 'undo'],
+  ['Ctrl+Shift+Z, Ctrl+Y', 'redo'],
+  ['Y', 'accept the selected detection'],
+  ['Shift+Y', 'accept all detections above the score'],
+  ['B, M, L', 'boxes, masks, labels on and off'],
+  ['G', 'the other ones: annotations under detections, or the reverse'],
+  ['Shift+1 … Shift+8', 'channel on and off'],
+  ['?', 'this list'],
+];
+
+const CANVAS = [
+  ['wheel, + and −', 'zoom'],
+  ['0', 'fit the image into the view'],
+  ['1', '100 %'],
+  ['arrow keys', 'move; with Shift further'],
+  ['drag, or Space and drag', 'move'],
+  ['N, P', 'next, previous detection'],
+  ['Esc', 'select nothing'],
+];
+
+const ANNOTATE = [
+  ['drag', 'draw a box; inside the selected one, move it'],
+  ['click', 'select the smallest box there'],
+  ['Enter, N', 'a new box in the middle of the view'],
+  ['Tab, Shift+Tab', 'next, previous box; after Esc, leave the canvas'],
+  ['arrow keys', 'move the box by 1 pixel; with Shift by 10'],
+  ['Alt+arrow keys', 'move its right and lower edge; with Shift by 10'],
+  ['1 … 9', 'label of the box, and of the next one'],
+  ['X', 'difficult'],
+  ['Ctrl+D', 'duplicate'],
+  ['Del', 'delete'],
+  ['Space', 'the image is verified; held, a drag moves the image'],
+  ['Esc', 'give up the drag, then select nothing'],
+];
+
+function singleKeys() {
+  try {
+    return localStorage.getItem(KEY) !== 'off';
+  } catch {
+    return true;
+  }
+}
+
+function rows(list) {
+  return el('dl', { class: 'keys' }, ...list.flatMap(([keys, what]) => [el('dt', {}, keys), el('dd', {}, what)]));
+}
+
+export function openShortcuts() {
+  const input = el('input', {
+    type: 'checkbox',
+    checked: singleKeys(),
+    onchange() {
+      try {
+        localStorage.setItem(KEY, input.checked ? 'on' : 'off');
+      } catch {
+        // Not kept, then.
+      }
+    },
+  });
+  const guide = el('input', { type: 'checkbox', checked: store.state.guide, onchange: () => setGuide(guide.checked) });
+  openDialog('Keyboard', [
+    el('h3', {}, 'Everywhere'),
+    rows(PAGE),
+    el('h3', {}, 'On the canvas, while it has the focus'),
+    rows(CANVAS),
+    el('h3', {}, 'While annotating'),
+    rows(ANNOTATE),
+    el('label', { class: 'check' }, input, 'Single letters work as shortcuts outside the canvas'),
+    el('label', { class: 'check' }, guide, 'The next step is shown under the bar'),
+  ]);
+}
+
+/** @type {Record<string, () => void>} */
+const SINGLE = {
+  a: () => stepImage(-1),
+  d: () => stepImage(1),
+  o: () => byId('pick-files').click(),
+  s: () => store.state.images.length && openDownload(),
+  b: () => toggleShown('boxes'),
+  m: () => toggleShown('masks'),
+  l: () => toggleShown('labels'),
+  e: toggleMode,
+  g: () => toggleShown(store.state.mode === 'view' ? 'annotations' : 'detections'),
+};
+
+/** Undo and redo, as every program has them. @param {KeyboardEvent} event @returns {boolean} whether it was one */
+function travelKey(event) {
+  if (!(event.ctrlKey || event.metaKey) || event.altKey) return false;
+  const key = event.key.toLowerCase();
+  if (key === 'z' && !event.shiftKey) undo();
+  else if (key === 'z' || key === 'y') redo();
+  else return false;
+  return true;
+}
+
+/** Keys for the boxes that work outside the canvas too; on a button the space bar presses it. */
+function annotateKey(event) {
+  if (store.state.mode !== 'annotate') return event.key.toLowerCase() === 'y' && editKey(event);
+  if (event.key === ' ' && !event.ctrlKey && event.target instanceof Element && !event.target.closest('button, input, summary, a, #viewport')) {
+    toggleVerified();
+    return true;
+  }
+  return editKey(event);
+}
+
+function inField(target) {
+  return target instanceof HTMLElement && target.matches('input:not([type="checkbox"], [type="radio"], [type="range"]), select, textarea');
+}
+
+/** @param {import('../annotate/annotate-tool.js').AnnotateTool} annotateTool */
+export function startKeys(annotateTool) {
+  SINGLE.w = () => {
+    if (store.state.mode === 'view') toggleMode();
+    byId('viewport').focus();
+    annotateTool.arm();
+  };
+  byId('help').addEventListener('click', openShortcuts);
+  document.addEventListener('keydown', (event) => {
+    if (event.defaultPrevented || inField(event.target) || document.querySelector('dialog[open]')) return;
+    if ((event.ctrlKey || event.metaKey) && event.key === 'Enter') {
+      if (event.shiftKey) detectAll();
+      else detectCurrent();
+      event.preventDefault();
+      return;
+    }
+    if (travelKey(event) || (singleKeys() && annotateKey(event))) {
+      event.preventDefault();
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat && !'ad'.includes(event.key)) return;
+    if (event.key === '?') {
+      openShortcuts();
+    } else if (!singleKeys()) {
+      return;
+    } else if (event.shiftKey && /^Digit[1-8]$/.test(event.code)) {
+      toggleNthChannel(Number(event.code.slice(5)) - 1);
+    } else if (!event.shiftKey && SINGLE[event.key]) {
+      SINGLE[event.key]();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  });
+}

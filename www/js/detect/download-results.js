@@ -1,0 +1,111 @@
+/** Downloads: results of one image or of all, and merged pictures. Everything is made in the page's own worker. */
+import { byId, notify, plural } from '../ui/dom.js';
+import { save } from '../ui/save-file.js';
+import { fileNames } from '../images/file-names.js';
+import { openFormatDialog } from '../images/format-dialog.js';
+import { connection, inputOf } from '../images/images.js';
+import { leftInFile } from '../shared/left-in-file.js';
+import { currentImage, isLimited, store } from '../shared/page-state.js';
+import { Zip } from '../shared/zip.js';
+
+/** @type {[import('../engine/protocol.js').Format|'png', string, string][]} */
+const FORMATS = [
+  ['voc', 'Pascal VOC', 'one XML an image, as LabelImg writes it'],
+  ['coco', 'COCO', 'one JSON with boxes and masks'],
+  ['yolo', 'YOLO', 'one text file an image, and the class names'],
+  ['csv', 'CSV', 'one table, one row a cell'],
+  ['jsonl', 'JSON lines', 'one line an image, as the command line writes it'],
+  ['png', 'Merged PNG', 'the picture that the detector saw'],
+];
+
+/** Formats that put all images into one file; the others make a zip. */
+const ONE_FILE = new Set(['coco', 'csv', 'jsonl']);
+
+/** Results as they leave: only what the slider lets through, under the names that the images have now. */
+function outgoing(image, files) {
+  const { limit_reached: limit, ...detections } = image.result.detections;
+  const kept = detections.detections.filter((detection) => detection.score >= store.state.score);
+  const reached = isLimited(image) ? { limit_reached: limit } : {};
+  return { ...detections, image: image.name, file: files.get(image) ?? detections.file, detections: kept, ...reached };
+}
+
+/** Class names for the formats that count them: the detector's as they are, COCO's ten gaps among them, then others that results have. */
+function classNames(images) {
+  const names = store.state.model?.report.config.classes.slice(1) ?? [];
+  const known = new Set(names);
+  const others = new Set(images.flatMap((image) => image.detections.map(({ label }) => label)));
+  return [...names, ...[...others].filter((label) => !known.has(label))];
+}
+
+async function downloadResults(entries, formats) {
+  const names = fileNames(store.state.images);
+  const images = entries.filter((image) => image.result).map((image) => outgoing(image, names));
+  const classes = classNames(images);
+  const zip = formats.length > 1 || !(ONE_FILE.has(formats[0]) || (formats[0] === 'voc' && images.length === 1));
+  const { files } = await connection.request({ type: 'export', images, classes, formats, zip });
+  for (const { name, bytes } of files) save(name, bytes);
+  leftInFile(entries.map((image) => image.result));
+}
+
+async function downloadPictures(entries, tell) {
+  const usable = entries.filter((image) => !image.problem || image.result);
+  const zip = usable.length > 1 ? new Zip() : null;
+  let failed = 0;
+  for (const [index, image] of usable.entries()) {
+    tell(`Merging ${index + 1} of ${usable.length} …`);
+    try {
+      const input = await inputOf(image);
+      // What was detected in stays that, whatever has been chosen or loaded since.
+      input.merge = image.result?.detections.merge ?? input.merge;
+      const transfer = input.files.map((file) => file.bytes.buffer);
+      const { files } = await connection.request({ type: 'merge', image: input }, { transfer });
+      for (const { name, bytes } of files) {
+        if (zip) zip.add(name, bytes);
+        else save(name, bytes);
+      }
+    } catch (error) {
+      if (!zip) throw error;
+      failed += 1;
+    }
+  }
+  if (zip) save('merged.zip', zip.finish());
+  if (failed) notify(`${plural(failed, 'image')} could not be merged.`, { kind: 'error' });
+}
+
+export function openDownload() {
+  const current = currentImage();
+  const { images, score } = store.state;
+  const withResults = images.filter((image) => image.result);
+  openFormatDialog({
+    title: 'Download',
+    verb: 'Download',
+    scopes: [
+      { value: 'one', text: `This image${current ? `: ${current.name}` : ''}`, images: current ? [current] : [] },
+      { value: 'all', text: `All ${plural(images.length, 'image')}, ${withResults.length} with results`, images },
+    ],
+    first: current ? 'one' : 'all',
+    formats: FORMATS,
+    fits: (format, entries) => format === 'png' || entries.some((image) => image.result),
+    describe(entries) {
+      const done = entries.filter((image) => image.result);
+      if (!done.length) return 'Nothing was detected here yet; only the merged picture can be downloaded.';
+      const old = done.filter((image) => image.result.stale).length;
+      const cells = done.reduce((sum, image) => sum + image.result.detections.detections.filter((one) => one.score >= score).length, 0);
+      const limited = done.filter(isLimited).length;
+      return `${plural(cells, 'cell')} with a score of at least ${score.toFixed(2)} in ${plural(done.length, 'image')}. Classes hidden on the canvas are written too.${old ? ` ${plural(old, 'image')} of them by another detector or with other weights.` : ''}${limited ? ` In ${plural(limited, 'image')} the limit of detections was reached; cells may be missing there.` : ''}`;
+    },
+    async save(entries, formats, tell) {
+      const results = formats.filter((format) => format !== 'png');
+      if (results.length) await downloadResults(entries, results);
+      if (formats.includes('png')) await downloadPictures(entries, tell);
+    },
+  });
+}
+
+export function startExport() {
+  const button = byId('download');
+  button.addEventListener('click', openDownload);
+  store.subscribe(['images'], ({ images }) => {
+    button.disabled = images.length === 0;
+  });
+}

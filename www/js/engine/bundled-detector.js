@@ -1,0 +1,122 @@
+/**
+ * The detector that the page brings along, so that a newcomer has one. It is fetched once and kept by the hash of its
+ * content, in the browser's cache and not with the project: a newer page brings a newer one. A project that has a
+ * detector of its own keeps that.
+ */
+import { announce } from '../ui/dom.js';
+import { detectorsAsked, loadModel } from './engine.js';
+import { busy, store } from '../shared/page-state.js';
+
+/** Where `models/` is served, and the cache of this browser. */
+const FOLDER = './models/';
+const CACHE = 'cytobox-models';
+/** Milliseconds between two looks whether a run has ended. */
+const PATIENCE = 500;
+
+/** @typedef {{file: string, sha256: string, bytes: number}} Manifest */
+
+/** @param {(done: number) => void} tell */
+async function download(url, bytes, tell) {
+  const response = await fetch(url);
+  if (!response.ok || !response.body) throw new Error(`the server answers ${response.status}`);
+  const reader = response.body.getReader();
+  const whole = new Uint8Array(bytes);
+  let at = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    if (at + value.length > bytes) throw new Error('it is longer than it should be');
+    whole.set(value, at);
+    at += value.length;
+    tell(at);
+  }
+  return whole.subarray(0, at);
+}
+
+/** @param {Uint8Array} whole @param {Manifest} manifest */
+async function isWhole(whole, { sha256, bytes }) {
+  if (whole.length !== bytes) return false;
+  // On an insecure address, as of a computer in the same room, browsers give no hash.
+  if (!globalThis.crypto?.subtle) return true;
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', whole));
+  return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('') === sha256;
+}
+
+/** The browser's cache; none in a private window or an insecure context. */
+async function openCache() {
+  try {
+    return await caches.open(CACHE);
+  } catch {
+    return null;
+  }
+}
+
+/** What the cache has under the hash, if it is that. @param {Cache|null} cache @param {string} key @param {Manifest} manifest */
+async function cached(cache, key, manifest) {
+  try {
+    const kept = await cache?.match(key);
+    if (!kept) return null;
+    const whole = new Uint8Array(await kept.arrayBuffer());
+    if (await isWhole(whole, manifest)) return whole;
+    await cache?.delete(key);
+  } catch {
+    // An entry that cannot be read is fetched anew.
+  }
+  return null;
+}
+
+/** @param {Manifest} manifest @param {(done: number) => void} tell */
+async function bytesOf(manifest, tell) {
+  const cache = await openCache();
+  const key = `${FOLDER}${manifest.sha256}`;
+  const kept = await cached(cache, key, manifest);
+  if (kept) return kept;
+  const whole = await download(`${FOLDER}${manifest.file}`, manifest.bytes, tell);
+  if (!(await isWhole(whole, manifest))) throw new Error('it is not the file that it should be');
+  try {
+    // Those of earlier versions only take room.
+    for (const old of (await cache?.keys()) ?? []) await cache?.delete(old);
+    await cache?.put(key, new Response(whole));
+  } catch {
+    // A full disk costs the next start a download and nothing else.
+  }
+  return whole;
+}
+
+/** Loads it once the project is known and has no detector of its own. */
+export function startFirstModel() {
+  let begun = false;
+  store.subscribe(['saving'], ({ saving }) => {
+    if (begun || saving.phase === 'opening') return;
+    begun = true;
+    const { model, modelLoading } = store.state;
+    if (!model && !modelLoading) loadFirstModel();
+  });
+}
+
+/** Loads it, unless the address says `?detector=none` or somebody is quicker with another one. */
+export async function loadFirstModel() {
+  if (new URLSearchParams(location.search).get('detector') === 'none') return;
+  const before = detectorsAsked();
+  const overtaken = () => detectorsAsked() !== before;
+  try {
+    store.set({ fetching: { bytes: 0, share: 0 } });
+    const response = await fetch(`${FOLDER}manifest.json`);
+    if (!response.ok) return;
+    const manifest = /** @type {Manifest} */ (await response.json());
+    const tell = (done) => store.set({ fetching: { bytes: manifest.bytes, share: done / manifest.bytes } });
+    tell(0);
+    const whole = await bytesOf(manifest, tell);
+    tell(manifest.bytes);
+    // A training from nothing may have begun, and will have its own.
+    while (busy() && !overtaken()) await new Promise((resolve) => setTimeout(resolve, PATIENCE));
+    if (overtaken()) return;
+    await loadModel(new File([whole], manifest.file), { brought: true });
+  } catch (error) {
+    if (overtaken()) return;
+    store.set({ modelProblem: { name: 'The detector that comes with cytobox', sentence: error.message } });
+    announce('The detector that comes with cytobox could not be loaded.');
+  } finally {
+    store.set({ fetching: null });
+  }
+}

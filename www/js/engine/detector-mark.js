@@ -1,0 +1,42 @@
+/** Where results come from: each knows its detector by the content of the file, and is stale once another one is loaded. */
+import { store } from '../shared/page-state.js';
+
+/** Bytes at both ends of a detector file that tell it from others: its description, and layers that every training moves. */
+const PART = 256 << 10;
+
+/** @type {WeakMap<File, Promise<string>>} */
+const known = new WeakMap();
+
+/** @param {File} file */
+async function fingerprint(file) {
+  const parts = await Promise.all([file.slice(0, PART), file.slice(-PART)].map((part) => part.arrayBuffer()));
+  // FNV-1a, which an insecure context has as well.
+  let hash = 0x811c9dc5;
+  for (const part of parts) for (const byte of new Uint8Array(part)) hash = Math.imul(hash ^ byte, 0x01000193);
+  return `${file.size}-${(hash >>> 0).toString(16)}`;
+}
+
+/** What the results of the loaded detector are marked with; empty where its file cannot be read any more. @returns {Promise<string>} */
+export async function detectorMark() {
+  const file = store.state.model?.file;
+  if (!file) return '';
+  if (!known.has(file)) known.set(file, fingerprint(file).catch(() => ''));
+  return known.get(file) ?? '';
+}
+
+async function compare() {
+  const mark = await detectorMark();
+  if (!mark || mark !== (await detectorMark())) return;
+  let found = false;
+  for (const { result } of store.state.images) {
+    if (!result?.detector || result.detector === mark || result.stale) continue;
+    result.stale = true;
+    found = true;
+  }
+  if (found) store.touch('images');
+}
+
+export function startOrigin() {
+  // A project that is opened may bring results and no detector.
+  store.subscribe(['model', 'projectId'], compare);
+}

@@ -1,0 +1,70 @@
+/** The dialog before a download: of which images, in which formats. */
+import { el, openDialog } from '../ui/dom.js';
+import { explain } from '../engine/engine.js';
+
+/** An input with its words behind it. */
+function check(type, name, value, ...content) {
+  const input = el('input', { type, name, value });
+  return { value, input, label: el('label', { class: 'check' }, input, ...content) };
+}
+
+/**
+ * @typedef {Object} Scope images that can be chosen together
+ * @property {string} value
+ * @property {string} text
+ * @property {import('../shared/page-state.js').ImageEntry[]} images none: it cannot be chosen
+ */
+
+/**
+ * @param {Object} options
+ * @param {string} options.title
+ * @param {string} options.verb what the button says
+ * @param {Scope[]} options.scopes
+ * @param {string} options.first the scope that is chosen at first
+ * @param {[string, string, string][]} options.formats value, name, what it is
+ * @param {(images: any[]) => string} options.describe a sentence on what would be written
+ * @param {(images: any[], formats: string[], tell: (text: string) => void) => Promise<void>} options.save
+ * @param {(format: string, images: any[]) => boolean} [options.fits] whether a format can be had of these images
+ */
+export function openFormatDialog({ title, verb, scopes, first, formats, describe, save, fits = () => true }) {
+  const radios = scopes.map(({ value, text, images }) => {
+    const radio = check('radio', 'which', value, text);
+    radio.input.checked = value === first;
+    radio.input.disabled = images.length === 0;
+    return radio;
+  });
+  const boxes = formats.map(([value, name, about]) => check('checkbox', 'format', value, el('span', {}, el('b', {}, name), ` ${about}`)));
+  const summary = el('p', { class: 'faint', role: 'status' });
+  const button = el('button', { type: 'submit', class: 'primary' }, verb);
+  const images = () => scopes[radios.findIndex(({ input }) => input.checked)].images;
+  const chosen = () => boxes.filter(({ input }) => input.checked).map(({ value }) => value);
+  const refresh = () => {
+    for (const { value, input } of boxes) {
+      input.disabled = !fits(value, images());
+      if (input.disabled) input.checked = false;
+    }
+    summary.textContent = describe(images());
+    button.disabled = chosen().length === 0;
+  };
+  const submit = async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    try {
+      await save(images(), chosen(), (text) => (summary.textContent = text));
+      dialog.close();
+    } catch (error) {
+      summary.textContent = explain(error);
+      button.disabled = false;
+    }
+  };
+  const form = el(
+    'form',
+    { onsubmit: submit, onchange: refresh },
+    el('fieldset', {}, el('legend', {}, 'Images'), ...radios.map(({ label }) => label)),
+    el('fieldset', {}, el('legend', {}, 'Formats'), ...boxes.map(({ label }) => label)),
+    summary,
+    el('div', { class: 'actions' }, button),
+  );
+  const dialog = openDialog(title, [form]);
+  refresh();
+}

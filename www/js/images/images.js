@@ -1,0 +1,268 @@
+/**
+ * images/ is how images come in and are listed: files and folders, channels, what was left out.
+ *
+ * The second worker: it groups, decodes, merges and exports while the engine computes. Images are decoded when they
+ * are looked at, thumbnails when their row is on the screen, one at a time, and what is no longer looked at is let go.
+ */
+import { bitDepth, decidedDepth } from './bit-depth.js';
+import { notify } from '../ui/dom.js';
+import { plain } from '../engine/protocol.js';
+import { currentImage, store } from '../shared/page-state.js';
+import { Connection, Refused, WorkerDied } from '../engine/connection.js';
+
+/**
+ * @typedef {Object} Opened one image as it is shown
+ * @property {number} id
+ * @property {number} width
+ * @property {number} height
+ * @property {number} bits
+ * @property {number} fullScale sample value of full brightness
+ * @property {import('../engine/protocol.js').Merge} merge the weights that made these layers
+ * @property {string[]} warnings
+ * @property {{channel: string, bitmap: ImageBitmap}[]} layers
+ * @property {number} white share of full brightness that nearly all of the thumbnail stays below
+ *
+ * @typedef {(path: string, blob: File) => Promise<File|null>} Readable
+ */
+
+const THUMBNAIL = 96;
+/** Bitmaps kept of images that were looked at, in pixels of all layers. */
+const OPENED_PIXELS = 96 << 20;
+const THUMBNAILS = 1000;
+
+export const connection = new Connection('images', (sentence) => {
+  console.error(`images: ${sentence}`);
+  notify(`The image reader stopped and was started again: ${sentence}`, { kind: 'error' });
+});
+
+/** @type {Map<number, Opened>} in the order of use */
+const cache = new Map();
+/** Images with a thumbnail, in the order of making. @type {number[]} */
+const thumbnails = [];
+/** What images were opened with: their channels and weights, whether these are the detector's, and the bit depth of 16-bit ones.
+ *  @type {WeakMap<object, {channels: string[], merge: import('../engine/protocol.js').Merge, trained: boolean, depth: number|null}>} */
+const weights = new WeakMap();
+/** @type {number[]} */
+let wanted = [];
+let working = false;
+/** A file that can be read: the one that was dropped, or the copy that the project keeps of it. @type {Readable} */
+let readable = async (_path, blob) => blob;
+
+/** The rows on the screen, whose thumbnails are to be made. @param {number[]} ids */
+export function wantThumbnails(ids) {
+  wanted = ids;
+  pump();
+}
+
+/** Reads the files of an image; the bytes are given away with the request. */
+export async function inputOf(image) {
+  const depth = await bitDepth(survey);
+  const { name, fill, pages } = image;
+  const files = await bytesOf(image);
+  return { name, files, fill, pages, merge: image.merge ?? undefined, detectorMerge: detectorMerge(), bitDepth: depth ?? undefined };
+}
+
+/** The bits that an image by itself asks for; 0 for an 8-bit one. */
+async function survey(image) {
+  const { name, fill, pages } = image;
+  const files = await bytesOf(image);
+  const transfer = files.map((file) => file.bytes.buffer);
+  const { depth } = await connection.request({ type: 'survey', image: { name, files, fill, pages } }, { transfer });
+  return depth ?? 0;
+}
+
+function bytesOf(image) {
+  return Promise.all(
+    image.files.map(async ({ file, blob }) => {
+      try {
+        const content = (await readable(file.file, blob)) ?? blob;
+        return { ...file, bytes: new Uint8Array(await content.arrayBuffer()) };
+      } catch {
+        throw new Refused('io', `${blob.name} cannot be read any more; it was changed or moved. Drop it again.`);
+      }
+    }),
+  );
+}
+
+/** The weights that the detector was trained with: an image without its own is shown and merged as it will be detected in. */
+function detectorMerge() {
+  return store.state.model?.report.config.merge ?? undefined;
+}
+
+/** Forgets what was decoded, after the files, the fill or the weights of an image have changed. */
+export function forget(image) {
+  image.thumbnail?.close();
+  image.thumbnail = null;
+  drop(image.id);
+  if (store.state.current === image.id) store.set({ opened: null });
+  pump();
+}
+
+function drop(id) {
+  for (const { bitmap } of cache.get(id)?.layers ?? []) bitmap.close();
+  cache.delete(id);
+}
+
+/** Follows the current image and the list. @param {Readable} findReadable */
+export function startImages(findReadable) {
+  readable = findReadable;
+  store.subscribe(['current'], show);
+  store.subscribe(['model', 'bitDepth'], openAnew);
+}
+
+/** Opens again what the detector that has been loaded sees otherwise than it was opened, by its weights or its bit depth. */
+function openAnew() {
+  const trained = detectorMerge();
+  for (const image of store.state.images) {
+    const before = weights.get(image);
+    if (!before) continue;
+    const sameDepth = before.depth === null || before.depth === decidedDepth();
+    const fits = fitsAll(trained, before.channels);
+    const same = fits ? before.channels.every((channel) => String(before.merge[channel]) === String(trained[channel])) : !before.trained;
+    if ((same || image.merge) && sameDepth) continue;
+    weights.delete(image);
+    forget(image);
+  }
+}
+
+/** @param {import('../engine/protocol.js').Merge|undefined} merge @param {string[]} channels */
+function fitsAll(merge, channels) {
+  return merge !== undefined && channels.every((channel) => merge[channel]);
+}
+
+function show() {
+  const image = currentImage();
+  if (!image) return;
+  const known = cache.get(image.id);
+  if (known) {
+    cache.delete(image.id);
+    cache.set(image.id, known);
+    store.set({ opened: known });
+  } else {
+    pump();
+  }
+}
+
+/** What to decode next: the current image before any thumbnail. */
+function nextJob() {
+  const { opened, images } = store.state;
+  const current = currentImage();
+  if (current && !current.problem && opened?.id !== current.id) return current;
+  for (const id of wanted) {
+    const image = images.find((one) => one.id === id);
+    if (image && !image.problem && !image.thumbnail) return image;
+  }
+  return null;
+}
+
+async function pump() {
+  if (working) return;
+  working = true;
+  try {
+    for (let image = nextJob(); image; image = nextJob()) await open(image);
+  } finally {
+    working = false;
+  }
+}
+
+async function open(image) {
+  const { files, fill, pages } = image;
+  const merge = image.merge ?? detectorMerge();
+  const changed = () =>
+    !store.state.images.includes(image) || image.files !== files || image.fill !== fill || image.pages !== pages || (image.merge ?? detectorMerge()) !== merge;
+  try {
+    const input = await inputOf(image);
+    const depth = input.bitDepth ?? null;
+    const transfer = input.files.map((file) => file.bytes.buffer);
+    const outcome = await connection.request({ type: 'open', image: input, thumbnail: THUMBNAIL }, { transfer });
+    if (changed()) return;
+    image.thumbnail ??= await bitmapOf(outcome.thumbnail.rgba, outcome.thumbnail.width, outcome.thumbnail.height);
+    thumbnails.push(image.id);
+    image.size ??= { width: outcome.width, height: outcome.height };
+    if (image.state === 'new') image.state = 'ready';
+    const channels = outcome.layers.map(({ channel }) => channel);
+    weights.set(image, { channels, merge: plain(outcome.merge), trained: !image.merge && fitsAll(merge, channels), depth: outcome.bits === 16 ? depth : null });
+    if (image.channels.length === 0) image.channels = outcome.layers.map(({ channel }) => channel);
+    if (store.state.current === image.id) await keep(image, outcome);
+  } catch (error) {
+    if (changed()) return;
+    const code = error instanceof Refused ? error.code : 'engine';
+    const sentence = error instanceof WorkerDied ? `${image.name}: the image reader stopped on it` : error.message;
+    image.problem = { code, sentence };
+    image.state = 'problem';
+  }
+  forgetOldThumbnails();
+  store.touch('images');
+}
+
+/** Bytes of a PNG up to the end of its size (W3C PNG, 11.2.2). */
+const PNG_SIZE = 24;
+
+/** The size that a PNG says in its first bytes; the channels of an image are all of one size. */
+async function sizeOfPng(image) {
+  const blob = image.files[0]?.blob;
+  if (!blob) return null;
+  const view = new DataView(await blob.slice(0, PNG_SIZE).arrayBuffer());
+  if (view.byteLength < PNG_SIZE || view.getUint32(0) !== 0x89504e47 || view.getUint32(12) !== 0x49484452) return null;
+  return { width: view.getUint32(16), height: view.getUint32(20) };
+}
+
+/**
+ * Finds out the size of images, opening those whose file does not say it at its beginning.
+ * @param {import('../shared/page-state.js').ImageEntry[]} images @param {(done: number, total: number) => void} [tell]
+ */
+export async function measure(images, tell = () => {}) {
+  const unknown = images.filter((image) => !image.size && !image.problem);
+  for (const [index, image] of unknown.entries()) {
+    tell(index, unknown.length);
+    image.size = await sizeOfPng(image).catch(() => null);
+    if (!image.size) await open(image);
+  }
+}
+
+/** @param {import('../engine/protocol.js').OpenedImage} outcome */
+async function keep(image, outcome) {
+  const layers = [];
+  for (const { channel, rgba } of outcome.layers) {
+    layers.push({ channel, bitmap: await bitmapOf(rgba, outcome.width, outcome.height) });
+  }
+  const { width, height, bits, fullScale } = outcome;
+  const warnings = [...image.notes, ...outcome.warnings];
+  const white = whiteOf(outcome.thumbnail.rgba);
+  const opened = { id: image.id, width, height, bits, fullScale, merge: plain(outcome.merge), warnings, layers, white };
+  drop(image.id);
+  cache.set(image.id, opened);
+  if (store.state.current === image.id) store.set({ opened });
+  let pixels = 0;
+  for (const one of cache.values()) pixels += one.width * one.height * one.layers.length;
+  for (const [id, one] of cache) {
+    if (pixels <= OPENED_PIXELS || id === store.state.current) break;
+    pixels -= one.width * one.height * one.layers.length;
+    drop(id);
+  }
+}
+
+function bitmapOf(rgba, width, height) {
+  const pixels = new Uint8ClampedArray(rgba.buffer, rgba.byteOffset, rgba.byteLength);
+  return createImageBitmap(new ImageData(pixels, width, height));
+}
+
+/** For “auto”: the brightness that 99.5 % of the samples of the thumbnail do not reach. */
+function whiteOf(rgba) {
+  const counts = new Uint32Array(256);
+  for (let i = 0; i < rgba.length; i += 4) counts[Math.max(rgba[i], rgba[i + 1], rgba[i + 2])] += 1;
+  let left = (rgba.length / 4) * 0.005;
+  let white = 255;
+  while (white > 8 && (left -= counts[white]) > 0) white -= 1;
+  return white / 255;
+}
+
+function forgetOldThumbnails() {
+  while (thumbnails.length > THUMBNAILS) {
+    const id = thumbnails.shift();
+    const image = store.state.images.find((one) => one.id === id);
+    if (!image?.thumbnail || wanted.includes(image.id)) continue;
+    image.thumbnail.close();
+    image.thumbnail = null;
+  }
+}

@@ -1,0 +1,269 @@
+/**
+ * The training that runs: begun, watched, steered and gone on with. What it tells is kept in `store.state.training`; that
+ * one was running is kept with the project, so that it can be gone on with after the page was closed.
+ */
+import { announce, ask as askUser, notify, plural } from '../ui/dom.js';
+import { compute, connection, ensure, explain, putModel } from '../engine/engine.js';
+import { evaluateOn } from './evaluation.js';
+import { inputOf, measure } from '../images/images.js';
+import { annotationsOf, barePlan, choices, settingsOn, trainable } from './plan.js';
+import { store } from '../shared/page-state.js';
+import { curvesOf } from './kept-training.js';
+import { Cancelled } from '../engine/connection.js';
+
+/**
+ * @typedef {Object} Training
+ * @property {'reading'|'running'|'paused'|'stopping'|'cancelling'|'evaluating'|'done'} state
+ * @property {number} request of the engine; 0 before it is known
+ * @property {string} stage what is being done before the first step and between the steps
+ * @property {any} started how many images, steps and from which step
+ * @property {any|null} last the last step
+ * @property {{step: number, epoch: number, total: number, losses: Record<string, number>}[]} steps
+ * @property {any[]} validations
+ * @property {string[]} notes what was skipped, folded or could not be saved
+ * @property {number|null} saved the step of the last checkpoint
+ * @property {AbortController} abort
+ *
+ * @typedef {Object} Running what is needed to go on with a training
+ * @property {string} store name of its checkpoints
+ * @property {string} name of the detector
+ * @property {any} plan
+ * @property {string[]} images
+ * @property {number} step
+ * @property {boolean} [finished] all steps are done, but its detector is nowhere but in its checkpoints
+ */
+
+/** Puts the loaded detector into the project's database, and tells whether it is there. @type {() => Promise<boolean>} */
+let keepDetector = async () => false;
+
+/** Steps that are kept for the curves; then every second goes. */
+const KEPT_STEPS = 4000;
+
+export function isTraining() {
+  const { training } = store.state;
+  return training !== null && training.state !== 'done';
+}
+
+/** @returns {Running|null} a training that was running when the page was closed or its engine stopped */
+export function interrupted() {
+  const { running } = store.state.trainingSettings;
+  if (!running || isTraining() || (running.finished && store.state.trained)) return null;
+  return running;
+}
+
+/** @param {Running|null} running */
+function remember(running) {
+  store.set({ trainingSettings: { ...store.state.trainingSettings, running } });
+}
+
+/** The engine's presets by the plan that they are for and the sizes of the images. @type {Map<string, any>} */
+const presets = new Map();
+
+/**
+ * What the engine says about a training on what is annotated now.
+ * @param {import('./plan.js').Choices} [chosen]
+ * @returns {Promise<import('../engine/protocol.js').Preparation>}
+ */
+export async function prepare(chosen = choices()) {
+  await ensure();
+  const images = trainable();
+  await measure(images);
+  const annotated = images.filter((image) => image.size).map(annotationsOf);
+  const plan = barePlan(chosen);
+  const ask = (plan) => compute({ type: 'prepare', images: annotated, plan });
+  const sizes = new Set(annotated.map(({ width, height }) => `${width}×${height}`));
+  const key = JSON.stringify([plan, [...sizes], store.state.model?.file.name]);
+  if (!presets.has(key)) presets.set(key, (await ask(plan)).settings);
+  return ask({ ...plan, settings: settingsOn(presets.get(key), chosen) });
+}
+
+/** What is left of an interrupted run goes only when the user says so. @param {Running} running */
+async function mayReplace({ step, finished }) {
+  const what = finished ? 'Its detector is nowhere but in its checkpoints' : `It was saved at step ${step}`;
+  const answer = await askUser('Replace the interrupted run?', `${what}, and they are removed when another run starts.`, [['keep', 'Keep it'], ['replace', 'Start a new run']]);
+  return answer === 'replace';
+}
+
+/** Begins a training. @param {import('../engine/protocol.js').Preparation} preparation the newest */
+export async function begin(preparation) {
+  const before = interrupted();
+  if (before?.step && !(await mayReplace(before))) return undefined;
+  const name = `${store.state.trainingSettings.name || 'trained'}.safetensors`;
+  const images = trainable().map((image) => image.name);
+  const plan = { ...barePlan(), settings: preparation.settings };
+  return run({ store: store.state.projectId || 'project', name, plan, images, step: 0 }, false);
+}
+
+export function goOn() {
+  const running = interrupted();
+  if (running) return run(running, true);
+  return Promise.resolve();
+}
+
+/** Lets go of a training that was interrupted; its checkpoints are cleared by the next one. */
+export function discard() {
+  remember(null);
+  if (!store.state.curves?.ending) store.set({ curves: null });
+}
+
+/** @param {'goOn'|'pause'|'stop'} wish */
+export function steer(wish) {
+  const { training } = store.state;
+  if (!training || !training.request) return;
+  training.state = { goOn: 'running', pause: 'paused', stop: 'stopping' }[wish];
+  store.touch('training');
+  connection.request({ type: 'steer', request: training.request, wish }).catch(() => {});
+}
+
+export function cancel() {
+  const { training } = store.state;
+  if (!training || training.state === 'done') return;
+  training.state = 'cancelling';
+  store.touch('training');
+  training.abort.abort();
+}
+
+/** @param {Running} running @param {boolean} resume */
+async function run(running, resume) {
+  const abort = new AbortController();
+  const before = store.state.curves;
+  // The part that was trained before the page was closed.
+  const first = resume && before && !before.ending ? before : { steps: [], validations: [] };
+  /** @type {Training} */
+  const training = {
+    state: 'reading', request: 0, stage: '', started: null, last: null, steps: [...first.steps], validations: [...first.validations], notes: [], saved: null, abort,
+  };
+  store.set({ training, trainingProblem: '' });
+  const wake = await keepAwake();
+  try {
+    const outcome = await ask(running, resume, training);
+    const file = new File([outcome.file], running.name);
+    const { best, steps, seconds } = outcome;
+    putModel(file, outcome.report);
+    training.state = 'evaluating';
+    const curves = curvesOf(training, { name: file.name, steps, seconds, best: best ?? null });
+    store.set({ training, trained: { file, best, steps, seconds }, curves, evaluation: null });
+    await letGo({ ...running, step: steps });
+    announce(`Training finished after ${plural(outcome.steps, 'step')}.`);
+    await evaluate(outcome.validationImages, abort.signal);
+  } catch (error) {
+    failed(error, training, running);
+    if (error instanceof Cancelled) store.set({ curves: before });
+  } finally {
+    training.state = 'done';
+    store.touch('training');
+    wake?.release().catch(() => {});
+  }
+}
+
+/**
+ * The training is over once its detector is in the database: until then its checkpoints are all that there is of it.
+ * @param {Running} running
+ */
+async function letGo(running) {
+  remember((await keepDetector()) ? null : { ...running, finished: true });
+}
+
+/** The detector is there whatever becomes of its evaluation. @param {string[]} names @param {AbortSignal} signal */
+async function evaluate(names, signal) {
+  try {
+    await evaluateOn(names, signal);
+  } catch (error) {
+    if (!(error instanceof Cancelled)) notify(`The detector is trained, but could not be measured: ${explain(error)}`, { kind: 'error' });
+    ensure().catch(() => {});
+  }
+}
+
+/** @param {Training} training */
+async function ask(running, resume, training) {
+  await ensure();
+  const entries = running.images.map((name) => store.state.images.find((image) => image.name === name));
+  const missing = running.images.filter((_, index) => !entries[index]);
+  if (missing.length) throw new Error(`${missing[0]} is no longer among the images; drop it again, or begin a new training.`);
+  await measure(entries);
+  const images = [];
+  for (const image of entries) {
+    if (training.abort.signal.aborted) throw new Cancelled();
+    if (!image.size) throw new Error(image.problem?.sentence ?? `${image.name} cannot be read.`);
+    images.push({ image: await inputOf(image), annotations: annotationsOf(image) });
+  }
+  const transfer = images.flatMap(({ image }) => image.files.map((file) => file.bytes.buffer));
+  const { store: name, plan } = running;
+  const command = { type: 'train', name: running.name, plan, images, store: name, resume, knownSteps: running.step };
+  remember(running);
+  return compute(command, {
+    transfer,
+    signal: training.abort.signal,
+    begun: (id) => {
+      training.request = id;
+    },
+    progress: ({ stage, done, total }) => {
+      training.stage = `${stage} ${done + 1} of ${total}`;
+      store.touch('training');
+    },
+    training: (event) => heard(event, training, running),
+  });
+}
+
+/** @param {any} event @param {Training} training @param {Running} running */
+function heard(event, training, running) {
+  if (event.type === 'started') {
+    training.started = event;
+    // What came after the checkpoint is trained again.
+    training.steps = training.steps.filter(({ step }) => step <= event.fromStep);
+    training.validations = training.validations.filter(({ step }) => step <= event.fromStep);
+    if (training.state === 'reading') training.state = 'running';
+  } else if (event.type === 'step') {
+    training.stage = '';
+    training.last = event;
+    const { step, epoch, total, losses } = event;
+    training.steps.push({ step, epoch, total, losses });
+    if (training.steps.length > KEPT_STEPS) training.steps = training.steps.filter((_, index) => index % 2 === 1);
+  } else if (event.type === 'validation') {
+    training.stage = '';
+    training.validations.push(event);
+  } else if (event.type === 'checkpoint') {
+    training.saved = event.step;
+    store.set({ curves: curvesOf(training) });
+    remember({ ...running, step: event.step });
+  } else if (event.type === 'folded') {
+    training.notes.push(`Step ${event.step}: the batch norms were folded into the convolutions.`);
+  } else {
+    training.notes.push(event.step ? `Step ${event.step}: ${event.sentence}` : event.sentence);
+    if (event.type === 'unsaved') notify(`The training goes on, but was not saved: ${event.sentence}`, { kind: 'error' });
+    // Before the first step nobody looks at the notes yet, such as that there was no checkpoint to go on from.
+    else if (!event.step) notify(event.sentence[0].toUpperCase() + event.sentence.slice(1));
+  }
+  store.touch('training');
+}
+
+function failed(error, training, running) {
+  if (error instanceof Cancelled) {
+    remember(null);
+    notify(training.last ? `The training was cancelled after ${plural(training.last.step, 'step')}. The detector is the one from before.` : 'The training was cancelled.');
+    return;
+  }
+  // With a checkpoint there is something to go on from; without one the same would happen again.
+  const lost = training.saved === null && running.step === 0;
+  if (lost) remember(null);
+  const sentence = explain(error);
+  store.set({ trainingProblem: sentence });
+  notify(`The training ended: ${sentence}${lost ? '' : ' It can go on from where it was saved.'}`, { kind: 'error', action: lost ? undefined : { label: 'Go on', run: goOn } });
+}
+
+/** A screen that goes off takes some computers with it. */
+async function keepAwake() {
+  try {
+    return await navigator.wakeLock?.request('screen');
+  } catch {
+    return null;
+  }
+}
+
+/** A closed tab ends the training, though it can be gone on with. @param {() => Promise<boolean>} keep */
+export function startTraining(keep) {
+  keepDetector = keep;
+  addEventListener('beforeunload', (event) => {
+    if (isTraining()) event.preventDefault();
+  });
+}
