@@ -11,7 +11,7 @@ use cytobox::{
     engine::{Engine, Unwatched},
     model::{Architecture, config::Changes},
     protocol::{Command, Outcome},
-    train::{Budget, Plan, Start, TrainConfig, setup::Shape},
+    train::{Budget, Overrides, Plan, Start, TrainConfig, setup::ShapeOptions},
 };
 use image_files::{Png, TiffPage, chunk, pack, tiff};
 use serde_json::json;
@@ -152,10 +152,15 @@ fn a_detector_keeps_the_bit_depth_of_its_training() {
     (settings.budget, settings.batch_size, settings.repeats, settings.validation_share) =
         (Budget::Epochs(1), 1, 1, 0.0);
     settings.augment.crop = None;
-    let shape =
-        Shape { architecture: Architecture::FasterRcnn, fpn_channels: 32, representation: 32, ..Shape::default() };
-    let plan =
-        Plan { start: Start::Scratch { shape }, settings: Some(settings), anchors: None, detector: Changes::new() };
+    let shape = ShapeOptions {
+        architecture: Some(Architecture::FasterRcnn),
+        fpn_channels: Some(32),
+        representation: Some(32),
+        ..ShapeOptions::default()
+    };
+    let start = Start::Scratch { shape };
+    let overrides = Overrides::default();
+    let plan = Plan { start, settings: Some(settings), overrides, anchors: None, detector: Changes::new() };
     let mut engine = Engine::default();
     let mut run = |command: serde_json::Value| {
         let command: Command = serde_json::from_value(command).unwrap();
