@@ -25,6 +25,13 @@ pub enum Error {
     #[error("{image}: the {missing} channel is missing; add the file, or choose to fill it with black")]
     ChannelMissing { image: String, missing: String },
 
+    /// A TIFF file of several pages that does not say what they are, and for which nobody said that they are channels.
+    #[error(
+        "{file}: the file has {pages} pages and does not say whether they are channels, slices or time points; choose to read \
+         the pages as channels (--pages channels), or save one plane"
+    )]
+    PagesUnknown { file: String, pages: usize },
+
     /// The channels of one image differ in size or bit depth.
     #[error("{image}: its channels differ in size or bit depth ({found}); all channels must match")]
     ChannelMismatch { image: String, found: String },
@@ -78,6 +85,7 @@ impl Error {
             Self::Image { .. } => "image",
             Self::TooLarge { .. } => "too-large",
             Self::ChannelMissing { .. } => "channel-missing",
+            Self::PagesUnknown { .. } => "pages-unknown",
             Self::ChannelMismatch { .. } => "channel-mismatch",
             Self::Annotation { .. } => "annotation",
             Self::Object { .. } => "annotation-object",

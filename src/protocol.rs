@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     annotations::{ImageAnnotations, check::Finding, dataset::ClassCount, dataset::ImageInfo, gather::Gathered},
     bench::{BenchResult, BenchTask},
-    channels::{Channel, ChannelFile, Groups, Merge},
+    channels::{BitDepth, Channel, ChannelFile, Groups, Merge, Pages},
     detections::ImageDetections,
     device::{DeviceChoice, DeviceReport, Probe},
     error::Error,
@@ -44,6 +44,9 @@ pub enum Command {
     Group { files: Vec<DroppedFile> },
     /// Decodes and merges one image for the screen. Done: [`Outcome::Image`].
     Open { image: ImageInput, thumbnail: u32 },
+    /// Finds out which bit depth an image by itself asks for; the greatest of all is that of their set. Done:
+    /// [`Outcome::Depth`].
+    Survey { image: ImageInput },
     /// Decodes and merges one image only to learn its size, or what is wrong with it. Done: [`Outcome::Measured`].
     Measure { image: ImageInput },
     /// Writes the merged picture as PNG. Done: [`Outcome::Files`].
@@ -133,6 +136,13 @@ pub struct ImageInput {
     /// default, provided that they name every channel of it. So it is seen as it will be detected in.
     #[serde(default)]
     pub detector_merge: Option<Merge>,
+    /// What the pages of a TIFF file are that does not say it.
+    #[serde(default)]
+    pub pages: Pages,
+    /// What counts as full brightness in 16-bit samples, the same for all images of a run; the detector's own when absent, else
+    /// what this image asks for.
+    #[serde(default)]
+    pub bit_depth: Option<BitDepth>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -235,16 +245,33 @@ pub enum Outcome {
     Device(DeviceReport),
     Groups(Groups),
     Image(OpenedImage),
+    /// `None` for 8-bit images.
+    Depth {
+        depth: Option<BitDepth>,
+    },
     Measured(Measured),
     Model(Box<ModelReport>),
-    Detections { detections: ImageDetections, seconds: f64, warnings: Vec<String> },
-    Files { files: Vec<NamedBytes> },
+    Detections {
+        detections: ImageDetections,
+        seconds: f64,
+        warnings: Vec<String>,
+    },
+    Files {
+        files: Vec<NamedBytes>,
+    },
     Annotations(Gathered),
     Preparation(Box<Preparation>),
     Trained(Box<Trained>),
-    Evaluation { evaluation: Box<Evaluation>, detections: Vec<ImageDetections> },
-    Plots { svg: Vec<String> },
-    BenchLayers { layers: Vec<BenchLayer> },
+    Evaluation {
+        evaluation: Box<Evaluation>,
+        detections: Vec<ImageDetections>,
+    },
+    Plots {
+        svg: Vec<String>,
+    },
+    BenchLayers {
+        layers: Vec<BenchLayer>,
+    },
     Bench(BenchResult),
 }
 

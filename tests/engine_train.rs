@@ -9,7 +9,7 @@ use std::{
 
 use cytobox::{
     annotations::dataset::ImageInfo,
-    channels::{Channel, ChannelFile},
+    channels::{Channel, ChannelFile, Pages},
     device::DeviceChoice,
     engine::{Engine, Host, Unwatched},
     export::NamedBytes,
@@ -106,7 +106,15 @@ fn images(engine: &mut Engine) -> Vec<AnnotatedInput> {
             bytes: file.bytes,
         };
         let files = channels.into_iter().map(file).collect();
-        let image = ImageInput { name, files, fill: Vec::new(), merge: None, detector_merge: None };
+        let image = ImageInput {
+            name,
+            files,
+            fill: Vec::new(),
+            merge: None,
+            detector_merge: None,
+            pages: Pages::Ask,
+            bit_depth: None,
+        };
         AnnotatedInput { image, annotations: found.annotations.into_iter().next().unwrap() }
     };
     [0, 1].map(one).into()

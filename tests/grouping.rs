@@ -41,6 +41,20 @@ fn a_whole_set_in_any_spelling() {
 }
 
 #[test]
+fn the_atlas_own_composites_are_images_by_themselves() {
+    let files = [
+        "1832_C1_2_blue_red_green.jpg",
+        "711_A9_1_blue_red_green_yellow.jpg",
+        "b_red_green_mask.png",
+        "b_red_green.jpg",
+    ];
+    let found = images(&files);
+    assert_eq!(names(&found), ["1832_C1_2_blue_red_green", "711_A9_1_blue_red_green_yellow", "b_red_green"]);
+    assert!(found.iter().all(|image| image.state == EntryState::Ready && image.files[0].channel.is_none()));
+    assert_eq!(found[2].mask.as_deref(), Some("b_red_green_mask.png"));
+}
+
+#[test]
 fn an_old_set_without_yellow_is_offered_black() {
     let found = images(&["A_red.png", "A_green.png", "A_blue.png"]);
     assert_eq!(found[0].state, EntryState::NeedsFill);

@@ -9,7 +9,10 @@ use std::cell::Cell;
 use std::io::Cursor;
 
 use common::real_data;
-use cytobox::channels::{Channel, FileHead, FileKind, assemble, decode, group, sniff, sniff_named};
+use cytobox::Result;
+use cytobox::channels::{
+    self, Channel, Decoded, FileHead, FileKind, Pages, ReadOptions, assemble, group, sniff, sniff_named,
+};
 use image_files::{Png, TiffPage, images_in, pack, tiff};
 use proptest::prelude::*;
 use tiff::encoder::{Compression, TiffEncoder, colortype};
@@ -46,6 +49,11 @@ unsafe impl GlobalAlloc for Watch {
 
 #[global_allocator]
 static WATCH: Watch = Watch;
+
+/// Pages that say nothing of themselves are channels here.
+fn decode(name: &str, bytes: &[u8]) -> Result<Decoded> {
+    channels::decode(name, bytes, Pages::Channels)
+}
 
 /// The files here have some kilobytes, so no allocation may be large, whatever they claim.
 fn assert_little_memory(bytes: &[u8]) {
@@ -98,9 +106,23 @@ fn valid() -> Vec<(String, Vec<u8>)> {
     files.push(("planar tiles".to_owned(), tiff(&[planar.tiles(16, 16, (0..12).map(|_| tile()).collect())], true)));
     let map: Vec<u32> = (0..48).map(|i| i * 1000).collect();
     let indexed = TiffPage::new(20, 4, 4, 1, 3).tag(320, &map).strip(pack(&ramp(80, 4), 4, false));
+    files.push(("packed".to_owned(), tiff(&[TiffPage::new(9, 9, 12, 1, 1).strip(vec![0x5a; 9 * 14])], true)));
     files.push(("palette".to_owned(), tiff(&[indexed], false)));
     let page = || TiffPage::new(9, 9, 1, 1, 0).strip(vec![0x5a; 18]);
     files.push(("pages".to_owned(), tiff(&[page(), page(), page()], false)));
+    // Descriptions of every kind, and a stack behind one directory.
+    let text = |text: &str| text.bytes().map(u32::from).collect::<Vec<_>>();
+    for description in [
+        "<OME xmlns='x'><Pixels SizeC='3' SizeZ='1' SizeT='1'><Channel Color='255'/><TiffData IFD='1' FirstC='2'/></Pixels>\0",
+        "ImageJ=1.53\nimages=3\nchannels=3\n\0",
+        "{\"shape\": [3, 9, 9], \"axes\": \"CYX\"}\0",
+    ] {
+        let described = page().tag(270, &text(description)).tag(50_838, &[12, 768]).tag(50_839, &[7; 200]);
+        files.push((format!("described {description}"), tiff(&[described, page(), page()], false)));
+    }
+    let folded =
+        TiffPage::new(9, 9, 8, 1, 1).tag(270, &text("ImageJ=1.53\nimages=3\nchannels=3\n\0")).strip(vec![3; 243]);
+    files.push(("planes behind one directory".to_owned(), tiff(&[folded], false)));
     files
 }
 
@@ -108,7 +130,8 @@ fn valid() -> Vec<(String, Vec<u8>)> {
 fn feed(bytes: &[u8]) {
     LARGEST.set(0);
     let by_itself = decode("x.png", bytes);
-    let set = assemble("x", &[(Some(Channel::Green), "x_green.png".to_owned(), bytes)], &Channel::HPA);
+    let options = ReadOptions { fill: &Channel::HPA, pages: Pages::Channels, depth: None };
+    let set = assemble("x", &[(Some(Channel::Green), "x_green.png".to_owned(), bytes)], &options);
     if let Ok(decoded) = by_itself {
         let plane = &decoded.planes[0];
         assert!(decoded.planes.iter().all(|p| p.samples.len() == plane.width as usize * plane.height as usize));
@@ -304,7 +327,7 @@ fn real_files_truncated() {
         let bytes = std::fs::read(&path).unwrap();
         let name = path.file_name().unwrap().to_string_lossy();
         let step = (bytes.len() / 37 / 20).max(1) * 37;
-        for cut in (0..bytes.len() - 1).step_by(step) {
+        for cut in (0..bytes.len() - 2).step_by(step) {
             let cut_off = decode(&name, &bytes[..cut]);
             if name.ends_with(".jpg") || name.starts_with("57_") {
                 assert!(cut_off.is_err(), "{name} cut at {cut} was taken");

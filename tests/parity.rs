@@ -337,7 +337,7 @@ fn hpa_picture(data: &std::path::Path, stem: &str) -> Picture {
             (Some(serde_json::from_str(&format!("\"{name}\"")).unwrap()), file, bytes)
         })
         .collect();
-    let set = channels::assemble(stem, &files, &[]).unwrap();
+    let set = channels::assemble(stem, &files, &channels::ReadOptions::default()).unwrap();
     channels::merge(&set, &Merge::hpa()).unwrap()
 }
 

@@ -2,17 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use super::decode::{Decoded, Layout, decode, probe};
+use super::colour;
+use super::decode::{Decoded, Layout, Pages, decode, probe};
+use super::depth::{self, BitDepth};
 use super::set::{Channel, ChannelSet, Plane, Samples, in_words, zeros};
 use super::sniff::FileKind;
 use crate::error::{Error, Result};
 use crate::limits;
 
+/// What is said of an image that its files leave open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReadOptions<'a> {
+    /// Channels to be black where their file is missing.
+    pub fill: &'a [Channel],
+    /// What the pages of a TIFF file are that does not say it.
+    pub pages: Pages,
+    /// What counts as full brightness in 16-bit samples, decided for all images together; `None` leaves it to this one.
+    pub depth: Option<BitDepth>,
+}
+
 /// Decodes the files of one image into a set of channels that fit together.
 ///
 /// `files` are channel, file name and bytes: either one file without a channel, an image by itself, whose channels its
 /// content tells (grey; red, green, blue; or channel1, channel2, …), or one file for each channel. Where one of the
-/// channels is red, green, blue or yellow, the set is a Human Protein Atlas set and needs all four; those in `fill`
+/// channels is red, green, blue or yellow, the set is a Human Protein Atlas set and needs all four; those to `fill`
 /// become black if they have no file. A colour picture that stands for one channel is taken if it is grey, or nearly
 /// all of that channel's colour.
 ///
@@ -25,29 +38,51 @@ use crate::limits;
 pub fn assemble<B: AsRef<[u8]>>(
     name: &str,
     files: &[(Option<Channel>, String, B)],
-    fill: &[Channel],
+    options: &ReadOptions,
 ) -> Result<ChannelSet> {
-    match files {
-        [] => Err(Error::image(name, "the image has no files")),
-        [(None, file, bytes)] => by_itself(name, decode(file, bytes.as_ref())?),
-        _ => from_channels(name, files, fill),
-    }
+    let mut set = match files {
+        [] => return Err(Error::image(name, "the image has no files")),
+        [(None, file, bytes)] => by_itself(name, decode(file, bytes.as_ref(), options.pages)?),
+        _ => from_channels(name, files, options)?,
+    };
+    set.choose_white(options.depth);
+    Ok(set)
 }
 
-fn by_itself(name: &str, decoded: Decoded) -> Result<ChannelSet> {
-    let channels = match decoded.layout {
-        Layout::Grey => vec![Channel::Grey],
-        Layout::Rgb => vec![Channel::Red, Channel::Green, Channel::Blue],
-        Layout::Channels => (1..=limits::CHANNELS as u8).map(Channel::Index).collect(),
+/// The bit depth that an image by itself asks for; the greatest of all images is that of their set. `None` for 8-bit images,
+/// which are not decoded.
+///
+/// # Errors
+/// As [`assemble`].
+pub fn depth_of<B: AsRef<[u8]>>(
+    name: &str,
+    files: &[(Option<Channel>, String, B)],
+    options: &ReadOptions,
+) -> Result<Option<BitDepth>> {
+    for (_, file, bytes) in files {
+        if probe(file, bytes.as_ref(), options.pages)?.bits <= 8 {
+            return Ok(None);
+        }
+    }
+    Ok(assemble(name, files, options)?.own_depth)
+}
+
+fn by_itself(name: &str, decoded: Decoded) -> ChannelSet {
+    let (channels, colours) = match decoded.layout {
+        Layout::Grey => (vec![Channel::Grey], BTreeMap::new()),
+        Layout::Rgb => (vec![Channel::Red, Channel::Green, Channel::Blue], BTreeMap::new()),
+        Layout::Channels if !decoded.colours.is_empty() => colour::channels(&decoded.colours),
+        Layout::Channels => ((1..=limits::CHANNELS as u8).map(Channel::Index).collect(), BTreeMap::new()),
     };
     let planes = channels.into_iter().zip(decoded.planes).collect();
-    Ok(finish(name, planes, Vec::new(), decoded.warnings))
+    let set = ChannelSet { colours, warnings: decoded.warnings, ..ChannelSet::new(name, planes) };
+    with_own_depth(set, decoded.stated)
 }
 
 fn from_channels<B: AsRef<[u8]>>(
     name: &str,
     files: &[(Option<Channel>, String, B)],
-    fill: &[Channel],
+    options: &ReadOptions,
 ) -> Result<ChannelSet> {
     let mut by_channel: BTreeMap<Channel, (&str, &[u8])> = BTreeMap::new();
     for (channel, file, bytes) in files {
@@ -63,16 +98,17 @@ fn from_channels<B: AsRef<[u8]>>(
     }
     let is_hpa = by_channel.keys().any(|c| Channel::HPA.contains(c));
     let missing: Vec<Channel> = Channel::HPA.into_iter().filter(|c| is_hpa && !by_channel.contains_key(c)).collect();
-    let lacking: Vec<Channel> = missing.iter().copied().filter(|c| !fill.contains(c)).collect();
+    let lacking: Vec<Channel> = missing.iter().copied().filter(|c| !options.fill.contains(c)).collect();
     if !lacking.is_empty() {
         return Err(Error::ChannelMissing { image: name.to_owned(), missing: in_words(&lacking) });
     }
-    check_together(name, &by_channel, missing.len())?;
+    check_together(name, &by_channel, missing.len(), options.pages)?;
 
     let mut planes = BTreeMap::new();
-    let mut warnings = Vec::new();
+    let (mut warnings, mut stated) = (Vec::new(), None);
     for (channel, (file, bytes)) in by_channel {
-        let mut decoded = decode(file, bytes)?;
+        let mut decoded = decode(file, bytes, options.pages)?;
+        stated = stated.max(decoded.stated);
         warnings.append(&mut decoded.warnings);
         planes.insert(channel, one_plane(file, channel, decoded, &mut warnings)?);
     }
@@ -88,15 +124,16 @@ fn from_channels<B: AsRef<[u8]>>(
         let (verb, noun) = if missing.len() == 1 { ("is", "channel") } else { ("are", "channels") };
         warnings.push(format!("{name}: the {} {noun} {verb} filled with black", in_words(&missing)));
     }
-    Ok(finish(name, planes, missing, warnings))
+    let set = ChannelSet { filled: missing, warnings, ..ChannelSet::new(name, planes) };
+    Ok(with_own_depth(set, stated))
 }
 
 /// Refuses files that differ in size or depth, or that are too much together, from their headers alone.
-fn check_together(name: &str, files: &BTreeMap<Channel, (&str, &[u8])>, filled: usize) -> Result<()> {
+fn check_together(name: &str, files: &BTreeMap<Channel, (&str, &[u8])>, filled: usize, pages: Pages) -> Result<()> {
     let mut sizes: Vec<(String, Vec<Channel>)> = Vec::new();
     let mut plane_bytes = 0;
     for (channel, (file, bytes)) in files {
-        let header = probe(file, bytes)?;
+        let header = probe(file, bytes, pages)?;
         let pixels = u64::from(header.width) * u64::from(header.height);
         plane_bytes = pixels * u64::from(header.bits / 8);
         let size = format!("{} × {} with {} bit", header.width, header.height, header.bits);
@@ -183,19 +220,8 @@ fn mean_of(rgb: &mut Vec<Plane>, own: &[usize]) -> Plane {
     plane
 }
 
-/// The largest sample of a camera that digitises to 12 bits.
-const TWELVE_BIT: u16 = 4095;
-
-fn finish(name: &str, planes: BTreeMap<Channel, Plane>, filled: Vec<Channel>, mut warnings: Vec<String>) -> ChannelSet {
-    let deep = planes.values().any(|p| p.samples.bits() == 16);
-    let maximum = planes.values().map(|p| p.samples.maximum()).max().unwrap_or(0);
-    let white = match (deep, maximum) {
-        (false, _) => 255,
-        (true, ..=TWELVE_BIT) => TWELVE_BIT,
-        (true, _) => u16::MAX,
-    };
-    if deep {
-        warnings.push(format!("{name}: its 16-bit samples reach {maximum}, so {white} is taken for full brightness"));
-    }
-    ChannelSet { name: name.to_owned(), planes, filled, warnings, white }
+fn with_own_depth(set: ChannelSet, stated: Option<BitDepth>) -> ChannelSet {
+    let deep = set.bits() == 16;
+    let own_depth = deep.then(|| BitDepth::of_image(stated, depth::reached(set.planes.values())));
+    ChannelSet { own_depth, ..set }
 }

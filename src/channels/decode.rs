@@ -9,7 +9,9 @@ use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngDecoder;
 use image::metadata::Orientation;
 use image::{ColorType, ImageDecoder, ImageError, Limits};
+use serde::{Deserialize, Serialize};
 
+use super::depth::BitDepth;
 use super::jpeg;
 use super::set::{Plane, Samples, zeros};
 use super::sniff::{FileKind, sniff};
@@ -28,6 +30,17 @@ pub enum Layout {
     Channels,
 }
 
+/// What the pages of a TIFF file are that does not say it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pages {
+    /// Nobody knows: [`Error::PagesUnknown`].
+    #[default]
+    Ask,
+    /// One channel a page, because the user said so.
+    Channels,
+}
+
 /// The planes of one file, all of one size and depth.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decoded {
@@ -36,6 +49,10 @@ pub struct Decoded {
     pub planes: Vec<Plane>,
     /// What was left out, as sentences that name the file.
     pub warnings: Vec<String>,
+    /// The colour of each plane, 0–1 in red, green and blue, where the file states it; empty where it states none.
+    pub colours: Vec<Option<[f32; 3]>>,
+    /// What the camera digitised 16-bit samples to, where the file states it.
+    pub stated: Option<BitDepth>,
 }
 
 /// What a file claims before it is decoded.
@@ -56,17 +73,18 @@ pub(super) struct Header {
 ///
 /// # Errors
 /// [`Error::TooLarge`] over a cap; [`Error::Image`] for a file that is broken, cut off, or of a kind that is not read;
-/// [`Error::ChannelMismatch`] for a TIFF whose pages differ.
-pub fn decode(name: &str, bytes: &[u8]) -> Result<Decoded> {
+/// [`Error::ChannelMismatch`] for a TIFF whose pages differ; [`Error::PagesUnknown`] where `pages` should be [`Pages::Ask`]
+/// and the file does not say what its pages are.
+pub fn decode(name: &str, bytes: &[u8], pages: Pages) -> Result<Decoded> {
     match image_kind(name, bytes)? {
         FileKind::Png => decode_png(name, bytes),
         FileKind::Jpeg => decode_jpeg(name, bytes),
-        _ => tiff::decode(name, bytes),
+        _ => tiff::decode(name, bytes, pages),
     }
 }
 
 /// What [`decode`] would give, with its caps checked and no samples read.
-pub(super) fn probe(name: &str, bytes: &[u8]) -> Result<Header> {
+pub(super) fn probe(name: &str, bytes: &[u8], pages: Pages) -> Result<Header> {
     match image_kind(name, bytes)? {
         FileKind::Png => {
             let ihdr = Ihdr::read(name, bytes)?;
@@ -77,7 +95,7 @@ pub(super) fn probe(name: &str, bytes: &[u8]) -> Result<Header> {
             let frame = jpeg_frame(name, bytes)?;
             Ok(Header { width: frame.width, height: frame.height, bits: 8, planes: frame.components.into() })
         }
-        _ => tiff::probe(name, bytes),
+        _ => tiff::probe(name, bytes, pages),
     }
 }
 
@@ -188,7 +206,24 @@ fn decode_png(name: &str, bytes: &[u8]) -> Result<Decoded> {
     if ihdr.is_palette() {
         grey_if_equal(&mut decoded.planes, &mut decoded.layout);
     }
+    decoded.stated = significant_bits(bytes).filter(|_| ihdr.bits == 16);
     Ok(decoded)
+}
+
+/// The most of the sBIT chunk (W3C PNG, 11.3.2.4). Its samples ought to be spread over the file's depth; those that go beyond
+/// what it states are, and those that do not are a camera's.
+fn significant_bits(bytes: &[u8]) -> Option<BitDepth> {
+    let mut rest = bytes.get(8..)?;
+    loop {
+        let (length, behind) = rest.split_first_chunk::<4>()?;
+        let (kind, data) = behind.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        match kind {
+            b"sBIT" => return data.get(..length)?.iter().max().and_then(|bits| BitDepth::stated(u64::from(*bits))),
+            b"IDAT" => return None,
+            _ => rest = data.get(length.checked_add(4)?..)?,
+        }
+    }
 }
 
 fn jpeg_frame(name: &str, bytes: &[u8]) -> Result<jpeg::Frame> {
@@ -210,6 +245,20 @@ fn jpeg_frame(name: &str, bytes: &[u8]) -> Result<jpeg::Frame> {
 
 fn decode_jpeg(name: &str, bytes: &[u8]) -> Result<Decoded> {
     let frame = jpeg_frame(name, bytes)?;
+    let Some(end) = frame.end else { return decode_whole_jpeg(name, bytes, frame) };
+    let mut decoded = decode_whole_jpeg(name, &jpeg::whole(bytes, end), frame)?;
+    // Two patterns, as one may happen to be what a decoder puts in for what is missing.
+    for data in [0x55, 0xaa] {
+        match decode_whole_jpeg(name, &jpeg::other_end(bytes, end, data), frame) {
+            Ok(other) if other.planes == decoded.planes => {}
+            _ => return Err(Error::image(name, jpeg::CUT)),
+        }
+    }
+    decoded.warnings.push(format!("{name}: the file lacks its end marker, but all of its picture is there"));
+    Ok(decoded)
+}
+
+fn decode_whole_jpeg(name: &str, bytes: &[u8], frame: jpeg::Frame) -> Result<Decoded> {
     let mut decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(|e| broken(name, "JPEG", e))?;
     if decoder.dimensions() != (frame.width, frame.height) {
         return Err(Error::image(name, "the JPEG file is damaged: its headers contradict each other"));
@@ -272,7 +321,14 @@ fn read(
         apart(name, data, samples, keep)?.into_iter().map(Samples::U8).collect()
     };
     let planes = planes.into_iter().map(|samples| Plane { width, height, samples }).collect();
-    Ok(Decoded { kind, layout: if keep == 1 { Layout::Grey } else { Layout::Rgb }, planes, warnings })
+    Ok(Decoded {
+        kind,
+        layout: if keep == 1 { Layout::Grey } else { Layout::Rgb },
+        planes,
+        warnings,
+        colours: Vec::new(),
+        stated: None,
+    })
 }
 
 /// The first `keep` of the `samples` interleaved samples of each pixel, each in a plane of its own.
@@ -311,7 +367,7 @@ mod tests {
 
     #[test]
     fn other_kinds_are_named() {
-        let sentence = |bytes: &[u8]| decode("x.png", bytes).unwrap_err().to_string();
+        let sentence = |bytes: &[u8]| decode("x.png", bytes, Pages::Ask).unwrap_err().to_string();
         assert!(sentence(b"").contains("x.png: the file is empty"));
         assert!(sentence(b"<annotation>").contains("this is a XML file"));
         assert!(sentence(b"hello").contains("not a PNG, JPEG or TIFF"));

@@ -64,11 +64,21 @@ impl<'a> FileName<'a> {
         let ending = file.get(dot + 1..).unwrap_or("");
         for (suffix, role) in ROLES {
             if let Some(stem) = strip_ending(whole_stem, suffix) {
+                if matches!(role, Role::Channel(_)) && ends_in_colour(stem) {
+                    break;
+                }
                 return Self { folder, stem, whole_stem, ending, role };
             }
         }
         Self { folder, stem: whole_stem, whole_stem, ending, role: Role::Plain }
     }
+}
+
+/// Whether the name goes on in colours, as that of the Atlas's composite downloads does (`ID_blue_red_green.jpg`): the file
+/// holds all of them and is an image by itself.
+fn ends_in_colour(stem: &str) -> bool {
+    let colours = ROLES.iter().filter(|(_, role)| matches!(role, Role::Channel(_)));
+    colours.map(|(suffix, _)| suffix).any(|suffix| strip_ending(stem, suffix).is_some())
 }
 
 /// Without `suffix`, in any case; `None` where nothing would be left.
@@ -115,6 +125,15 @@ mod tests {
         assert_eq!(part("ø_grün.png"), ("", "ø_grün", "png", Role::Plain));
         assert_eq!(part("細胞_green.png"), ("", "細胞", "png", Role::Channel(Channel::Green)));
         assert_eq!(part(""), ("", "", "", Role::Plain));
+    }
+
+    #[test]
+    fn a_composite_of_several_channels_is_an_image_by_itself() {
+        for stem in ["1832_C1_2_blue_red_green", "711_A9_1_blue_red_green_yellow", "a_red_green", "A_Green_BLUE"] {
+            let (path, mask) = (format!("{stem}.jpg"), format!("{stem}_mask.png"));
+            assert_eq!((FileName::parse(&path).stem, FileName::parse(&path).role), (stem, Role::Plain));
+            assert_eq!((FileName::parse(&mask).stem, FileName::parse(&mask).role), (stem, Role::Mask));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::io::Cursor;
 
 use png::{BitDepth, ColorType, Decoder, Limits};
 
-use super::decode::probe;
+use super::decode::{Pages, probe};
 use super::label_tiff;
 use super::set::zeros;
 use super::sniff::{FileKind, sniff};
@@ -39,7 +39,7 @@ pub(crate) fn label_samples(name: &str, bytes: &[u8]) -> Result<LabelSamples> {
 }
 
 fn read_png(name: &str, bytes: &[u8]) -> Result<LabelSamples> {
-    let header = probe(name, bytes)?;
+    let header = probe(name, bytes, Pages::Ask)?;
     let broken = |e: &dyn std::fmt::Display| Error::image(name, format!("cannot be read as a label image: {e}"));
     let mut reader = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: bytes.len() + (16 << 20) })
         .read_info()

@@ -59,6 +59,13 @@ impl Merge {
         Self(channels.iter().map(|c| (*c, weights(c))).collect())
     }
 
+    /// The usual colours of the channels of an image, or those that its file states.
+    pub fn for_set(set: &ChannelSet) -> Self {
+        let Self(mut weights) = Self::for_channels(&set.channels());
+        weights.extend(set.colours.iter().map(|(channel, weights)| (*channel, *weights)));
+        Self(weights)
+    }
+
     /// Weights into red, green and blue.
     pub fn weights(&self, channel: Channel) -> Option<[f32; 3]> {
         self.0.get(&channel).copied()

@@ -2,10 +2,12 @@
 //!
 //! [`sniff`] tells what a dropped file is, [`group`] puts the files of one image together by their names, [`assemble`]
 //! decodes them into a [`ChannelSet`], and [`merge`] weighs its channels into the red, green and blue of a [`Picture`].
-//! Samples keep their own depth, 8 or 16 bit, until the merge.
+//! Samples keep their own depth, 8 or 16 bit, until the merge; [`BitDepth`] says what counts as full brightness in it.
 
 mod assemble;
+mod colour;
 mod decode;
+mod depth;
 mod file_name;
 mod group;
 mod jpeg;
@@ -13,16 +15,19 @@ mod label_samples;
 mod label_tiff;
 pub(crate) mod mask_owner;
 mod merge;
+mod ome_xml;
 mod orientation;
 mod set;
 mod sniff;
 mod tiff;
+mod tiff_description;
 mod tiff_directory;
 mod tiff_page;
 mod view;
 
-pub use assemble::assemble;
-pub use decode::{Decoded, Layout, decode};
+pub use assemble::{ReadOptions, assemble, depth_of};
+pub use decode::{Decoded, Layout, Pages, decode};
+pub use depth::BitDepth;
 pub(crate) use file_name::composed;
 pub use group::{ChannelFile, EntryState, FileHead, Groups, Ignored, ImageEntry, Problem, Remedy, group};
 pub(crate) use label_samples::{LabelSamples, label_samples};

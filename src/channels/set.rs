@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::depth::{self, BitDepth};
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -114,13 +115,6 @@ impl Samples {
             Self::U16(_) => 16,
         }
     }
-
-    pub(super) fn maximum(&self) -> u16 {
-        match self {
-            Self::U8(v) => v.iter().copied().max().unwrap_or(0).into(),
-            Self::U16(v) => v.iter().copied().max().unwrap_or(0),
-        }
-    }
 }
 
 /// One channel's picture: `width * height` samples.
@@ -139,12 +133,44 @@ pub struct ChannelSet {
     /// Channels that had no file and are black because that was asked for.
     pub filled: Vec<Channel>,
     pub warnings: Vec<String>,
-    /// The sample value that the merge takes for 1.0, the same for every channel: 255 for 8 bit; for 16 bit 4095 where
-    /// no sample of the set is larger (a 12-bit camera), else 65535.
+    /// The sample value that the merge takes for 1.0, the same for every channel: 255 for 8 bit; for 16 bit the full scale of
+    /// a [`BitDepth`].
     pub white: u16,
+    /// The bit depth that this image by itself asks for: what its files state, else what holds its samples; `None` for 8 bit.
+    pub own_depth: Option<BitDepth>,
+    /// Weights into red, green and blue that the file states for channels without a colour of their own.
+    pub colours: BTreeMap<Channel, [f32; 3]>,
 }
 
 impl ChannelSet {
+    /// Nothing filled, nothing odd, all of the samples' range.
+    pub fn new(name: &str, planes: BTreeMap<Channel, Plane>) -> Self {
+        let deep = planes.values().any(|p| p.samples.bits() == 16);
+        Self {
+            name: name.to_owned(),
+            planes,
+            filled: Vec::new(),
+            warnings: Vec::new(),
+            white: if deep { u16::MAX } else { u8::MAX.into() },
+            own_depth: None,
+            colours: BTreeMap::new(),
+        }
+    }
+
+    /// Full brightness as decided for all images of a run, or else as this one asks for; an image that goes beyond what was
+    /// decided is named.
+    pub(super) fn choose_white(&mut self, decided: Option<BitDepth>) {
+        let Some(own) = self.own_depth else { return };
+        self.white = decided.unwrap_or(own).full_scale();
+        let (white, name, bits) = (self.white, &self.name, own.bits());
+        if decided.is_some_and(|decided| decided < own) && depth::reached(self.planes.values()) > white {
+            self.warnings.push(format!(
+                "{name}: its samples exceed {white}, the full brightness of this set, and are clipped there; it looks like a \
+                 {bits}-bit image. Process it by itself, or choose the bit depth"
+            ));
+        }
+    }
+
     /// Width and height in pixels; a set without planes, which [`super::assemble`] never makes, is 0 × 0.
     pub fn size(&self) -> (u32, u32) {
         self.planes.values().next().map_or((0, 0), |p| (p.width, p.height))

@@ -10,30 +10,36 @@ use std::io::{Cursor, ErrorKind};
 use ::tiff::decoder::{Decoder, DecodingResult, Limits};
 use ::tiff::{TiffError, tags::Tag};
 
-use super::decode::{Decoded, Header, Layout, alpha_warning, check_bytes, check_plausible, check_size, grey_if_equal};
+use super::decode::{
+    Decoded, Header, Layout, Pages, alpha_warning, check_bytes, check_plausible, check_size, grey_if_equal,
+};
 use super::set::{Plane, Samples, zeros};
 use super::sniff::FileKind;
+use super::tiff_description::Description;
 use super::tiff_directory::{fits, set_number};
-use super::tiff_page::{BLACK_IS_ZERO, Page, stack_sentence};
+use super::tiff_page::{BLACK_IS_ZERO, Page};
 use crate::error::{Error, Result};
 use crate::limits;
 
 pub(super) type Reader<'a> = Decoder<Cursor<&'a [u8]>>;
 
-pub(super) fn probe(name: &str, bytes: &[u8]) -> Result<Header> {
-    let file = File::read(name, bytes)?;
+pub(super) fn probe(name: &str, bytes: &[u8], asked: Pages) -> Result<Header> {
+    let file = File::read(name, bytes, asked)?;
     let page = &file.pages[0];
     // A palette may turn out to be grey; three planes are the most.
     let planes = if page.palette.is_some() { 3 } else { page.keep * file.pages.len() };
     Ok(Header { width: page.width, height: page.height, bits: page.depth(), planes })
 }
 
-pub(super) fn decode(name: &str, bytes: &[u8]) -> Result<Decoded> {
-    let File { pages, warnings } = File::read(name, bytes)?;
-    let shown = as_intensities(name, bytes, &pages)?;
-    let mut reader = open(name, &shown)?;
+pub(super) fn decode(name: &str, bytes: &[u8], asked: Pages) -> Result<Decoded> {
+    let File { pages, warnings, description } = File::read(name, bytes, asked)?;
+    let mut shown = as_intensities(name, bytes, &pages)?;
     let mut planes = Vec::new();
     for page in &pages {
+        if let (Some(strip), 1..) = (page.strip, page.shift) {
+            set(name, shown.to_mut(), page, Tag::StripOffsets, strip.saturating_add(page.shift))?;
+        }
+        let mut reader = open(name, &shown)?;
         reader.seek_to_image(page.index).map_err(|e| broken(name, e))?;
         planes.extend(read_page(name, &mut reader, page)?);
     }
@@ -44,33 +50,34 @@ pub(super) fn decode(name: &str, bytes: &[u8]) -> Result<Decoded> {
     if pages[0].palette.is_some() {
         grey_if_equal(&mut planes, &mut layout);
     }
-    Ok(Decoded { kind: FileKind::Tiff, layout, planes, warnings })
+    // Of colours for other planes than these nobody knows whose they are.
+    let colours = if description.colours.len() == planes.len() { description.colours } else { Vec::new() };
+    let stated = description.depth.or(pages[0].stated);
+    Ok(Decoded { kind: FileKind::Tiff, layout, planes, warnings, colours, stated })
 }
 
 /// The pages that are the picture: at least one, all of one size and depth, within the caps.
 struct File {
     pages: Vec<Page>,
     warnings: Vec<String>,
+    description: Description,
 }
 
 impl File {
-    fn read(name: &str, bytes: &[u8]) -> Result<Self> {
+    fn read(name: &str, bytes: &[u8], asked: Pages) -> Result<Self> {
         if !fits(bytes, limits::TIFF_PAGES) {
             return Err(Error::image(name, "the TIFF file is truncated or damaged: it claims more than it holds"));
         }
         let mut reader = open(name, bytes)?;
         let mut pages: Vec<Page> = Vec::new();
         let mut warnings = Vec::new();
-        let mut stack = None;
+        let first = reader.ifd_pointer().map_or(0, |pointer| pointer.0);
+        let description = Description::read(bytes, first);
+        let stack = description.axes.and_then(|axes| axes.stack_sentence());
         for index in 0.. {
             if index >= limits::TIFF_PAGES {
-                return Err(Error::image(
-                    name,
-                    format_args!("the file has more than {} pages; save one image alone", limits::TIFF_PAGES),
-                ));
-            }
-            if index == 0 {
-                stack = stack_sentence(&mut reader);
+                let many = format!("the file has more than {} pages; save one image alone", limits::TIFF_PAGES);
+                return Err(Error::image(name, stack.unwrap_or(many)));
             }
             match Page::read(name, &mut reader, index)? {
                 page if page.reduced => {
@@ -83,11 +90,54 @@ impl File {
             }
             reader.next_image().map_err(|e| broken(name, e))?;
         }
-        if let (Some(sentence), true) = (stack, pages.len() > 1) {
+        let mut this = Self { pages, warnings, description };
+        this.unfold(name, bytes.len())?;
+        if let (Some(sentence), true) = (stack, this.pages.len() > 1) {
             return Err(Error::image(name, sentence));
         }
-        let this = Self { pages, warnings };
-        this.check(name, bytes.len()).map(|warnings| Self { warnings, ..this })
+        let warnings = this.check(name, bytes.len())?;
+        this.check_meaning(name, asked)?;
+        Ok(Self { warnings, ..this })
+    }
+
+    /// Finds the planes that stand one behind the other behind a single directory, as ImageJ writes large files and
+    /// MetaMorph all: described, not compressed, and all in the file.
+    fn unfold(&mut self, name: &str, file_bytes: usize) -> Result<()> {
+        let [page] = &self.pages[..] else { return Ok(()) };
+        let planes = self.description.axes.map_or(1, |axes| axes.pages(page.samples as u64));
+        let (size, first) = (page.raw_bytes(), u64::from(page.strip.unwrap_or(0)));
+        if planes < 2 || page.ratio != 1 || page.tile.is_some() {
+            return Ok(());
+        }
+        // What stands there instead, in the file of one plane out of many, is its own directory and description.
+        let behind = first.saturating_add(size)..first.saturating_add(size.saturating_mul(planes));
+        if behind.end > file_bytes as u64
+            || behind.contains(&page.ifd)
+            || behind.contains(&(self.description.at as u64))
+        {
+            return Ok(());
+        }
+        if page.strip.is_none() {
+            let reason =
+                format!("the file keeps {planes} planes behind one directory; open it in Fiji and save it again");
+            return Err(Error::image(name, reason));
+        }
+        // More are a stack in any case, or over the cap of channels.
+        let planes = planes.min(limits::CHANNELS as u64 + 1);
+        let shifts = (0..planes).map(|plane| u32::try_from(plane * size).unwrap_or(u32::MAX));
+        self.pages = shifts.map(|shift| Page { shift, ..page.clone() }).collect();
+        Ok(())
+    }
+
+    /// Refuses pages of which neither the file nor the user says that they are channels.
+    fn check_meaning(&self, name: &str, asked: Pages) -> Result<()> {
+        let pages = self.pages.len();
+        let described =
+            |samples: usize| self.description.axes.is_some_and(|axes| axes.pages(samples as u64) == pages as u64);
+        if pages == 1 || described(self.pages[0].samples) || asked == Pages::Channels {
+            return Ok(());
+        }
+        Err(Error::PagesUnknown { file: name.to_owned(), pages })
     }
 
     fn check(&self, name: &str, file_bytes: usize) -> Result<Vec<String>> {
@@ -118,6 +168,15 @@ impl File {
             ));
         }
         let channels: usize = self.pages.iter().map(|page| page.keep).sum();
+        if self.pages.len() > limits::CHANNELS {
+            let reason = format!(
+                "the file has {} pages, and an image at most {} channels; if it is a stack, save one slice or time point, or a \
+                 projection",
+                self.pages.len(),
+                limits::CHANNELS
+            );
+            return Err(Error::image(name, reason));
+        }
         limits::check(name, "the number of channels", channels as u64, limits::CHANNELS as u64)?;
         let planes = if first.palette.is_some() { 3 } else { self.pages.iter().map(|page| page.samples).sum() };
         check_bytes(name, pixels, planes, first.depth())?;
@@ -142,28 +201,45 @@ pub(super) fn broken(name: &str, error: TiffError) -> Error {
 }
 
 /// The file with every page's PhotometricInterpretation set to BlackIsZero, so that the decoder hands out all samples as
-/// they are, and with RowsPerStrip no larger than the height: writers put 2³² − 1 there, which overflows on wasm32.
+/// they are, packed samples as the bytes that they lie in, and with RowsPerStrip no larger than the height: writers put 2³² − 1 there, which overflows on wasm32.
 fn as_intensities<'a>(name: &str, bytes: &'a [u8], pages: &[Page]) -> Result<Cow<'a, [u8]>> {
     let mut shown = Cow::Borrowed(bytes);
-    let mut set = |page: &Page, tag, value| {
-        let damaged = || Error::image(name, "the TIFF file is damaged: its directory cannot be read twice");
-        set_number(shown.to_mut(), page.ifd, tag, value).ok_or_else(damaged)
-    };
     for page in pages {
         if page.photometric != BLACK_IS_ZERO {
-            set(page, Tag::PhotometricInterpretation, BLACK_IS_ZERO.into())?;
+            set(name, shown.to_mut(), page, Tag::PhotometricInterpretation, BLACK_IS_ZERO.into())?;
+        }
+        if page.is_packed() {
+            set(name, shown.to_mut(), page, Tag::BitsPerSample, 8)?;
+            set(name, shown.to_mut(), page, Tag::ImageWidth, page.as_shown().width)?;
         }
         if page.rows_per_strip > page.height {
-            set(page, Tag::RowsPerStrip, page.height)?;
+            set(name, shown.to_mut(), page, Tag::RowsPerStrip, page.height)?;
         }
     }
     Ok(shown)
 }
 
+fn set(name: &str, bytes: &mut [u8], page: &Page, tag: Tag, value: u32) -> Result<()> {
+    let damaged = || Error::image(name, "the TIFF file is damaged: its directory cannot be read twice");
+    set_number(bytes, page.ifd, tag, value).ok_or_else(damaged)
+}
+
 /// The planes of the page that the reader stands on.
 fn read_page(name: &str, reader: &mut Reader, page: &Page) -> Result<Vec<Plane>> {
-    page.check_unchanged(name, reader)?;
-    let planes: Vec<Samples> = if page.depth() == 16 {
+    let as_shown = page.as_shown();
+    as_shown.check_unchanged(name, reader)?;
+    let planes: Vec<Samples> = if page.is_packed() {
+        let rows = gather(name, reader, &as_shown, |data, row, out: &mut [u8]| {
+            let DecodingResult::U8(data) = data else { return false };
+            data.get(row * out.len()..(row + 1) * out.len()).map(|from| out.copy_from_slice(from)).is_some()
+        })?;
+        let (width, stride) = (page.width as usize, as_shown.width as usize);
+        let mut samples = zeros::<u16>(name, width * page.height as usize)?;
+        for (to, from) in samples.chunks_exact_mut(width).zip(rows[0].chunks_exact(stride)) {
+            unpack_deep(from, page.bits, to);
+        }
+        vec![Samples::U16(samples)]
+    } else if page.depth() == 16 {
         let planes = gather(name, reader, page, |data, row, out: &mut [u16]| {
             let DecodingResult::U16(data) = data else { return false };
             data.get(row * out.len()..(row + 1) * out.len()).map(|from| out.copy_from_slice(from)).is_some()
@@ -187,6 +263,17 @@ fn unpack(packed: &[u8], bits: usize, out: &mut [u8]) {
     for (i, to) in out.iter_mut().enumerate() {
         let bit = i * bits;
         *to = packed[bit / 8] >> (8 - bits - bit % 8) & mask;
+    }
+}
+
+/// As [`unpack`], for samples of 9 to 15 bits, which lie in up to three bytes.
+fn unpack_deep(packed: &[u8], bits: usize, out: &mut [u16]) {
+    let mask = u16::MAX >> (16 - bits);
+    for (i, to) in out.iter_mut().enumerate() {
+        let bit = i * bits;
+        let byte = |n: usize| packed.get(bit / 8 + n).map_or(0, |byte| u32::from(*byte));
+        let three = byte(0) << 16 | byte(1) << 8 | byte(2);
+        *to = (three >> (24 - bits - bit % 8)) as u16 & mask;
     }
 }
 

@@ -62,13 +62,7 @@ pub(super) fn fits(bytes: &[u8], pages: usize) -> bool {
                 break;
             }
             let (entries, next) = numbers.directory(ifd)?;
-            let size = |kind| match kind {
-                3 | 8 => 2,
-                4 | 9 | 11 | 13 => 4,
-                5 | 10 | 12 | 16..=18 => 8,
-                _ => 1,
-            };
-            let long = |e: &Entry| e.tag < 32_768 && e.count.saturating_mul(size(e.kind)) > bytes.len() as u64;
+            let long = |e: &Entry| e.tag < 32_768 && e.count.saturating_mul(size_of_kind(e.kind)) > bytes.len() as u64;
             if entries.iter().any(long) {
                 return None;
             }
@@ -77,6 +71,41 @@ pub(super) fn fits(bytes: &[u8], pages: usize) -> bool {
         Some(())
     };
     check().is_some()
+}
+
+fn size_of_kind(kind: u16) -> u64 {
+    match kind {
+        3 | 8 => 2,
+        4 | 9 | 11 | 13 => 4,
+        5 | 10 | 12 | 16..=18 => 8,
+        _ => 1,
+    }
+}
+
+/// The values of a tag as they stand in the file.
+pub(super) struct TagBytes<'a> {
+    pub bytes: &'a [u8],
+    /// Where they stand.
+    pub at: usize,
+    /// Of values, not of bytes.
+    pub count: u64,
+}
+
+/// The values of a tag, in whatever encoding and of whatever kind; `None` where there are none in the file.
+pub(super) fn tag_bytes(bytes: &[u8], ifd: u64, tag: u16) -> Option<TagBytes<'_>> {
+    let numbers = Numbers::new(bytes)?;
+    let (entries, _) = numbers.directory(usize::try_from(ifd).ok()?)?;
+    let entry = entries.into_iter().find(|e| e.tag == tag)?;
+    let length = usize::try_from(entry.count.checked_mul(size_of_kind(entry.kind))?).ok()?;
+    let inline = if numbers.big_tiff { 8 } else { 4 };
+    let at = if length <= inline { entry.at } else { numbers.position(entry.at)? };
+    Some(TagBytes { bytes: bytes.get(at..at.checked_add(length)?)?, at, count: entry.count })
+}
+
+/// A number of up to eight bytes in that byte order.
+pub(super) fn read_number(digits: &[u8], little: bool) -> usize {
+    let numbers = Numbers { bytes: digits, little, big_tiff: false };
+    numbers.read(0, digits.len()).and_then(|number| usize::try_from(number).ok()).unwrap_or(usize::MAX)
 }
 
 /// Overwrites the one SHORT or LONG value of a tag; `None` where there is no such value.
@@ -115,6 +144,17 @@ mod tests {
         assert!(!fits(&file(3, 14), 9));
         assert!(!fits(&file(3, 1)[..20], 9));
         assert!(!fits(b"MM\0*", 9));
+    }
+
+    #[test]
+    fn values_are_found_inside_and_outside_their_entry() {
+        assert_eq!(tag_bytes(&file(3, 1), 8, 256).map(|found| found.bytes.to_vec()), Some(vec![0, 7]));
+        // Six bytes stand where the entry points to.
+        let mut file = file(2, 6);
+        file[18..22].copy_from_slice(&[0, 0, 0, 0]);
+        assert_eq!(tag_bytes(&file, 8, 256).map(|found| found.bytes.to_vec()), Some(b"MM\0*\0\0".to_vec()));
+        assert!(tag_bytes(&file, 8, 257).is_none() && tag_bytes(&file, u64::MAX, 256).is_none());
+        assert_eq!((read_number(&[1, 2], false), read_number(&[1, 2], true)), (0x102, 0x201));
     }
 
     #[test]

@@ -6,11 +6,13 @@ use ::tiff::decoder::ChunkType;
 use ::tiff::tags::Tag;
 
 use super::decode::Layout;
+use super::depth::BitDepth;
 use super::set::Samples;
 use super::tiff::{Reader, broken};
 use crate::error::{Error, Result};
 use crate::limits;
 
+#[derive(Clone)]
 pub(super) struct Page {
     /// Counted from 0, previews included.
     pub index: usize,
@@ -22,7 +24,7 @@ pub(super) struct Page {
     pub samples: usize,
     /// The first samples of each pixel that are channels; the others are alpha.
     pub keep: usize,
-    /// Of one sample: 1, 2, 4, 8 or 16.
+    /// Of one sample: 1, 2, 4, 8, 10, 12, 14 or 16.
     pub bits: usize,
     pub layout: Layout,
     pub planar: bool,
@@ -36,8 +38,14 @@ pub(super) struct Page {
     pub reduced: bool,
     /// Stored turned or mirrored.
     pub turned: bool,
-    /// The most bytes that this page's compression gives for one.
+    /// The most bytes that this page's compression gives for one; 1 without any.
     pub ratio: u64,
+    /// Where the samples stand, where they are one piece.
+    pub strip: Option<u32>,
+    /// Bytes behind them at which those of this plane stand: planes may follow one another behind one directory.
+    pub shift: u32,
+    /// What the camera digitised to, where the largest possible sample is stated.
+    pub stated: Option<BitDepth>,
 }
 
 const WHITE_IS_ZERO: u16 = 0;
@@ -68,9 +76,11 @@ impl Page {
         };
         let bits = first(Tag::BitsPerSample, 1)?;
         match first(Tag::SampleFormat, 1)? {
-            1 if matches!(bits, 1 | 2 | 4 | 8 | 16) => {}
-            1 => return refuse(format!("its samples have {bits} bits; convert it to 8 or 16 bit")),
+            // 4 is undefined data, which some programs write for plain numbers.
+            1 | 4 if matches!(bits, 1 | 2 | 4 | 8 | 10 | 12 | 14 | 16) => {}
+            1 | 4 => return refuse(format!("its samples have {bits} bits; convert it to 8 or 16 bit")),
             2 => return refuse(format!("its samples are signed {bits}-bit numbers; convert it to 8 or 16 bit")),
+            5 | 6 => return refuse("its samples are complex numbers; convert it to 8 or 16 bit".into()),
             _ => {
                 return refuse(format!("its samples are {bits}-bit floating-point numbers; convert it to 8 or 16 bit"));
             }
@@ -81,6 +91,11 @@ impl Page {
         let samples = first(Tag::SamplesPerPixel, 1)? as usize;
         limits::check(name, "the number of channels", samples as u64, limits::CHANNELS as u64 + 1)?;
         let photometric = first(Tag::PhotometricInterpretation, u32::MAX)?;
+        let tiles = first(Tag::TileWidth, 0)? > 0;
+        if matches!(bits, 10 | 12 | 14) && (samples > 1 || tiles || first(Tag::Predictor, 1)? != 1) {
+            let how = "in tiles, as differences or several in a pixel";
+            return refuse(format!("its {bits}-bit samples are stored {how}; convert it to 16 bit"));
+        }
         let planar = first(Tag::PlanarConfiguration, 1)? == 2;
         let rows_per_strip = first(Tag::RowsPerStrip, height)?;
         let tile = (first(Tag::TileWidth, 0)?, first(Tag::TileLength, 0)?);
@@ -106,6 +121,16 @@ impl Page {
             }
             _ => return refuse("its colours are coded in a way that is not read; save it as grey or RGB".into()),
         };
+        let strip = match numbers(Tag::StripOffsets)?.as_deref() {
+            Some([at]) => Some(*at),
+            _ => None,
+        };
+        let mut largest = |tag| match reader.find_tag_unsigned_vec::<u64>(tag) {
+            Ok(Some(values)) if bits == 16 => values.into_iter().map(BitDepth::with_full_scale).max().flatten(),
+            _ => None,
+        };
+        let stated = BitDepth::stated(bits.into());
+        let stated = stated.or_else(|| largest(Tag::SMaxSampleValue)).or_else(|| largest(Tag::MaxSampleValue));
         let ifd = reader.ifd_pointer().map_or(0, |pointer| pointer.0);
         Ok(Self {
             index,
@@ -124,12 +149,29 @@ impl Page {
             reduced,
             turned,
             ratio,
+            strip,
+            shift: 0,
+            stated,
         })
     }
 
     /// 8 or 16, as decoded.
     pub fn depth(&self) -> u8 {
-        if self.bits == 16 { 16 } else { 8 }
+        if self.bits > 8 { 16 } else { 8 }
+    }
+
+    /// Whether samples of more than 8 bits lie without gaps, which the decoder does not read.
+    pub fn is_packed(&self) -> bool {
+        self.bits > 8 && self.bits < 16
+    }
+
+    /// As the decoder is shown it: packed samples are rows of bytes.
+    pub fn as_shown(&self) -> Self {
+        if !self.is_packed() {
+            return self.clone();
+        }
+        let bytes = (u64::from(self.width) * self.bits as u64).div_ceil(8);
+        Self { width: u32::try_from(bytes).unwrap_or(u32::MAX), bits: 8, ..self.clone() }
     }
 
     /// Of the whole page, and of one tile, before compression; the larger.
@@ -185,7 +227,9 @@ impl Page {
             if self.photometric == WHITE_IS_ZERO {
                 match plane {
                     Samples::U8(v) => v.iter_mut().for_each(|v| *v = !*v),
-                    Samples::U16(v) => v.iter_mut().for_each(|v| *v = !*v),
+                    Samples::U16(v) => {
+                        v.iter_mut().for_each(|v| *v = (u16::MAX >> (16 - self.bits)).saturating_sub(*v))
+                    }
                 }
             }
         }
@@ -228,24 +272,6 @@ fn read_palette(name: &str, map: Vec<u32>, bits: u32) -> Result<Vec<[u8; 3]>> {
     let shift = if map.iter().any(|v| *v > 255) { 8 } else { 0 };
     let at = |i: usize| (map[i] >> shift) as u8;
     Ok((0..colours).map(|i| [at(i), at(i + colours), at(i + 2 * colours)]).collect())
-}
-
-/// Why the pages of the file are no channels: slices or time points that ImageJ or OME wrote down.
-pub(super) fn stack_sentence(reader: &mut Reader) -> Option<String> {
-    let text = reader.get_tag_ascii_string(Tag::ImageDescription).ok()?;
-    let number = |key: &str, end: char| -> Option<u64> {
-        let (_, rest) = text.split_once(key)?;
-        rest.split(end).next()?.trim().parse().ok()
-    };
-    let (slices, frames) = if text.starts_with("ImageJ=") {
-        (number("\nslices=", '\n'), number("\nframes=", '\n'))
-    } else {
-        (number(" SizeZ=\"", '"'), number(" SizeT=\"", '"'))
-    };
-    let (slices, frames) = (slices.unwrap_or(1), frames.unwrap_or(1));
-    (slices > 1 || frames > 1).then(|| {
-        format!("the file is a stack of {slices} slices and {frames} time points; save one of them, or a projection")
-    })
 }
 
 #[cfg(test)]

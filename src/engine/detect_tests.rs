@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::annotations::ImageAnnotations;
-use crate::channels::ChannelFile;
+use crate::channels::{ChannelFile, Pages};
 use crate::device::{self, DeviceChoice};
 use crate::evaluate::Measure;
 use crate::limits;
@@ -45,7 +45,15 @@ fn input() -> ImageInput {
     let picture = image::GrayImage::from_raw(64, 64, pixels).unwrap();
     picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     let file = ImageFile { file: ChannelFile { channel: None, file: "a.png".into() }, bytes: bytes.into_inner() };
-    ImageInput { name: "a".into(), files: vec![file], fill: vec![], merge: None, detector_merge: None }
+    ImageInput {
+        name: "a".into(),
+        files: vec![file],
+        fill: vec![],
+        merge: None,
+        detector_merge: None,
+        pages: Pages::Ask,
+        bit_depth: None,
+    }
 }
 
 fn detect(engine: &mut Engine, score: f32, max_detections: Option<usize>) -> ImageDetections {

@@ -1,9 +1,9 @@
 //! Training and evaluation: pictures are decoded here, everything else is `train`'s and `evaluate`'s.
 
-use super::{Engine, Host, Opened, model_report, picture_with};
+use super::{Engine, Host, Opened, Seen, model_report, picture_with, survey};
 use crate::{
     annotations::{ImageAnnotations, check, dataset},
-    channels::Merge,
+    channels::{BitDepth, Merge},
     detections::ImageDetections,
     error::{Error, Result},
     evaluate::{self, Options},
@@ -79,11 +79,22 @@ impl Engine {
             (None, Start::Detector { .. }, Some(detector)) => detector.config.merge.clone(),
             _ => None,
         };
+        let bit_depth = match (&earlier, plan.start, &self.detector) {
+            (Some(state), ..) if state.detector.bit_depth.is_some() => state.detector.bit_depth,
+            (None, Start::Detector { .. }, Some(detector)) => depth_of_set(&images, detector.config.bit_depth)?,
+            _ => depth_of_set(&images, None)?,
+        };
+        if let Some(depth) = bit_depth {
+            let (white, bits) = (depth.full_scale(), depth.bits());
+            let sentence = format!("16-bit images: {white} ({bits} bit) is taken for full brightness in all of them");
+            host.event(TrainEvent::Notice { step: 0, sentence });
+        }
         let merge = known.or_else(|| images.iter().find_map(|i| i.image.merge.clone()));
         let classes = earlier.as_ref().map_or_else(|| setup::classes(&annotations), |s| s.detector.classes.clone());
         let (given, mut images) = (images.len(), images);
         images.extend(validation);
-        let (mut examples, used) = read_examples(images, merge.as_ref(), &classes, host).await?;
+        let (mut examples, used) =
+            read_examples(images, Seen { merge: merge.as_ref(), bit_depth }, &classes, host).await?;
         let validation = examples.split_off(given);
         let layouts: Vec<Layout> = examples.iter().map(Layout::from).collect();
         let base = self.detector.as_ref().map(|d| &d.config);
@@ -113,11 +124,12 @@ impl Engine {
                 };
                 let base = base.as_deref().map(|bytes| ("the detector", bytes));
                 let seed = settings.seed;
-                let Begun { detector, load, .. } =
+                let Begun { mut detector, load, .. } =
                     plan.detector(base, classes, used, &examples, seed, &active.device)?;
                 for sentence in load.into_iter().flat_map(|load| load.warnings) {
                     host.event(TrainEvent::Notice { step: 0, sentence });
                 }
+                detector.config.bit_depth = bit_depth;
                 let trainer = Trainer::new(settings, detector, examples, validation)?;
                 // The checkpoints of the run before go only now that everything is there for another one.
                 if let Err(error) = store.clear().await {
@@ -153,11 +165,13 @@ impl Engine {
         let active = self.device.as_ref().ok_or_else(|| Error::Usage("no device has been opened yet".into()))?;
         let detector = self.detector.as_ref().ok_or_else(|| Error::Usage("load a model first".into()))?;
         let wanted = DetectOptions { score: Some(LOWEST_SCORE), ..DetectOptions::default() };
+        let bit_depth = depth_of_set(&images, detector.config.bit_depth)?;
         let total = images.len() as u32;
         let (mut truths, mut found) = (Vec::new(), Vec::new());
-        for (i, AnnotatedInput { image, annotations }) in images.into_iter().enumerate() {
+        for (i, AnnotatedInput { mut image, annotations }) in images.into_iter().enumerate() {
             host.stage("evaluation", i as u32, total).await?;
-            let Opened { set, merge, picture } = picture_with(&image, detector.config.merge.as_ref())?;
+            image.bit_depth = bit_depth;
+            let Opened { set, merge, picture } = picture_with(&image, Seen::by(&detector.config))?;
             let detected = predict::detect(detector, &picture, &wanted, &Unseen(host)).await;
             active.check()?;
             let Found { detections, limit_reached } = detected?;
@@ -182,21 +196,31 @@ impl Engine {
     }
 }
 
+/// The bit depth of all images: what the caller decided, else the `trained` detector's, else what they ask for together.
+fn depth_of_set(images: &[AnnotatedInput], trained: Option<BitDepth>) -> Result<Option<BitDepth>> {
+    let decided = images.iter().filter_map(|input| input.image.bit_depth).max().or(trained);
+    if decided.is_some() {
+        return Ok(decided);
+    }
+    images.iter().try_fold(None, |most: Option<BitDepth>, input| Ok(most.max(survey(&input.image)?)))
+}
+
 /// Decodes the pictures; the second value is how the channels of the first were merged.
 ///
 /// # Errors
 /// Everything that is wrong with any of them, so that nobody has to mend one after the other.
 async fn read_examples(
     images: Vec<AnnotatedInput>,
-    merge: Option<&Merge>,
+    seen: Seen<'_>,
     classes: &[String],
     host: &impl Host,
 ) -> Result<(Vec<Example>, Option<Merge>)> {
     let total = images.len() as u32;
     let (mut examples, mut used, mut bytes, mut faults) = (Vec::new(), None, 0u64, Vec::new());
-    for (i, AnnotatedInput { image, annotations }) in images.into_iter().enumerate() {
+    for (i, AnnotatedInput { mut image, annotations }) in images.into_iter().enumerate() {
         host.stage("reading images", i as u32, total).await?;
-        let (example, merge) = match read_example(&image, &annotations, merge, classes) {
+        image.bit_depth = seen.bit_depth;
+        let (example, merge) = match read_example(&image, &annotations, seen, classes) {
             Ok(read) => read,
             Err(error) => {
                 faults.push(error);
@@ -224,10 +248,10 @@ async fn read_examples(
 fn read_example(
     image: &ImageInput,
     annotations: &ImageAnnotations,
-    merge: Option<&Merge>,
+    seen: Seen,
     classes: &[String],
 ) -> Result<(Example, Merge)> {
-    let Opened { merge, picture, .. } = picture_with(image, merge)?;
+    let Opened { merge, picture, .. } = picture_with(image, seen)?;
     let (width, height) = (annotations.width, annotations.height);
     if (width, height) != (picture.width, picture.height) {
         let size = format!("{} × {} pixels, but its boxes are for {width} × {height}", picture.width, picture.height);

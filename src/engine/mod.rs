@@ -14,13 +14,13 @@ pub use crate::observe::{Observer, Unwatched};
 use crate::{
     annotations::gather::Options,
     bench,
-    channels::{self, ChannelSet, FileHead, Merge, Picture},
+    channels::{self, BitDepth, Channel, ChannelSet, FileHead, Merge, Picture, ReadOptions},
     detections::ImageDetections,
     device::{self, ActiveDevice},
     error::{Error, Result},
     export::{self, NamedBytes},
     kernels,
-    model::{self, Detector},
+    model::{self, Detector, DetectorConfig},
     plot,
     predict::{self, DetectOptions, Found},
     protocol::{Command, DroppedFile, ImageInput, LayerImage, Measured, ModelReport, OpenedImage, Outcome, Thumbnail},
@@ -73,6 +73,7 @@ impl Engine {
                 let head = |DroppedFile { name, head }| FileHead { kind: channels::sniff_named(&name, &head), name };
                 Ok(Outcome::Groups(channels::group(&files.into_iter().map(head).collect::<Vec<_>>())))
             }
+            Command::Survey { image } => survey(&image).map(|depth| Outcome::Depth { depth }),
             Command::Open { image, thumbnail } => open(&image, thumbnail).map(Outcome::Image),
             Command::Measure { image } => measure(&image).map(Outcome::Measured),
             Command::Merge { image } => {
@@ -140,7 +141,7 @@ impl Engine {
         let started = Instant::now();
         let detector = self.detector.as_ref().ok_or_else(|| Error::Usage("load a model first".into()))?;
         let active = self.device.as_ref().ok_or_else(|| Error::Usage("no device has been opened yet".into()))?;
-        let Opened { set, merge, picture } = picture_with(image, detector.config.merge.as_ref())?;
+        let Opened { set, merge, picture } = picture_with(image, Seen::by(&detector.config))?;
         let found = predict::detect(detector, &picture, options, &Stages(observer)).await;
         // A fault of the device explains whatever else went wrong, and makes worthless what went right.
         active.check()?;
@@ -193,23 +194,52 @@ pub struct Opened {
 
 /// Decodes and merges an image with its own weights, or the default of its channels.
 pub fn picture(image: &ImageInput) -> Result<Opened> {
-    picture_with(image, None)
+    picture_with(image, Seen::default())
+}
+
+/// How a detector was trained to see images.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen<'a> {
+    merge: Option<&'a Merge>,
+    bit_depth: Option<BitDepth>,
+}
+
+impl<'a> Seen<'a> {
+    fn by(config: &'a DetectorConfig) -> Self {
+        Self { merge: config.merge.as_ref(), bit_depth: config.bit_depth }
+    }
 }
 
 /// As [`picture`]; where the image has no weights of its own, those that a detector was trained with come before the
-/// default, provided that they name every channel of the image.
-fn picture_with(image: &ImageInput, trained_with: Option<&Merge>) -> Result<Opened> {
-    let files: Vec<_> = image.files.iter().map(|f| (f.file.channel, f.file.file.clone(), &f.bytes)).collect();
-    let set = channels::assemble(&image.name, &files, &image.fill)?;
+/// default, provided that they name every channel of the image; so does the detector's bit depth.
+fn picture_with(image: &ImageInput, seen: Seen) -> Result<Opened> {
+    let depth = image.bit_depth.or(seen.bit_depth);
+    let set = channels::assemble(&image.name, &files_of(image), &options_of(image, depth))?;
     let channels = set.channels();
-    let trained_with = trained_with.or(image.detector_merge.as_ref());
+    let trained_with = seen.merge.or(image.detector_merge.as_ref());
     let merge = image
         .merge
         .clone()
         .or_else(|| trained_with.filter(|m| channels.iter().all(|c| m.weights(*c).is_some())).cloned())
-        .unwrap_or_else(|| Merge::for_channels(&channels));
+        .unwrap_or_else(|| Merge::for_set(&set));
     let picture = channels::merge(&set, &merge)?;
     Ok(Opened { set, merge, picture })
+}
+
+fn files_of(image: &ImageInput) -> Vec<(Option<Channel>, String, &Vec<u8>)> {
+    image.files.iter().map(|f| (f.file.channel, f.file.file.clone(), &f.bytes)).collect()
+}
+
+fn options_of(image: &ImageInput, depth: Option<BitDepth>) -> ReadOptions<'_> {
+    ReadOptions { fill: &image.fill, pages: image.pages, depth }
+}
+
+/// The bit depth that an image by itself asks for; `None` for 8 bit.
+///
+/// # Errors
+/// What keeps the image from being read.
+pub fn survey(image: &ImageInput) -> Result<Option<BitDepth>> {
+    channels::depth_of(&image.name, &files_of(image), &options_of(image, None))
 }
 
 fn open(image: &ImageInput, side: u32) -> Result<OpenedImage> {

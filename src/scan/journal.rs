@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Called, Source, done::Done};
 use crate::{
-    channels::Merge,
+    channels::{BitDepth, Merge},
     detections::ImageDetections,
     error::{Error, Result},
     export,
@@ -26,6 +26,9 @@ pub struct ScanSettings {
     /// Detections of one image; the detector's own limit when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_detections: Option<usize>,
+    /// What counts as full brightness in 16-bit images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bit_depth: Option<BitDepth>,
 }
 
 /// The first line of a journal. Version 1 did not say what the images were.
@@ -57,6 +60,13 @@ pub struct Journal {
 }
 
 impl Journal {
+    /// What the journal of the folder `out` was begun with; `None` where there is none that can be read.
+    pub fn begun_with(out: &Path) -> Option<ScanSettings> {
+        let mut line = String::new();
+        BufReader::new(File::open(out.join(JOURNAL)).ok()?).read_line(&mut line).ok()?;
+        serde_json::from_str::<Head>(&line).ok().map(|head| head.settings)
+    }
+
     /// Opens the journal of the folder `out`, or begins one. `force` starts over whatever is there.
     ///
     /// A last line that a crash cut short is dropped; its image is done again.

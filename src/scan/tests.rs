@@ -1,7 +1,7 @@
 use std::{fs, path::Path};
 
 use super::{journal::JOURNAL, source::SourceFile, *};
-use crate::detections::ImageDetections;
+use crate::{channels::BitDepth, detections::ImageDetections};
 
 fn settings() -> ScanSettings {
     ScanSettings { model: "abc".into(), score: 0.7, ..ScanSettings::default() }
@@ -191,4 +191,14 @@ fn names_of_many_images_are_found_at_once() {
         done.add(&ImageDetections { image, file, ..Default::default() }, place);
     }
     assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_scan_keeps_the_bit_depth_that_it_was_begun_with() {
+    let out = tempfile::tempdir().unwrap();
+    assert_eq!(Journal::begun_with(out.path()), None);
+    let deep = ScanSettings { bit_depth: BitDepth::new(12).ok(), ..settings() };
+    push(&mut Journal::open(out.path(), &deep, false).unwrap(), "a");
+    assert_eq!(Journal::begun_with(out.path()), Some(deep));
+    assert_eq!(refusal(out.path(), &ScanSettings { bit_depth: BitDepth::new(14).ok(), ..settings() }), "usage");
 }

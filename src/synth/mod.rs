@@ -159,7 +159,7 @@ pub fn generate(options: &SynthOptions, index: u32) -> Result<SynthImage> {
         planes.insert(channel, Plane { width, height, samples });
     }
     let name = format!("synthetic-{seed}-{index}");
-    let set = ChannelSet { name: name.clone(), planes, filled: Vec::new(), warnings: Vec::new(), white: full_scale };
+    let set = ChannelSet::new(&name, planes);
     Ok(SynthImage { name, set, objects, pattern: protein.main })
 }
 

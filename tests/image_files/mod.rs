@@ -187,9 +187,10 @@ pub fn tiff(pages: &[TiffPage], big_endian: bool) -> Vec<u8> {
         tags.sort();
         let mut entries = Vec::new();
         for (tag, values) in &tags {
-            // Bytes for the description, SHORT for what is usually short, LONG else.
+            // Bytes for texts and ImageJ's metadata, SHORT for what is usually short, LONG else.
             let (kind, data): (u16, Vec<u8>) = match tag {
                 270 => (2, values.iter().map(|v| *v as u8).collect()),
+                50_839 | 51_123 => (1, values.iter().map(|v| *v as u8).collect()),
                 258 | 259 | 262 | 277 | 284 | 317 | 320 | 338 | 339 => {
                     (3, values.iter().flat_map(|v| short(*v as u16)).collect())
                 }

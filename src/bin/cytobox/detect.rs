@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cytobox::{
-    channels::{ImageEntry, Merge},
+    channels::ImageEntry,
     detections::ImageDetections,
     device::DeviceChoice,
     engine::{Engine, Unwatched},
@@ -11,6 +11,7 @@ use cytobox::{
     limits,
     protocol::{Command, Outcome},
     scan::{Called, Journal, Names, ScanSettings, Source},
+    weights,
 };
 use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
@@ -70,9 +71,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let merge = arguments.channels.weights()?;
     let (groups, mut failures) = images::find(&arguments.paths)?;
     let (name, bytes) = first_model::read(arguments.model.as_deref())?;
+    let bit_depth = match Journal::begun_with(&arguments.out).filter(|_| !arguments.force) {
+        Some(begun) => arguments.channels.bit_depth.or(begun.bit_depth),
+        None => {
+            let trained = weights::describe(&name, &bytes)?.config.bit_depth;
+            arguments.channels.decide_depth(trained, &groups.images)
+        }
+    };
     let max_detections = arguments.max_detections.map(|n| n as usize);
     let model = hex(&Sha256::digest(&bytes));
-    let settings = ScanSettings { model, score: arguments.score, merge: merge.clone(), max_detections };
+    let settings = ScanSettings { model, score: arguments.score, merge, max_detections, bit_depth };
     let names = Names::new(&arguments.paths, &groups)?;
     let mut journal = Journal::open(&arguments.out, &settings, arguments.force)?;
     if journal.unreadable() > 0 {
@@ -90,7 +98,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let bar = images::progress_bar(todo.len());
     for entry in &todo {
         let wanted = names.of(entry);
-        if let Err(e) = one(&mut engine, arguments, entry, &wanted, merge.as_ref(), &mut journal, &bar) {
+        if let Err(e) = one(&mut engine, arguments, entry, &wanted, &settings, &mut journal, &bar) {
             failures.add(&bar, &entry.name, &e);
         }
         bar.inc(1);
@@ -122,12 +130,13 @@ fn one(
     arguments: &Arguments,
     entry: &ImageEntry,
     wanted: &Called,
-    merge: Option<&Merge>,
+    settings: &ScanSettings,
     journal: &mut Journal,
     bar: &ProgressBar,
 ) -> cytobox::Result<()> {
     let source = Source::of(entry)?;
-    let mut image = arguments.channels.read(entry, merge)?;
+    let mut image = arguments.channels.read(entry, settings.merge.as_ref())?;
+    image.bit_depth = settings.bit_depth;
     let called = journal.name_for(wanted, &source);
     image.name.clone_from(&called.image);
     let max_detections = arguments.max_detections.map(|n| n as usize);

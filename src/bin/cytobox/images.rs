@@ -1,10 +1,11 @@
 //! What the commands over images share: finding them, reading them, the progress bar.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fs::File, io::Read, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use cytobox::{
-    channels::{Groups, ImageEntry, Merge},
+    channels::{self, BitDepth, FileKind, Groups, ImageEntry, Merge, Pages},
+    engine,
     files::{self, Found},
     protocol::{ImageFile, ImageInput},
 };
@@ -19,11 +20,55 @@ pub struct Channels {
     /// Weights of the channels into red, green and blue as JSON, such as '{"red":[1,0,0],"yellow":[0.5,0.5,0]}'.
     #[arg(long, value_name = "JSON")]
     merge: Option<String>,
+    /// What the pages of a TIFF file are that does not say it: ask (such a file is refused) or channels.
+    #[arg(long, default_value = "ask", value_parser = pages)]
+    pages: Pages,
+    /// Bits of the camera, for 16-bit images: 12 makes 4095 full brightness. Without it the detector's own counts, else what
+    /// the files state, else what holds their samples.
+    #[arg(long, value_name = "BITS", value_parser = bit_depth)]
+    pub bit_depth: Option<BitDepth>,
 }
+
+fn pages(text: &str) -> Result<Pages, String> {
+    serde_json::from_value(text.into()).map_err(|_| "pages are ask or channels".into())
+}
+
+fn bit_depth(text: &str) -> Result<BitDepth, String> {
+    let bits = text.parse().map_err(|_| "a bit depth is a number from 9 to 16".to_owned())?;
+    BitDepth::new(bits).map_err(|e| e.to_string())
+}
+
+/// Images that are opened to find out their bit depth; the files of a run are of one camera as a rule.
+const SURVEYED: usize = 64;
 
 impl Channels {
     pub fn weights(&self) -> anyhow::Result<Option<Merge>> {
         self.merge.as_deref().map(|json| serde_json::from_str(json).context("--merge")).transpose()
+    }
+
+    /// What counts as full brightness in all 16-bit images of a run: the user's choice, else what the detector was `trained`
+    /// with, else what a sample of the images, spread over all of them by name, asks for. It is said once.
+    pub fn decide_depth(&self, trained: Option<BitDepth>, entries: &[ImageEntry]) -> Option<BitDepth> {
+        if self.bit_depth.is_some() {
+            return self.bit_depth;
+        }
+        let deep: Vec<&ImageEntry> = entries.iter().filter(|entry| may_be_deep(entry)).collect();
+        let sample = deep.iter().step_by(deep.len().div_ceil(SURVEYED).max(1));
+        // What cannot be read is named when its turn comes.
+        let asked =
+            |entry: &&ImageEntry| self.read(entry, None).and_then(|image| engine::survey(&image)).ok().flatten();
+        let own = sample.filter_map(asked).max()?;
+        let decided = trained.unwrap_or(own);
+        let (white, bits) = (decided.full_scale(), decided.bits());
+        let why = match trained {
+            Some(_) if own != decided => {
+                format!("as the detector was trained, but these look like {}-bit images", own.bits())
+            }
+            Some(_) => "as the detector was trained".to_owned(),
+            None => format!("as up to {SURVEYED} of them suggest"),
+        };
+        eprintln!("16-bit images: {white} ({bits} bit) is taken for full brightness, {why}; --bit-depth changes it");
+        Some(decided)
     }
 
     /// Reads the files of one image; what its name alone rules out is not read.
@@ -35,7 +80,23 @@ impl Channels {
             .iter()
             .map(|file| Ok(ImageFile { bytes: files::read_file(file.file.as_ref())?, file: file.clone() }))
             .collect::<cytobox::Result<_>>()?;
-        Ok(ImageInput { name: entry.name.clone(), files, fill, merge: merge.cloned(), detector_merge: None })
+        let (name, merge) = (entry.name.clone(), merge.cloned());
+        Ok(ImageInput { name, files, fill, merge, detector_merge: None, pages: self.pages, bit_depth: self.bit_depth })
+    }
+}
+
+/// Whether the files of an image may have 16 bits, as far as their first bytes tell: a JPEG has 8, and a PNG says how many in
+/// its header (W3C PNG, 11.2.2).
+fn may_be_deep(entry: &ImageEntry) -> bool {
+    let mut head = Vec::new();
+    let Some(file) = entry.files.first() else { return false };
+    if File::open(&file.file).and_then(|file| file.take(25).read_to_end(&mut head)).is_err() {
+        return false;
+    }
+    match channels::sniff(&head) {
+        FileKind::Jpeg => false,
+        FileKind::Png => head.get(24) == Some(&16),
+        _ => true,
     }
 }
 

@@ -8,7 +8,7 @@ mod checks;
 use serde::{Deserialize, Serialize};
 
 use crate::boxes::BoxCoder;
-use crate::channels::Merge;
+use crate::channels::{BitDepth, Merge};
 use crate::error::{Error, Result};
 use crate::model::architecture::{Architecture, Backbone};
 use crate::model::coco::COCO_CLASSES;
@@ -95,6 +95,9 @@ pub struct DetectorConfig {
     /// How the channels of an image became R, G, B in training; `None` where nobody said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merge: Option<Merge>,
+    /// What counted as full brightness in the 16-bit images of its training; `None` where it has seen none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bit_depth: Option<BitDepth>,
     /// How the detector was trained, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trained: Option<String>,
@@ -144,6 +147,7 @@ impl Default for DetectorConfig {
             mask_dim_reduced: 256,
             masks_from_boxes: false,
             merge: None,
+            bit_depth: None,
             trained: None,
         }
     }

@@ -15,7 +15,7 @@
  * @typedef {{images: GroupedImage[], annotations: string[], models: string[], projects: string[],
  *   ignored: {file: string, reason: string}[]}} Groups
  * @typedef {{name: string, files: (ChannelFile & {bytes: Uint8Array})[], fill: string[], merge: Merge|null,
- *   detectorMerge: Merge|null}} ImageInput
+ *   detectorMerge: Merge|null, pages: 'ask'|'channels', bitDepth?: number}} ImageInput
  * @typedef {{channel: string, rgba: Uint8Array}} LayerImage
  * @typedef {{width: number, height: number, rgba: Uint8Array}} Thumbnail
  * @typedef {{name: string, width: number, height: number, bits: number, fullScale: number, merge: Merge, filled: string[],

@@ -130,6 +130,7 @@ function merged(entry, old) {
     channels: entry.files.map(({ channel }) => channel).filter((channel) => channel != null),
     missing: entry.missing,
     fill: old?.absent ? old.fill : [],
+    pages: old?.absent ? old.pages : 'ask',
     problem: usable ? null : { code: entry.problems[0]?.code ?? 'image', sentence: sentences.join('. ') },
     notes: usable ? sentences : [],
     failure: '',

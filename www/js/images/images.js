@@ -4,6 +4,7 @@
  * The second worker: it groups, decodes, merges and exports while the engine computes. Images are decoded when they
  * are looked at, thumbnails when their row is on the screen, one at a time, and what is no longer looked at is let go.
  */
+import { bitDepth, decidedDepth } from './bit-depth.js';
 import { notify } from '../ui/dom.js';
 import { plain } from '../engine/protocol.js';
 import { currentImage, store } from '../shared/page-state.js';
@@ -38,8 +39,8 @@ export const connection = new Connection('images', (sentence) => {
 const cache = new Map();
 /** Images with a thumbnail, in the order of making. @type {number[]} */
 const thumbnails = [];
-/** What images were opened with: their channels and weights, and whether these are the detector's.
- *  @type {WeakMap<object, {channels: string[], merge: import('../engine/protocol.js').Merge, trained: boolean}>} */
+/** What images were opened with: their channels and weights, whether these are the detector's, and the bit depth of 16-bit ones.
+ *  @type {WeakMap<object, {channels: string[], merge: import('../engine/protocol.js').Merge, trained: boolean, depth: number|null}>} */
 const weights = new WeakMap();
 /** @type {number[]} */
 let wanted = [];
@@ -55,7 +56,23 @@ export function wantThumbnails(ids) {
 
 /** Reads the files of an image; the bytes are given away with the request. */
 export async function inputOf(image) {
-  const files = await Promise.all(
+  const depth = await bitDepth(survey);
+  const { name, fill, pages } = image;
+  const files = await bytesOf(image);
+  return { name, files, fill, pages, merge: image.merge ?? undefined, detectorMerge: detectorMerge(), bitDepth: depth ?? undefined };
+}
+
+/** The bits that an image by itself asks for; 0 for an 8-bit one. */
+async function survey(image) {
+  const { name, fill, pages } = image;
+  const files = await bytesOf(image);
+  const transfer = files.map((file) => file.bytes.buffer);
+  const { depth } = await connection.request({ type: 'survey', image: { name, files, fill, pages } }, { transfer });
+  return depth ?? 0;
+}
+
+function bytesOf(image) {
+  return Promise.all(
     image.files.map(async ({ file, blob }) => {
       try {
         const content = (await readable(file.file, blob)) ?? blob;
@@ -65,7 +82,6 @@ export async function inputOf(image) {
       }
     }),
   );
-  return { name: image.name, files, fill: image.fill, merge: image.merge ?? undefined, detectorMerge: detectorMerge() };
 }
 
 /** The weights that the detector was trained with: an image without its own is shown and merged as it will be detected in. */
@@ -91,18 +107,19 @@ function drop(id) {
 export function startImages(findReadable) {
   readable = findReadable;
   store.subscribe(['current'], show);
-  store.subscribe(['model'], openAnew);
+  store.subscribe(['model', 'bitDepth'], openAnew);
 }
 
-/** Opens again what the detector that has been loaded sees with other weights than it was opened with. */
+/** Opens again what the detector that has been loaded sees otherwise than it was opened, by its weights or its bit depth. */
 function openAnew() {
   const trained = detectorMerge();
   for (const image of store.state.images) {
     const before = weights.get(image);
-    if (!before || image.merge) continue;
+    if (!before) continue;
+    const sameDepth = before.depth === null || before.depth === decidedDepth();
     const fits = fitsAll(trained, before.channels);
     const same = fits ? before.channels.every((channel) => String(before.merge[channel]) === String(trained[channel])) : !before.trained;
-    if (same) continue;
+    if ((same || image.merge) && sameDepth) continue;
     weights.delete(image);
     forget(image);
   }
@@ -149,12 +166,13 @@ async function pump() {
 }
 
 async function open(image) {
-  const { files, fill } = image;
+  const { files, fill, pages } = image;
   const merge = image.merge ?? detectorMerge();
   const changed = () =>
-    !store.state.images.includes(image) || image.files !== files || image.fill !== fill || (image.merge ?? detectorMerge()) !== merge;
+    !store.state.images.includes(image) || image.files !== files || image.fill !== fill || image.pages !== pages || (image.merge ?? detectorMerge()) !== merge;
   try {
     const input = await inputOf(image);
+    const depth = input.bitDepth ?? null;
     const transfer = input.files.map((file) => file.bytes.buffer);
     const outcome = await connection.request({ type: 'open', image: input, thumbnail: THUMBNAIL }, { transfer });
     if (changed()) return;
@@ -164,7 +182,7 @@ async function open(image) {
     image.orientation = outcome.orientation;
     if (image.state === 'new') image.state = 'ready';
     const channels = outcome.layers.map(({ channel }) => channel);
-    weights.set(image, { channels, merge: plain(outcome.merge), trained: !image.merge && fitsAll(merge, channels) });
+    weights.set(image, { channels, merge: plain(outcome.merge), trained: !image.merge && fitsAll(merge, channels), depth: outcome.bits === 16 ? depth : null });
     if (image.channels.length === 0) image.channels = outcome.layers.map(({ channel }) => channel);
     if (store.state.current === image.id) await keep(image, outcome);
   } catch (error) {

@@ -14,9 +14,26 @@ function absent(image) {
  */
 export function remedyOf(image, tryAgain) {
   if (!image.problem) return { label: 'Try again', run: tryAgain };
+  if (image.problem.code === 'pages-unknown') {
+    const alike = store.state.images.filter(({ problem }) => problem?.code === 'pages-unknown');
+    const label = alike.length > 1 ? `Take the pages for channels, in all ${alike.length} such images` : 'Take its pages for channels';
+    return { label, run: () => takePagesForChannels(alike) };
+  }
   const missing = absent(image);
   if (missing.length === 0) return { label: image.absent ? 'Choose its files…' : 'Choose other files…', run: () => byId('pick-files').click() };
   return { label: `Fill ${missing.join(' and ')} with black`, run: () => fillWithBlack([image]) };
+}
+
+/** Takes every page of a TIFF file that does not say what they are for a channel; it is kept with the image. */
+function takePagesForChannels(images) {
+  for (const image of images) {
+    image.pages = 'channels';
+    image.problem = null;
+    image.state = 'new';
+    forget(image);
+  }
+  store.touch('images');
+  announce(`The pages of ${plural(images.length, 'image')} are channels now.`);
 }
 
 /** Makes missing channels black; it is kept with the image and written into its results. */

@@ -9,6 +9,7 @@
  * @property {string[]} channels
  * @property {string[]} missing
  * @property {string[]} fill
+ * @property {'ask'|'channels'} pages
  * @property {{code: string, sentence: string}|null} problem
  * @property {string[]} notes
  * @property {import('../engine/protocol.js').Merge|null} merge
@@ -22,7 +23,7 @@ import { readCurves, readEvaluation } from '../train/kept-training.js';
 export { BadRecord };
 
 /** What of the page's state belongs to the project, beside its images. */
-export const SETTINGS = /** @type {const} */ (['labels', 'label', 'score', 'guide', 'trainingSettings', 'curves', 'evaluation', 'imageLabels']);
+export const SETTINGS = /** @type {const} */ (['labels', 'label', 'score', 'guide', 'trainingSettings', 'curves', 'evaluation', 'imageLabels', 'bitDepth']);
 
 /** Those so large that a change is told by identity: they are replaced, never changed in place. */
 export const LARGE = new Set(['curves', 'evaluation', 'imageLabels']);
@@ -167,6 +168,7 @@ export function readImage(value, what) {
     channels: texts(value.channels, what),
     missing: texts(value.missing, what),
     fill: texts(value.fill, what),
+    pages: value.pages === 'channels' ? 'channels' : 'ask',
     problem: isObject(problem)
       ? { code: text(problem.code, what), sentence: text(problem.sentence, what, limits.SENTENCE_CHARS) }
       : null,
@@ -194,6 +196,7 @@ const SETTING_READERS = {
   },
   curves: (value) => (value === null ? null : readCurves(value)),
   evaluation: (value) => (value === null ? null : readEvaluation(value)),
+  bitDepth: (value) => (value === null ? null : whole(value, 'the bit depth', 9, 16)),
   imageLabels: (value) =>
     new Map(
       list(value, 'the labels of whole images', limits.TABLE_IMAGES, (one, what) => {
@@ -215,12 +218,12 @@ export function readSetting(name, value) {
 
 /** @param {import('../shared/page-state.js').ImageEntry} image @returns {ImageRecord} */
 export function imageRecord(image) {
-  const { name, channels, missing, fill, notes, merge, size, problem } = image;
+  const { name, channels, missing, fill, pages, notes, merge, size, problem } = image;
   const files = image.absent ?? image.files.map(({ file, blob }) => ({
     path: file.file, channel: file.channel ?? null, size: blob.size, modified: blob.lastModified,
   }));
   const lasting = problem && !image.absent && !PASSING.has(problem.code) ? problem : null;
-  return { name, files, channels, missing, fill, problem: lasting, notes, merge, size };
+  return { name, files, channels, missing, fill, pages, problem: lasting, notes, merge, size };
 }
 
 /**

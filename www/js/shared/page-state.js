@@ -18,6 +18,7 @@ const HIDDEN = 250;
  * @property {string[]} channels as its files name them; of an image by itself known when it is opened
  * @property {string[]} missing channels whose file is not there
  * @property {string[]} fill channels to be black on the user's word
+ * @property {'ask'|'channels'} pages what the pages of its TIFF file are that does not say it; `channels` on the user's word
  * @property {{code: string, sentence: string}|null} problem why nothing can be done with it as it is
  * @property {string[]} notes what is odd about it and hinders nothing
  * @property {string} failure why its last run failed
@@ -100,6 +101,7 @@ export const store = createStore({
    *  @type {{file: string, object: string, reason: string}[]} */
   remarks: [],
   /** Labels of whole images, by image, as a table of the Atlas gives them. @type {Map<string, string[]>} */ imageLabels: new Map(),
+  /** Bits of the camera, for 16-bit images; null until one is there. Kept with the project. @type {number|null} */ bitDepth: null,
   /** Another tab edits this project; this one only looks. */ readOnly: false,
   /** Names this project for good, for instance to its training checkpoints; a new one has another. */ projectId: '',
   /** What of the saved project could not be read, as sentences. @type {string[]} */ faults: [],

@@ -1,0 +1,50 @@
+/** What counts as full brightness in 16-bit images: one bit depth for the whole project, which no single image decides. */
+import { store } from '../shared/page-state.js';
+
+/** Images that are looked into to find it out, spread over the list. */
+const SURVEYED = 32;
+
+/** The bits that images ask for by themselves, 0 for 8-bit ones; by their files, which are replaced, never changed.
+ *  @type {WeakMap<object, number>} */
+const asked = new WeakMap();
+/** @type {Promise<number|null>|null} */
+let deciding = null;
+
+/** @returns {number|null} as decided so far; what the detector was trained with comes first */
+export function decidedDepth() {
+  return store.state.model?.report.config.bit_depth ?? store.state.bitDepth;
+}
+
+/**
+ * As decided, which is done once and kept with the project; null where no image has 16 bits.
+ * @param {(image: import('../shared/page-state.js').ImageEntry) => Promise<number>} survey what one image asks for
+ * @returns {Promise<number|null>}
+ */
+export async function bitDepth(survey) {
+  const decided = decidedDepth();
+  if (decided) return decided;
+  deciding ??= decide(survey).finally(() => (deciding = null));
+  return deciding;
+}
+
+async function decide(survey) {
+  const images = store.state.images.filter(({ problem, files }) => !problem && files.length > 0);
+  const step = Math.max(1, Math.ceil(images.length / SURVEYED));
+  const sample = images.filter((_, index) => index % step === 0);
+  for (const image of sample) {
+    if (asked.has(image.files)) continue;
+    // What cannot be read is said when it is opened.
+    const bits = (await mayBeDeep(image.files[0].blob)) ? await survey(image).catch(() => 0) : 0;
+    asked.set(image.files, bits);
+  }
+  const most = Math.max(0, ...sample.map(({ files }) => asked.get(files) ?? 0));
+  if (most && !store.state.bitDepth) store.set({ bitDepth: most });
+  return store.state.bitDepth;
+}
+
+/** Whether a file may have 16 bits, as far as its first bytes tell: a JPEG has 8, and a PNG says how many (W3C PNG, 11.2.2). */
+async function mayBeDeep(blob) {
+  const head = new Uint8Array(await blob.slice(0, 25).arrayBuffer().catch(() => new ArrayBuffer(0)));
+  if (head[0] === 0xff && head[1] === 0xd8) return false;
+  return head[0] === 0x89 ? head[24] === 16 : head.length > 0;
+}
