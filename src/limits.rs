@@ -27,8 +27,8 @@ pub const OBJECTS: usize = 10_000;
 /// Pixels along the outlines of one object's polygons, or of a whole COCO file's: the 250,000 cells of the largest sets have
 /// some 500 each.
 pub const OUTLINE_PIXELS: u64 = 128 << 20;
-/// Stretches of one value in the columns of a label image: 10,000 objects of 800 columns each. Noise has one for each pixel.
-pub const LABEL_RUNS: u64 = 8 << 20;
+/// Stretches of one value in the columns of a label image: 10,000 objects of 400 columns each. Noise has one for each pixel.
+pub const LABEL_RUNS: u64 = 4 << 20;
 /// Images that one table or COCO file may speak of; the Atlas's largest public set has a hundred thousand.
 pub const TABLE_IMAGES: usize = 200_000;
 /// Objects that a COCO file may hold: COCO's own largest has 860,000.

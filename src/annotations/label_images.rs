@@ -57,10 +57,14 @@ impl<'a> LabelImages<'a> {
 
     /// Gives the boxes of `found` their masks, and adds the objects of images that have no boxes.
     pub fn attach(self, found: &mut Vec<Found>, out: &mut Gathered) {
-        let mut boxed: BTreeMap<usize, usize> = BTreeMap::new();
+        // Of several boxes for one image those whose folders agree best, as they will be taken.
+        let mut boxed: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
         for (at, one) in found.iter().enumerate() {
-            if let Match::Image(image, _) = one.image {
-                boxed.entry(image).or_insert(at);
+            if let Match::Image(image, depth) = one.image {
+                let best = boxed.entry(image).or_insert((depth, at));
+                if depth > best.0 {
+                    *best = (depth, at);
+                }
             }
         }
         for name in &self.without_image {
@@ -68,7 +72,7 @@ impl<'a> LabelImages<'a> {
             out.without_image_sources.push((*name).to_owned());
         }
         for (&image, masks) in &self.owned {
-            let boxes = boxed.get(&image).map(|at| &mut found[*at]);
+            let boxes = boxed.get(&image).map(|(_, at)| &mut found[*at]);
             match self.attach_one(image, masks, boxes, out) {
                 Ok(more) => found.extend(more),
                 Err(error) => out.rejected.push(error.to_string()),

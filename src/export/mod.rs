@@ -211,7 +211,7 @@ pub fn read_jsonl<R: BufRead>(file: &str, reader: R) -> impl Iterator<Item = Res
 
 /// One line of [`read_jsonl`], or what is wrong with it.
 pub(crate) fn read_jsonl_line(line: &[u8]) -> Result<ImageDetections, String> {
-    let image: ImageDetections = serde_json::from_slice(line).map_err(|e| brief(e))?;
+    let image: ImageDetections = serde_json::from_slice(line).map_err(brief)?;
     image.check().map_err(brief)?;
     Ok(image)
 }

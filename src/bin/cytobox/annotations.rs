@@ -1,7 +1,7 @@
 //! The annotation files of a folder, in every layout that the page takes, brought to its images.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     fs,
     path::Path,
 };
@@ -144,11 +144,12 @@ impl Found {
             self.reject(sentence, images, files);
         }
         for (annotations, source) in gathered.annotations.into_iter().zip(gathered.sources) {
-            let name = annotations.image.clone();
-            if self.annotations.contains_key(&name) {
-                self.notes.push(format!("{source}: is a second set of annotations for {name}; only the first is used"));
-            } else {
-                self.annotations.insert(name, annotations);
+            match self.annotations.entry(annotations.image.clone()) {
+                Entry::Vacant(place) => drop(place.insert(annotations)),
+                Entry::Occupied(taken) => {
+                    let reason = format!("is a second set of annotations for {}; only the first is used", taken.key());
+                    self.notes.push(format!("{source}: {reason}"));
+                }
             }
         }
     }
