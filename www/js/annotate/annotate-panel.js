@@ -14,17 +14,20 @@ import { currentImage, store } from '../shared/page-state.js';
 import { VirtualList } from '../ui/virtual-list.js';
 
 function createRow() {
+  /** @param {string} className */
   const cell = (className) => el('span', { class: className, role: 'gridcell' });
   const swatch = el('span', { class: 'swatch', 'aria-hidden': 'true' });
   const label = el('span', { class: 'label', role: 'gridcell' }, swatch, el('span'));
   return el('div', { class: 'box-row' }, label, cell('number'), cell('number'), cell('number'), cell('number'));
 }
 
+/** @param {HTMLElement} row @param {{object: import('../shared/page-state.js').AnnotatedObject, index: number}} one */
 function fillRow(row, { object, index }) {
-  const [label, place, size, difficult, outline] = row.children;
+  const [label, place, size, difficult, outline] = /** @type {HTMLElement[]} */ ([...row.children]);
+  const [swatch, name] = /** @type {HTMLElement[]} */ ([...label.children]);
   const [x1, y1, x2, y2] = object.box;
-  label.firstElementChild.style.backgroundColor = classStyle(object.label).color;
-  label.lastElementChild.textContent = object.label;
+  swatch.style.backgroundColor = classStyle(object.label).color;
+  name.textContent = object.label;
   label.title = object.label;
   place.textContent = `${Math.round(x1)},${Math.round(y1)}`;
   size.textContent = `${Math.round(x2 - x1)}×${Math.round(y2 - y1)}`;
@@ -84,16 +87,15 @@ function startBoxTools() {
     if (!object) return;
     select.value = object.label;
     difficult.checked = object.difficult;
-    for (const control of byId('box-tools').querySelectorAll('select, input, button')) control.disabled = readOnly;
+    for (const control of [select, difficult, byId('box-duplicate'), byId('box-delete')]) control.disabled = readOnly;
   });
 }
 
 function startButtons() {
-  /** @type {[string, () => void][]} */
-  const actions = [
+  const actions = /** @type {const} */ ([
     ['undo', undo], ['redo', redo], ['verified', () => toggleVerified()], ['accept-all', acceptAll], ['accept-selected', acceptSelected], ['accept-one', acceptSelected],
     ['copy-previous', copyFromPrevious], ['save-annotations', openSaveAnnotations], ['class-chart', openClassChart],
-  ];
+  ]);
   for (const [id, run] of actions) byId(id).addEventListener('click', run);
 
   store.subscribe(['annotations', 'images', 'current', 'score', 'selected', 'filter', 'imageLabels', 'readOnly'], (state) => {

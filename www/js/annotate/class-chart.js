@@ -24,8 +24,10 @@ function imageLevel() {
 /** @param {Row[]} rows @param {string} caption @param {number} all what the shares are of; an image may have several labels */
 function chart(rows, caption, all) {
   const withCells = rows.some(({ cells }) => cells !== null);
+  /** @param {Row} row */
   const value = (row) => row.cells ?? row.images;
   const most = Math.max(1, ...rows.map(value));
+  /** @param {number} count */
   const number = (count) => el('td', { class: 'number' }, count.toLocaleString('en'));
   const body = [...rows].sort((a, b) => value(b) - value(a)).map((row) => {
     const bar = el('div', { class: 'bar-length' });

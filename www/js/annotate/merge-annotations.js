@@ -17,7 +17,10 @@ export function isImported(annotations) {
   return imported.has(annotations);
 }
 
-/** Objects as the page keeps them, within the image. */
+/**
+ * Objects as the page keeps them, within the image.
+ * @param {import('../engine/protocol.js').ImageAnnotations} found @param {ImageEntry} image
+ */
 function objectsOf(found, image) {
   const size = image.size ?? (found.width && found.height ? found : null);
   return found.objects.map(({ box, label, difficult, truncated, mask }) => {

@@ -5,13 +5,13 @@
 import { putAnnotations, withMasks } from './merge-annotations.js';
 import { nextLabel } from './annotations.js';
 import { openClassChart } from './class-chart.js';
-import { notify, plural } from '../ui/dom.js';
+import { notify, plural, sentenceOf } from '../ui/dom.js';
 import { connection, measure } from '../images/images.js';
 import { openLeftOut } from '../images/left-out.js';
 import { store } from '../shared/page-state.js';
 
 /**
- * @typedef {Map<string, {file: File, head: Uint8Array}>} Known every dropped file by its path
+ * @typedef {typeof import('../images/files.js').known} Known every dropped file by its path
  * @typedef {import('../shared/page-state.js').ImageEntry} ImageEntry
  * @typedef {import('../shared/page-state.js').Annotations} Annotations
  * @typedef {{file: string, object: string, reason: string}} Remark
@@ -20,6 +20,8 @@ import { store } from '../shared/page-state.js';
  * @property {string[]} paths
  * @property {string} folder whose images go by their stem alone
  * @property {boolean} alone a table, of which one file speaks of many images
+ *
+ * @typedef {{found: import('../engine/protocol.js').ImageAnnotations, batch: Batch}} Found
  */
 
 const BATCH_FILES = 200;
@@ -39,10 +41,21 @@ let lastImages = '';
 /** The project that all of this is about. */
 let project = '';
 
+/** @param {string} path */
 const baseOf = (path) => path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
+/** @param {string} path */
 const folderOf = (path) => path.slice(0, Math.max(0, path.length - baseOf(path).length - 1));
+/** @param {string} path */
 const stemOf = (path) => baseOf(path).replace(/\.(xml|txt|json|csv)$/i, '');
+/** @param {string} path */
 const isClassList = (path) => /^(classes|obj)\.(txt|names)$/i.test(baseOf(path));
+
+/** The file of a path that is known to be there. @param {Known} known @param {string} path */
+function fileAt(known, path) {
+  const one = known.get(path);
+  if (!one) throw new Error(`${path} is not there any more; drop it again.`);
+  return one.file;
+}
 
 /** @param {string} path @param {Known} known */
 function isTable(path, known) {
@@ -66,7 +79,7 @@ export async function takeAnnotations(groups, known) {
   if (paths.size === 0) return;
   const batches = batched([...paths], known);
   await measureFor(batches, known);
-  /** @type {Map<ImageEntry, {found: import('../engine/protocol.js').ImageAnnotations, batch: Batch}>} */
+  /** @type {Map<ImageEntry, Found>} */
   const found = new Map();
   /** @type {Map<string, string[]>} */
   const imageLabels = new Map();
@@ -76,7 +89,7 @@ export async function takeAnnotations(groups, known) {
     await readBatch(batch, groups, known, found, imageLabels);
     done += batch.paths.length;
   }
-  for (const path of paths) read.set(path, { file: known.get(path).file, images: read.get(path)?.images ?? new Set() });
+  for (const path of paths) read.set(path, { file: fileAt(known, path), images: read.get(path)?.images ?? new Set() });
   if (imageLabels.size) takeImageLabels(imageLabels);
   await measure([...found.keys()], tellMeasure);
   store.set({ reading: '' });
@@ -85,12 +98,16 @@ export async function takeAnnotations(groups, known) {
   report(taken, paths);
 }
 
-/** Files that are new or have changed, with what belongs to them; and the waiting ones, if there are more images now. */
+/**
+ * Files that are new or have changed, with what belongs to them; and the waiting ones, if there are more images now.
+ * @param {import('../engine/protocol.js').Groups} groups @param {Known} known @param {boolean} grown
+ */
 function wantedPaths(groups, known, grown) {
-  const isNew = (path) => known.has(path) && read.get(path)?.file !== known.get(path).file;
+  /** @param {string} path */
+  const isNew = (path) => known.has(path) && read.get(path)?.file !== known.get(path)?.file;
   /** @type {Set<string>} */
   const wanted = new Set(groups.annotations.filter((path) => isNew(path) || (grown && waiting.has(path))));
-  const masks = new Map(groups.images.filter(({ mask }) => mask).map(({ name, mask }) => [name, mask]));
+  const masks = new Map(groups.images.flatMap(({ name, mask }) => (mask ? [/** @type {const} */ ([name, mask])] : [])));
   const byStem = new Map(groups.annotations.filter((path) => !isTable(path, known)).map((path) => [stemOf(path), path]));
   // Boxes and masks of an image are read together: value k of the mask is the k-th box.
   for (const [name, mask] of masks) {
@@ -107,18 +124,22 @@ function wantedPaths(groups, known, grown) {
   return wanted;
 }
 
-/** Single files in batches, folder by folder, boxes beside their masks; then each table by itself. @returns {Batch[]} */
+/**
+ * Single files in batches, folder by folder, boxes beside their masks; then each table by itself. @returns {Batch[]}
+ * @param {string[]} paths @param {Known} known
+ */
 function batched(paths, known) {
   const folders = store.state.images.some(({ name }) => name.includes('/'));
   /** @type {Batch[]} */
   const batches = [];
   /** @type {Map<string, {batch: Batch, bytes: number}>} */
   const open = new Map();
+  /** @param {string} path */
   const stem = (path) => `${folders ? folderOf(path) : ''}/${stemOf(path).replace(/_(mask|label)\.\w+$/i, '')}`;
   const single = paths.filter((path) => !isTable(path, known) && !isClassList(path));
   for (const path of single.sort((a, b) => (stem(a) < stem(b) ? -1 : 1))) {
     const folder = folders ? folderOf(path) : '';
-    const { size } = known.get(path).file;
+    const { size } = fileAt(known, path);
     let last = open.get(folder);
     const full = last && (last.batch.paths.length >= BATCH_FILES || last.bytes + size > BATCH_BYTES);
     const splits = last && stem(path) === stem(last.batch.paths.at(-1) ?? '');
@@ -134,7 +155,10 @@ function batched(paths, known) {
   return batches;
 }
 
-/** Opens images whose size the files need: parts of the image, boxes without one, edges to check against. */
+/**
+ * Opens images whose size the files need: parts of the image, boxes without one, edges to check against.
+ * @param {Batch[]} batches @param {Known} known
+ */
 async function measureFor(batches, known) {
   const tables = batches.some(({ alone, paths }) => alone && !IMAGE_LABELS.test(new TextDecoder().decode(known.get(paths[0])?.head)));
   const stems = new Set(batches.flatMap(({ paths }) => paths.map(stemOf)));
@@ -142,6 +166,7 @@ async function measureFor(batches, known) {
   await measure(needed, tellMeasure);
 }
 
+/** @param {number} done @param {number} total */
 function tellMeasure(done, total) {
   store.set({ reading: `Looking up image sizes: ${done.toLocaleString('en')} of ${total.toLocaleString('en')} …` });
 }
@@ -154,19 +179,22 @@ function imagesFor(folder) {
   return byName;
 }
 
+/** @param {string[]} paths @param {Known} known */
 async function bytesOf(paths, known) {
+  /** @type {import('../engine/protocol.js').NamedBytes[]} */
   const files = [];
   const queue = [...paths.entries()];
   const reader = async () => {
     for (let one = queue.pop(); one; one = queue.pop()) {
       const [at, path] = one;
-      files[at] = { name: path, bytes: new Uint8Array(await known.get(path).file.arrayBuffer()) };
+      files[at] = { name: path, bytes: new Uint8Array(await fileAt(known, path).arrayBuffer()) };
     }
   };
   await Promise.all(Array.from({ length: READERS }, reader));
   return files;
 }
 
+/** @param {Batch} batch @param {import('../engine/protocol.js').Groups} groups @param {Known} known @param {Map<ImageEntry, Found>} found @param {Map<string, string[]>} imageLabels */
 async function readBatch(batch, groups, known, found, imageLabels) {
   const lists = batch.alone ? [] : groups.annotations.filter((path) => isClassList(path) && known.has(path));
   for (const path of batch.paths) {
@@ -182,7 +210,7 @@ async function readBatch(batch, groups, known, found, imageLabels) {
     const transfer = files.map(({ bytes }) => bytes.buffer);
     outcome = await connection.request({ type: 'readAnnotations', files, images, label: nextLabel() }, { transfer });
   } catch (error) {
-    for (const path of batch.paths) addRemark(batch, `${path}: ${error.message}`);
+    for (const path of batch.paths) addRemark(batch, `${path}: ${sentenceOf(error)}`);
     return;
   }
   for (const sentence of [...outcome.rejected, ...outcome.warnings]) addRemark(batch, sentence);
@@ -203,7 +231,7 @@ async function readBatch(batch, groups, known, found, imageLabels) {
       continue;
     }
     found.set(entry, { found: both || one, batch });
-    read.set(path, { file: known.get(path).file, images: (read.get(path)?.images ?? new Set()).add(entry.name) });
+    read.set(path, { file: fileAt(known, path), images: (read.get(path)?.images ?? new Set()).add(entry.name) });
   }
   if (second.length) {
     const some = `${second.slice(0, 3).join(', ')}${second.length > 3 ? ', …' : ''}`;
@@ -211,12 +239,12 @@ async function readBatch(batch, groups, known, found, imageLabels) {
   }
 }
 
-/** Whether the boxes were in a file of their own, and not only in a label image. */
+/** Whether the boxes were in a file of their own, and not only in a label image. @param {Found} found */
 function hasBoxes({ found: { image }, batch }) {
   return batch.alone || batch.paths.some((path) => stemOf(path) === image);
 }
 
-/** The file of a batch that speaks of an image: the only one, or the one of its name. */
+/** The file of a batch that speaks of an image: the only one, or the one of its name. @param {Batch} batch @param {string} name */
 function fileOf(batch, name) {
   return batch.paths.find((path) => batch.paths.length === 1 || stemOf(path) === name) ?? batch.paths[0];
 }
@@ -230,6 +258,7 @@ function addRemark(batch, sentence) {
   remarks.set(key, [...(remarks.get(key) ?? []), remark]);
 }
 
+/** @param {Batch} batch @param {string} name */
 function addWaiting(batch, name) {
   const path = fileOf(batch, name);
   const names = waiting.get(path);
@@ -237,6 +266,7 @@ function addWaiting(batch, name) {
   else waiting.set(path, [name]);
 }
 
+/** @param {Map<string, string[]>} fresh */
 function takeImageLabels(fresh) {
   const imageLabels = new Map([...store.state.imageLabels, ...fresh]);
   store.set({ imageLabels });

@@ -129,7 +129,7 @@ export function startNextStep() {
     byId('next').hidden = !step;
     if (!step) return;
     for (const item of byId('next-steps').children) {
-      if (item.dataset.step === step.at) item.setAttribute('aria-current', 'step');
+      if (item.getAttribute('data-step') === step.at) item.setAttribute('aria-current', 'step');
       else item.removeAttribute('aria-current');
     }
     const [sentence, button] = [byId('next-sentence'), byId('next-do')];

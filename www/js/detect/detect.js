@@ -89,6 +89,7 @@ async function run(images) {
   report(job, images);
 }
 
+/** @param {import('../shared/page-state.js').ImageEntry} image @param {Job} job */
 async function one(image, job) {
   image.state = 'running';
   image.failure = '';
@@ -101,7 +102,10 @@ async function one(image, job) {
   if (store.state.current === image.id) store.set({ selected: null, hovered: null });
 }
 
-/** Asks the engine, and once more where it died: a lost device is not the image's fault. */
+/**
+ * Asks the engine, and once more where it died: a lost device is not the image's fault.
+ * @param {import('../shared/page-state.js').ImageEntry} image @param {Job} job
+ */
 async function persist(image, job) {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -121,6 +125,7 @@ async function persist(image, job) {
   }
 }
 
+/** @param {Job} job @param {import('../shared/page-state.js').ImageEntry[]} images */
 function report(job, images) {
   const seconds = (performance.now() - job.started) / 1000;
   if (job.cancelling) {
@@ -141,6 +146,7 @@ function share({ done, total, progress }) {
   return (done + part) / total;
 }
 
+/** @param {import('../shared/page-state.js').State} state */
 function drawJob({ job }) {
   byId('job').hidden = !job;
   document.title = job ? `(${job.done}/${job.total}) cytobox` : 'cytobox';

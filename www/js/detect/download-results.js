@@ -20,14 +20,24 @@ const FORMATS = [
 /** Formats that put all images into one file; the others make a zip. */
 const ONE_FILE = new Set(['coco', 'csv', 'jsonl']);
 
-/** Results as they leave: only what the slider lets through. */
+/** @typedef {import('../shared/page-state.js').ImageEntry & {result: NonNullable<import('../shared/page-state.js').ImageEntry['result']>}} Finished */
+
+/** @param {import('../shared/page-state.js').ImageEntry} image @returns {image is Finished} */
+function isFinished(image) {
+  return image.result !== null;
+}
+
+/** Results as they leave: only what the slider lets through. @param {Finished} image */
 function outgoing(image) {
   const { detections } = image.result;
   const kept = detections.detections.filter((detection) => detection.score >= store.state.score);
   return { ...detections, detections: kept };
 }
 
-/** Class names for the formats that count them: the detector's as they are, COCO's ten gaps among them, then others that results have. */
+/**
+ * Class names for the formats that count them: the detector's as they are, COCO's ten gaps among them, then others that results have.
+ * @param {import('../engine/protocol.js').ImageDetections[]} images
+ */
 function classNames(images) {
   const names = store.state.model?.report.config.classes.slice(1) ?? [];
   const known = new Set(names);
@@ -35,8 +45,9 @@ function classNames(images) {
   return [...names, ...[...others].filter((label) => !known.has(label))];
 }
 
+/** @param {import('../shared/page-state.js').ImageEntry[]} entries @param {import('../engine/protocol.js').Format[]} formats */
 async function downloadResults(entries, formats) {
-  const images = entries.filter((image) => image.result).map(outgoing);
+  const images = entries.filter(isFinished).map(outgoing);
   const classes = classNames(images);
   const zip = formats.length > 1 || !(ONE_FILE.has(formats[0]) || (formats[0] === 'voc' && images.length === 1));
   const { files } = await connection.request({ type: 'export', images, classes, formats, zip });
@@ -44,6 +55,7 @@ async function downloadResults(entries, formats) {
   leftInFile(entries.map((image) => image.result));
 }
 
+/** @param {import('../shared/page-state.js').ImageEntry[]} entries @param {(text: string) => void} tell */
 async function downloadPictures(entries, tell) {
   const usable = entries.filter((image) => !image.problem || image.result);
   const zip = usable.length > 1 ? new Zip() : null;
@@ -84,7 +96,7 @@ export function openDownload() {
     formats: FORMATS,
     fits: (format, entries) => format === 'png' || entries.some((image) => image.result),
     describe(entries) {
-      const done = entries.filter((image) => image.result);
+      const done = entries.filter(isFinished);
       if (!done.length) return 'Nothing was detected here yet; only the merged picture can be downloaded.';
       const old = done.filter((image) => image.result.stale).length;
       const cells = done.reduce((sum, image) => sum + outgoing(image).detections.length, 0);

@@ -19,7 +19,10 @@ export function remedyOf(image, tryAgain) {
   return { label: `Fill ${missing.join(' and ')} with black`, run: () => fillWithBlack([image]) };
 }
 
-/** Makes missing channels black; it is kept with the image and written into its results. */
+/**
+ * Makes missing channels black; it is kept with the image and written into its results.
+ * @param {import('../shared/page-state.js').ImageEntry[]} images
+ */
 export function fillWithBlack(images) {
   let count = 0;
   for (const image of images) {

@@ -94,6 +94,7 @@ function unkeptImages() {
   return store.state.images.filter(({ files }) => files.some(({ file, blob }) => kept.get(file.file) !== blob)).length;
 }
 
+/** @param {number} copying */
 function tell(copying) {
   const unkept = copying > 0 ? store.state.saving.unkept : target ? unkeptImages() : 0;
   const { saving } = store.state;

@@ -1,7 +1,7 @@
 /** The project as a whole: whether it is saved, a new one, and its file, which carries everything to another machine. */
 import { emptyProject } from './show-project.js';
 import { readArchive, writeArchive } from './project-archive.js';
-import { announce, byId, el, formatBytes, notify, openDialog, plural } from '../ui/dom.js';
+import { announce, byId, el, formatBytes, notify, openDialog, plural, sentenceOf } from '../ui/dom.js';
 import { loadModel } from '../engine/engine.js';
 import { save } from '../ui/save-file.js';
 import { loadFirstModel } from '../engine/bundled-detector.js';
@@ -10,7 +10,10 @@ import { leftInFile } from '../shared/left-in-file.js';
 import { busy, store } from '../shared/page-state.js';
 import { BadZip } from '../shared/unzip.js';
 
-/** The state in a word or two, and whether it is good. @returns {[string, 'ready'|'starting'|'failed']} */
+/**
+ * The state in a word or two, and whether it is good. @returns {[string, 'ready'|'starting'|'failed']}
+ * @param {import('../shared/page-state.js').State} state
+ */
 function stateOf({ saving, readOnly }) {
   if (readOnly) return ['read only', 'starting'];
   if (saving.phase === 'opening') return ['opening …', 'starting'];
@@ -34,10 +37,12 @@ function explained() {
   return [...sentences, ...faults];
 }
 
+/** @param {number} count */
 function unkeptSentence(count) {
   return `There is no room in this browser for the files of ${plural(count, 'image')}. Their annotations and results are saved; the files have to be dropped again next time.`;
 }
 
+/** @param {number} count */
 function absentSentence(count) {
   return `The files of ${plural(count, 'image')} were not kept in this browser. Drop them again; their annotations and results are still here.`;
 }
@@ -55,6 +60,7 @@ function openPanel() {
   const sentences = explained();
   const room = el('p', { class: 'faint' });
   storageSentence().then((sentence) => (room.textContent = sentence));
+  /** @param {string} label @param {() => void} run */
   const act = (label, run, disabled = false) => el('button', { type: 'button', disabled, onclick: () => { dialog.close(); run(); } }, label);
   const dialog = openDialog('Project', [
     ...sentences.slice(0, 50).map((sentence) => el('p', {}, sentence)),
@@ -94,6 +100,7 @@ function content() {
 function agreed(title, sentence, yes) {
   if (store.state.images.length === 0) return Promise.resolve(true);
   return new Promise((resolve) => {
+    /** @param {boolean} answer */
     const done = (answer) => {
       resolve(answer);
       dialog.close();
@@ -136,7 +143,7 @@ async function saveProject() {
       notify(`${plural(missing.length, 'file')} cannot be read any more and ${missing.length === 1 ? 'is' : 'are'} not in the project file: ${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ' …' : ''}`, { kind: 'error' });
     }
   } catch (error) {
-    const why = error instanceof RangeError ? `${error.message} Save the images on their own, and the results with Download.` : error.message;
+    const why = error instanceof RangeError ? `${error.message} Save the images on their own, and the results with Download.` : sentenceOf(error);
     notify(`The project file was not written. ${why}`, { kind: 'error' });
   } finally {
     writing = false;
@@ -160,7 +167,7 @@ export async function openProject(file) {
     else if (!store.state.model) await loadFirstModel();
     announce(`${file.name} opened: ${plural(project.images.length, 'image')}.`);
   } catch (error) {
-    const why = error instanceof BadZip ? error.message : `It cannot be read (${error.message}).`;
+    const why = error instanceof BadZip ? error.message : `It cannot be read (${sentenceOf(error)}).`;
     notify(`${file.name} was not opened. ${why}`, { kind: 'error' });
   } finally {
     store.set({ reading: '' });
@@ -172,7 +179,7 @@ export function startProject() {
   button.addEventListener('click', openPanel);
   const picker = byId('pick-project');
   picker.addEventListener('change', () => {
-    const [file] = picker.files;
+    const [file] = picker.files ?? [];
     picker.value = '';
     if (file) openProject(file);
   });

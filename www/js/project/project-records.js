@@ -30,9 +30,10 @@ export const LARGE = new Set(['curves', 'evaluation', 'imageLabels']);
 /** Problems that are of a moment, not of the image. */
 const PASSING = new Set(['engine', 'io']);
 
+/** @param {unknown} value @param {string} what */
 const texts = (value, what) => list(value ?? [], what, limits.CHANNELS * 4, (one, name) => text(one, name));
 
-/** @returns {[number, number, number, number]} */
+/** @returns {[number, number, number, number]} @param {unknown} value @param {string} what */
 function box(value, what) {
   demand(Array.isArray(value) && value.length === 4, `${what} is no box of four numbers`);
   const [x1, y1, x2, y2] = value.map((one) => number(one, what, 0, limits.IMAGE_SIDE));
@@ -40,7 +41,7 @@ function box(value, what) {
   return [x1, y1, x2, y2];
 }
 
-/** @returns {import('../engine/protocol.js').Rle|null} */
+/** @returns {import('../engine/protocol.js').Rle|null} @param {unknown} value @param {string} what */
 function mask(value, what) {
   if (value === null || value === undefined) return null;
   demand(isObject(value) && Array.isArray(value.size) && value.size.length === 2, `${what} has a mask without a size`);
@@ -54,7 +55,7 @@ function mask(value, what) {
   return rle;
 }
 
-/** @returns {import('../engine/protocol.js').Merge|null} */
+/** @returns {import('../engine/protocol.js').Merge|null} @param {unknown} value @param {string} what */
 function merge(value, what) {
   if (value === null || value === undefined) return null;
   demand(isObject(value) && Object.keys(value).length <= limits.CHANNELS, `${what} is no table of weights`);

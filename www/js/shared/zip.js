@@ -46,11 +46,11 @@ function fields(...list) {
 export class Zip {
   /** Wholes of many files each; a blob of tens of thousands of parts would hold up the page. @type {Blob[]} */ #wholes = [];
   /** @type {BlobPart[]} */ #parts = [];
-  /** @type {Uint8Array[]} */ #directory = [];
+  /** @type {Uint8Array<ArrayBuffer>[]} */ #directory = [];
   #at = 0;
   #directorySize = 0;
 
-  /** @param {string} name @param {Uint8Array} bytes */
+  /** @param {string} name @param {Uint8Array<ArrayBuffer>} bytes */
   add(name, bytes) {
     this.#put(name, new Blob([bytes]), crc32(bytes));
   }

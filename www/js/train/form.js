@@ -10,11 +10,22 @@ const STAGES = [['heads', 'heads only'], ['5+', 'stage 5 and heads'], ['4+', 'st
 const DECAYS = [['constant', 'stays'], ['step', 'falls in two steps'], ['cosine', 'falls along a cosine']];
 const OPTIMIZERS = [['sgd', 'SGD with momentum'], ['adamw', 'AdamW']];
 
-/** @type {{refresh: (preset: any) => void}[]} */
+/**
+ * @typedef {import('./plan.js').Choices} Choices
+ * @typedef {import('../engine/protocol.js').TrainConfig} Preset
+ * @typedef {Extract<{[K in keyof Choices]: Choices[K] extends number|null ? K : never}[keyof Choices], string>} AmountKey
+ * @typedef {Extract<{[K in keyof Choices]: Choices[K] extends boolean|null ? K : never}[keyof Choices], string>} ToggleKey
+ * @typedef {Exclude<keyof Choices, AmountKey|ToggleKey|'anchors'>} ListKey
+ */
+
+/** @type {{refresh: (preset: Preset|null) => void}[]} */
 const fields = [];
 let serial = 0;
 
-/** @param {string} key the choice that it makes */
+/**
+ * @param {string} key the choice that it makes
+ * @param {string} text @param {HTMLInputElement|HTMLSelectElement} input @param {string} [hint]
+ */
 function labelled(key, text, input, hint = '') {
   input.id ||= `train-field-${(serial += 1)}`;
   input.dataset.choice = key;
@@ -22,12 +33,15 @@ function labelled(key, text, input, hint = '') {
   return el('div', { class: 'field' }, el('label', { htmlFor: input.id }, text), input);
 }
 
-/** What is being typed stays. */
+/** What is being typed stays. @param {HTMLInputElement} input @param {string} text */
 function put(input, text) {
   if (document.activeElement !== input) input.value = text;
 }
 
-/** A list of which one is chosen. `shown` says what stands there while the user chose nothing. */
+/**
+ * A list of which one is chosen. `shown` says what stands there while the user chose nothing.
+ * @param {ListKey} key @param {string} text @param {string[][]} options @param {(preset: Preset|null) => string|null} [shown]
+ */
 function list(key, text, options, shown = () => null) {
   const input = el('select', { onchange: () => choose({ [key]: input.value }) }, ...options.map(([value, name]) => el('option', { value }, name)));
   fields.push({
@@ -39,7 +53,11 @@ function list(key, text, options, shown = () => null) {
   return labelled(key, text, input);
 }
 
-/** A number; empty means the preset's, which stands there in grey. */
+/**
+ * A number; empty means the preset's, which stands there in grey.
+ * @param {AmountKey} key @param {string} text
+ * @param {{min: number, max: number, step: number|'any', shown: (preset: Preset) => number, hint?: string}} options
+ */
 function amount(key, text, { min, max, step, shown, hint = '' }) {
   const input = el('input', { type: 'number', min: String(min), max: String(max), step: String(step) });
   input.addEventListener('change', () => {
@@ -57,6 +75,7 @@ function amount(key, text, { min, max, step, shown, hint = '' }) {
   return labelled(key, text, input, hint);
 }
 
+/** @param {ToggleKey} key @param {string} text @param {(preset: Preset) => boolean} shown */
 function toggle(key, text, shown) {
   const input = el('input', { type: 'checkbox', onchange: () => choose({ [key]: input.checked }) });
   fields.push({
@@ -68,7 +87,7 @@ function toggle(key, text, shown) {
 }
 
 function startField() {
-  const input = el('select', { onchange: () => choose({ from: input.value }) }, el('option', { value: 'detector' }, 'the loaded detector'), el('option', { value: 'scratch' }, 'a new network'));
+  const input = el('select', { onchange: () => choose({ from: /** @type {Choices['from']} */ (input.value) }) }, el('option', { value: 'detector' }, 'the loaded detector'), el('option', { value: 'scratch' }, 'a new network'));
   fields.push({
     refresh() {
       input.options[0].disabled = store.state.model === null;
@@ -80,7 +99,7 @@ function startField() {
 
 function budgetField() {
   const input = el('input', { type: 'number', min: '1', max: '100000', step: '1', 'aria-label': 'How long to train' });
-  const unit = el('select', { 'aria-label': 'Unit', onchange: () => choose({ unit: unit.value }) }, el('option', { value: 'minutes' }, 'minutes'), el('option', { value: 'epochs' }, 'epochs'));
+  const unit = el('select', { 'aria-label': 'Unit', onchange: () => choose({ unit: /** @type {Choices['unit']} */ (unit.value) }) }, el('option', { value: 'minutes' }, 'minutes'), el('option', { value: 'epochs' }, 'epochs'));
   input.addEventListener('change', () => {
     if (input.valueAsNumber > 0) choose({ amount: input.valueAsNumber });
   });
@@ -97,7 +116,7 @@ function budgetField() {
   return field;
 }
 
-/** @returns {{form: HTMLElement, refresh: (preset: any) => void}} `refresh` takes the engine's settings, or null before they are known */
+/** @returns {{form: HTMLElement, refresh: (preset: Preset|null) => void}} `refresh` takes the engine's settings, or null before they are known */
 export function createForm() {
   const fresh = el('div', { class: 'train-form' }, list('backbone', 'Backbone', BACKBONES), list('width', 'Size', WIDTHS));
   const stages = list('trainable', 'Learning', STAGES, (preset) => preset?.trainable ?? null);

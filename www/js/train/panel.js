@@ -28,12 +28,14 @@ let asking = false;
 /** What the present answer is for. @type {unknown[]} */
 let answered = [];
 
-const parts = {};
+/** What the panel is made of; there once it is built. @type {ReturnType<typeof build>} */
+let parts;
 
 function build() {
   const { form, refresh } = createForm();
+  /** @param {string} id @param {string} text @param {() => void} onclick @param {Record<string, unknown>} [attributes] */
   const button = (id, text, onclick, attributes = {}) => el('button', { type: 'button', id, onclick, ...attributes }, text);
-  Object.assign(parts, {
+  const p = {
     refresh,
     form,
     data: el('p', { id: 'train-data', role: 'status' }),
@@ -59,13 +61,13 @@ function build() {
     download: button('train-download', 'Download detector', download),
     evaluation: button('train-evaluation', 'Evaluation…', openEvaluation, { hidden: true, 'aria-haspopup': 'dialog' }),
     evaluate: button('train-evaluate', 'Evaluate on all annotated', evaluateAll),
-  });
-  const p = parts;
-  p.setup = el('section', { 'aria-label': 'Before the training' }, p.interrupted, p.data, p.findings, p.form, p.masks, p.anchors, p.better, p.estimate, p.smaller, p.problem, el('div', { class: 'group' }, p.start));
-  p.live = el('section', { 'aria-label': 'Training', hidden: true }, p.facts, p.progress, p.left, el('div', { class: 'group' }, p.pause, p.stop, p.cancel));
-  p.curves = el('section', { 'aria-label': 'Curves', hidden: true }, p.losses, p.precision, p.notes);
-  p.after = el('section', { 'aria-label': 'Result' }, p.result, el('div', { class: 'group' }, p.download, p.evaluation, p.evaluate));
-  byId('train-panel').append(p.setup, p.live, p.curves, p.after);
+  };
+  const setup = el('section', { 'aria-label': 'Before the training' }, p.interrupted, p.data, p.findings, p.form, p.masks, p.anchors, p.better, p.estimate, p.smaller, p.problem, el('div', { class: 'group' }, p.start));
+  const live = el('section', { 'aria-label': 'Training', hidden: true }, p.facts, p.progress, p.left, el('div', { class: 'group' }, p.pause, p.stop, p.cancel));
+  const curves = el('section', { 'aria-label': 'Curves', hidden: true }, p.losses, p.precision, p.notes);
+  const after = el('section', { 'aria-label': 'Result' }, p.result, el('div', { class: 'group' }, p.download, p.evaluation, p.evaluate));
+  byId('train-panel').append(setup, live, curves, after);
+  return { ...p, setup, live, curves, after };
 }
 
 function download() {
@@ -140,7 +142,7 @@ function drawSetup() {
   if (images.length === 0) {
     p.data.textContent = 'Draw boxes round cells on a few images first. An image without cells counts when it is marked as verified.';
   } else {
-    const cells = images.reduce((sum, { annotations }) => sum + annotations.objects.length, 0);
+    const cells = images.reduce((sum, { annotations }) => sum + (annotations?.objects.length ?? 0), 0);
     const classes = (preparation?.classes ?? []).map(({ label, cells: count }) => `${label} ${count}`).join(', ');
     const held = preparation?.validationImages.length ?? 0;
     const kept = held ? ` ${plural(held, 'image')} will be kept out to measure the training.` : '';
@@ -159,6 +161,7 @@ function drawSetup() {
   drawInterrupted();
 }
 
+/** @param {number} share */
 const percent = (share) => `${Math.round(100 * share)} %`;
 
 function drawAnchors() {
@@ -215,6 +218,7 @@ function drawInterrupted() {
 
 const STATES = { reading: 'Reading images', running: 'Training', paused: 'Paused', stopping: 'Finishing', cancelling: 'Cancelling', evaluating: 'Evaluating', done: '' };
 
+/** @param {import('../shared/page-state.js').State} state */
 function drawLive({ training }) {
   const p = parts;
   const running = isTraining();
@@ -251,7 +255,7 @@ function drawCurves() {
     const last = curves?.steps.at(-1);
     if (!curves || !last) return;
     drawn = performance.now();
-    /** @type {[HTMLImageElement, any][]} */
+    /** @type {[HTMLImageElement, import('../engine/protocol.js').Chart][]} */
     const pairs = [[parts.losses, lossChart(curves)]];
     parts.losses.alt = `Losses up to step ${last.step.toLocaleString('en')}; the last is ${last.total.toFixed(3)}`;
     const best = curves.validations.at(-1);
@@ -264,6 +268,7 @@ function drawCurves() {
   }, Math.max(0, drawn + CURVES - performance.now()));
 }
 
+/** @param {import('../shared/page-state.js').State} state */
 function drawAfter({ trained, evaluation, training }) {
   const p = parts;
   const running = isTraining();
@@ -284,9 +289,9 @@ function drawAfter({ trained, evaluation, training }) {
 
 /** @param {() => Promise<boolean>} keepDetector puts the loaded detector into the project's database */
 export function startTrain(keepDetector) {
-  build();
+  parts = build();
   startTraining(keepDetector);
-  startEvaluation();
+  startEvaluation(parts.evaluation);
   store.subscribe(['images', 'annotations', 'model', 'engine', 'job', 'trainingSettings', 'tab', 'training', 'readOnly'], () => {
     drawSetup();
     if (!isTraining()) askSoon();

@@ -12,14 +12,19 @@ import { curvesOf } from './kept-training.js';
 import { Cancelled } from '../engine/connection.js';
 
 /**
+ * @template {import('../engine/protocol.js').TrainEvent['type']} T
+ * @typedef {Extract<import('../engine/protocol.js').TrainEvent, {type: T}>} TrainEventOf
+ */
+
+/**
  * @typedef {Object} Training
  * @property {'reading'|'running'|'paused'|'stopping'|'cancelling'|'evaluating'|'done'} state
  * @property {number} request of the engine; 0 before it is known
  * @property {string} stage what is being done before the first step and between the steps
- * @property {any} started how many images, steps and from which step
- * @property {any|null} last the last step
- * @property {{step: number, epoch: number, total: number, losses: Record<string, number>}[]} steps
- * @property {any[]} validations
+ * @property {TrainEventOf<'started'>|null} started how many images, steps and from which step
+ * @property {TrainEventOf<'step'>|null} last the last step
+ * @property {import('./kept-training.js').StepPoint[]} steps
+ * @property {import('./kept-training.js').ValidationPoint[]} validations
  * @property {string[]} notes what was skipped, folded or could not be saved
  * @property {number|null} saved the step of the last checkpoint
  * @property {AbortController} abort
@@ -27,7 +32,7 @@ import { Cancelled } from '../engine/connection.js';
  * @typedef {Object} Running what is needed to go on with a training
  * @property {string} store name of its checkpoints
  * @property {string} name of the detector
- * @property {any} plan
+ * @property {import('../engine/protocol.js').Plan} plan
  * @property {string[]} images
  * @property {number} step
  * @property {boolean} [finished] all steps are done, but its detector is nowhere but in its checkpoints
@@ -56,7 +61,7 @@ function remember(running) {
   store.set({ trainingSettings: { ...store.state.trainingSettings, running } });
 }
 
-/** The engine's presets by the plan that they are for and the sizes of the images. @type {Map<string, any>} */
+/** The engine's presets by the plan that they are for and the sizes of the images. @type {Map<string, import('../engine/protocol.js').TrainConfig>} */
 const presets = new Map();
 
 /**
@@ -70,11 +75,13 @@ export async function prepare(chosen = choices()) {
   await measure(images);
   const annotated = images.filter((image) => image.size).map(annotationsOf);
   const plan = barePlan(chosen);
+  /** @param {import('../engine/protocol.js').Plan} plan */
   const ask = (plan) => compute({ type: 'prepare', images: annotated, plan });
   const sizes = new Set(annotated.map(({ width, height }) => `${width}×${height}`));
   const key = JSON.stringify([plan, [...sizes], store.state.model?.file.name]);
-  if (!presets.has(key)) presets.set(key, (await ask(plan)).settings);
-  return ask({ ...plan, settings: settingsOn(presets.get(key), chosen) });
+  const preset = presets.get(key) ?? (await ask(plan)).settings;
+  presets.set(key, preset);
+  return ask({ ...plan, settings: settingsOn(preset, chosen) });
 }
 
 /** Begins a training. @param {import('../engine/protocol.js').Preparation} preparation the newest */
@@ -97,11 +104,14 @@ export function discard() {
   if (!store.state.curves?.ending) store.set({ curves: null });
 }
 
-/** @param {'goOn'|'pause'|'stop'} wish */
+/** What a training is in after each wish. */
+const STATE_OF = /** @type {const} */ ({ goOn: 'running', pause: 'paused', stop: 'stopping' });
+
+/** @param {keyof typeof STATE_OF} wish */
 export function steer(wish) {
   const { training } = store.state;
   if (!training || !training.request) return;
-  training.state = { goOn: 'running', pause: 'paused', stop: 'stopping' }[wish];
+  training.state = STATE_OF[wish];
   store.touch('training');
   connection.request({ type: 'steer', request: training.request, wish }).catch(() => {});
 }
@@ -165,12 +175,14 @@ async function evaluate(names, signal) {
   }
 }
 
-/** @param {Training} training */
+/** @param {Running} running @param {boolean} resume @param {Training} training */
 async function ask(running, resume, training) {
   await ensure();
-  const entries = running.images.map((name) => store.state.images.find((image) => image.name === name));
-  const missing = running.images.filter((_, index) => !entries[index]);
-  if (missing.length) throw new Error(`${missing[0]} is no longer among the images; drop it again, or begin a new training.`);
+  const entries = running.images.map((name) => {
+    const entry = store.state.images.find((image) => image.name === name);
+    if (!entry) throw new Error(`${name} is no longer among the images; drop it again, or begin a new training.`);
+    return entry;
+  });
   await measure(entries);
   const images = [];
   for (const image of entries) {
@@ -180,9 +192,8 @@ async function ask(running, resume, training) {
   }
   const transfer = images.flatMap(({ image }) => image.files.map((file) => file.bytes.buffer));
   const { store: name, plan } = running;
-  const command = { type: 'train', name: running.name, plan, images, store: name, resume };
   remember(running);
-  return compute(command, {
+  return compute({ type: 'train', name: running.name, plan, images, store: name, resume }, {
     transfer,
     signal: training.abort.signal,
     begun: (id) => {
@@ -196,7 +207,7 @@ async function ask(running, resume, training) {
   });
 }
 
-/** @param {any} event @param {Training} training @param {Running} running */
+/** @param {import('../engine/protocol.js').TrainEvent} event @param {Training} training @param {Running} running */
 function heard(event, training, running) {
   if (event.type === 'started') {
     training.started = event;
@@ -208,7 +219,7 @@ function heard(event, training, running) {
     training.stage = '';
     training.last = event;
     const { step, epoch, total, losses } = event;
-    training.steps.push({ step, epoch, total, losses });
+    training.steps.push({ step, epoch, total, losses: { ...losses } });
     if (training.steps.length > KEPT_STEPS) training.steps = training.steps.filter((_, index) => index % 2 === 1);
   } else if (event.type === 'validation') {
     training.stage = '';
@@ -228,6 +239,7 @@ function heard(event, training, running) {
   store.touch('training');
 }
 
+/** @param {unknown} error @param {Training} training @param {Running} running */
 function failed(error, training, running) {
   if (error instanceof Cancelled) {
     remember(null);
