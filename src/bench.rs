@@ -129,6 +129,7 @@ impl ParameterSource for Noise {
         Ok(LayerValues {
             weight: drawn(shape.iter().product(), seed, (6.0 / inputs as f32).sqrt()),
             bias: drawn(spec.kind.output(), seed + 500, 0.1),
+            scale: None,
         })
     }
 }

@@ -123,6 +123,14 @@ pub fn iou(a: [f32; 4], b: [f32; 4]) -> f32 {
     if union > 0.0 { inter / union } else { 0.0 }
 }
 
+/// The share of `a` that lies within `b`; 0 where `a` is empty. COCO's overlap with a crowd.
+pub fn ioa(a: [f32; 4], b: [f32; 4]) -> f32 {
+    let w = (a[2].min(b[2]) - a[0].max(b[0])).max(0.0);
+    let h = (a[3].min(b[3]) - a[1].max(b[1])).max(0.0);
+    let whole = area(a);
+    if whole > 0.0 { w * h / whole } else { 0.0 }
+}
+
 /// Indices of `scores` from the highest down; equal scores keep their order, and NaN comes last.
 pub fn argsort_descending(scores: &[f32]) -> Vec<usize> {
     let key = |i: usize| if scores[i].is_nan() { f32::NEG_INFINITY } else { scores[i] };

@@ -1,9 +1,18 @@
 //! How long work is watched and ended: progress out, cancellation in.
 
-use crate::{
-    error::{Error, Result},
-    protocol::Progress,
-};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// How far a request has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// What is being done, for people: `backbone`, `proposals`, `masks`, …
+    pub stage: String,
+    pub done: u32,
+    pub total: u32,
+}
 
 /// Whoever waits for a command.
 pub trait Observer {

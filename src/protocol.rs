@@ -4,6 +4,8 @@
 //! [`Event::Done`], [`Event::Cancelled`] and [`Event::Failed`]. Names cross to JavaScript in camelCase; bytes cross as
 //! typed arrays and are transferred.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -11,13 +13,16 @@ use crate::{
     bench::{BenchResult, BenchTask},
     channels::{Channel, ChannelFile, Groups, Merge},
     detections::ImageDetections,
+    device::{DeviceChoice, DeviceReport, Probe},
     error::Error,
     evaluate::{Evaluation, Measure},
     export::{AnnotationFormat, Format, NamedBytes},
     kernels::bench::BenchLayer,
     model::DetectorConfig,
+    observe::Progress,
     plot::Chart,
     report::Material,
+    synth::SynthOptions,
     train::{Estimate, Plan, TrainConfig, TrainEvent, Wish, anchor_check::AnchorReport},
     weights::LoadReport,
 };
@@ -39,6 +44,8 @@ pub enum Command {
     Group { files: Vec<DroppedFile> },
     /// Decodes and merges one image for the screen. Done: [`Outcome::Image`].
     Open { image: ImageInput, thumbnail: u32 },
+    /// Decodes and merges one image only to learn its size, or what is wrong with it. Done: [`Outcome::Measured`].
+    Measure { image: ImageInput },
     /// Writes the merged picture as PNG. Done: [`Outcome::Files`].
     Merge { image: ImageInput },
     /// Replaces the detector. Done: [`Outcome::Model`]. A file that does not fit leaves the old one in place.
@@ -52,11 +59,18 @@ pub enum Command {
     /// Writes results in one or several formats; `zip` puts them into one file. Done: [`Outcome::Files`].
     Export { images: Vec<ImageDetections>, classes: Vec<String>, formats: Vec<Format>, zip: bool },
     /// Reads annotation files of every kind and brings them to the images. Done: [`Outcome::Annotations`].
-    ReadAnnotations { files: Vec<NamedBytes>, images: Vec<ImageInfo>, label: String },
+    ReadAnnotations {
+        files: Vec<NamedBytes>,
+        images: Vec<ImageInfo>,
+        label: String,
+        /// The EXIF orientation, by name, of images that a camera turned; see [`Measured::orientation`].
+        #[serde(default)]
+        orientations: BTreeMap<String, u8>,
+    },
     /// Writes annotations in one or several formats. Done: [`Outcome::Files`].
     WriteAnnotations { images: Vec<ImageAnnotations>, classes: Vec<String>, formats: Vec<AnnotationFormat>, zip: bool },
     /// Looks at what is to be trained on, without its pictures. Done: [`Outcome::Preparation`].
-    Prepare { images: Vec<ImageAnnotations>, plan: Plan },
+    Prepare { images: Vec<ImageAnnotations>, plan: Box<Plan> },
     /// Trains, and takes the new detector for the old one. Tells [`Event::Training`]; done: [`Outcome::Trained`].
     Train(Box<TrainJob>),
     /// Tells a training that runs what to do next. Done: [`Outcome::Nothing`].
@@ -70,6 +84,8 @@ pub enum Command {
     /// Makes synthetic images of `side` × `side` pixels, with boxes and masks, for somebody who has none at hand. Done:
     /// [`Outcome::Files`], as if they had been dropped.
     Samples { images: u32, seed: u64, side: u32 },
+    /// Makes one synthetic image. Done: [`Outcome::Files`].
+    Synthesize { options: SynthOptions, index: u32 },
     /// The convolutions of the benchmark for pictures of that side. Done: [`Outcome::BenchLayers`].
     BenchLayers { side: usize },
     /// Measures one thing on the device, or for no `runs` gives its results. Done: [`Outcome::Bench`].
@@ -135,10 +151,23 @@ pub struct TrainJob {
     pub name: String,
     pub plan: Plan,
     pub images: Vec<AnnotatedInput>,
+    /// Images to validate with; a share of `images` where there are none.
+    #[serde(default)]
+    pub validation: Vec<AnnotatedInput>,
     /// What its checkpoints are kept under.
     pub store: String,
-    /// Go on from the last checkpoint that is kept; anew where there is none.
+    /// Resume from the last checkpoint that is kept; the run starts from the beginning where there is none.
+    ///
+    /// Of the plan, only what is said in it counts then: budget, learning rate, and how often to validate and to save
+    /// replace the checkpoint's, and a finished run with a longer budget continues. Everything else must agree.
     pub resume: bool,
+    /// Steps that the run had by the last checkpoint that the caller knows of. Where there are any, a run whose checkpoint
+    /// is gone is an error instead of one that starts from the beginning.
+    #[serde(default)]
+    pub known_steps: u64,
+    /// Store the detector as f16: half the size, relative errors of 5e-4.
+    #[serde(default)]
+    pub f16: bool,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -147,37 +176,6 @@ pub struct EvaluateOptions {
     pub measure: Measure,
     /// Detections below it are left out of the confusion matrix.
     pub score: f32,
-}
-
-/// The device that a user asks for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DeviceChoice {
-    /// A real GPU where there is one, else the CPU.
-    #[default]
-    Auto,
-    /// A GPU; an error where there is none.
-    Gpu,
-    /// A WebGPU or Vulkan adapter that runs on the CPU, for tests.
-    Software,
-    Cpu,
-}
-
-/// What JavaScript found out about WebGPU before the engine touches it: a browser that lacks it, or lacks
-/// `timestamp-query`, would panic inside the engine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Probe {
-    pub secure_context: bool,
-    /// `navigator.gpu` exists.
-    pub webgpu: bool,
-    /// `requestAdapter` gave one.
-    pub adapter: bool,
-    /// The adapter is a software one (`isFallbackAdapter`, or SwiftShader or llvmpipe by name).
-    pub software: bool,
-    pub timestamp_query: bool,
-    /// Vendor, architecture and description of the adapter, as one line.
-    pub name: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -218,16 +216,6 @@ impl Event {
     }
 }
 
-/// How far a request has come.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Progress {
-    /// What is being done, for people: `backbone`, `proposals`, `masks`, …
-    pub stage: String,
-    pub done: u32,
-    pub total: u32,
-}
-
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Outcome {
@@ -235,6 +223,7 @@ pub enum Outcome {
     Device(DeviceReport),
     Groups(Groups),
     Image(OpenedImage),
+    Measured(Measured),
     Model(Box<ModelReport>),
     Detections { detections: ImageDetections, seconds: f64, warnings: Vec<String> },
     Files { files: Vec<NamedBytes> },
@@ -255,7 +244,7 @@ pub struct Preparation {
     pub config: DetectorConfig,
     pub classes: Vec<ClassCount>,
     pub findings: Vec<Finding>,
-    /// Images that will be kept out of the training to measure it.
+    /// Images that will be held out of `images` for validation.
     pub validation_images: Vec<String>,
     /// Objects without a mask, whose boxes a Mask R-CNN takes for them.
     pub without_mask: usize,
@@ -279,34 +268,16 @@ pub struct Trained {
     pub validation_images: Vec<String>,
 }
 
-/// Which device runs, and why.
+/// An image that can be used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct DeviceReport {
-    pub kind: DeviceKind,
-    /// The adapter, or the CPU form.
-    pub name: String,
-    /// A sentence for people.
-    pub why: String,
-    pub self_test: Vec<SelfTest>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DeviceKind {
-    Gpu,
-    Software,
-    Cpu,
-}
-
-/// One known answer that a device was asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SelfTest {
-    pub operator: String,
-    /// The largest difference from the known answer, relative to its largest value.
-    pub error: f32,
-    pub passed: bool,
+pub struct Measured {
+    pub width: u32,
+    pub height: u32,
+    /// EXIF's number of how the stored picture is to be turned for a person to see it upright; 1 for as it is. Pictures
+    /// are not turned here, but annotations may have been made on the upright view.
+    pub orientation: u8,
+    pub warnings: Vec<String>,
 }
 
 /// One image, decoded for the screen.

@@ -152,6 +152,7 @@ mod tests {
             height: 10,
             verified: false,
             objects: vec![object],
+            ..ImageAnnotations::default()
         };
         let detections = vec![Detection { bbox, label, score: 0.9, mask: None }];
         let found = ImageDetections { image, file, width: 10, height: 10, detections, merge: None, filled: Vec::new() };

@@ -7,11 +7,10 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use cytobox::{
     channels::Picture,
-    device,
+    device::{self, DeviceChoice, DeviceKind, Probe},
     kernels::{self, ConvOptions, Roi, RoiAlignOptions},
     model::{Backbone, Detector, DetectorConfig},
     predict,
-    protocol::{DeviceChoice, DeviceKind, Probe},
 };
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 

@@ -239,7 +239,16 @@ fn a_training_goes_on_from_the_detector_that_comes_along() {
     let at = |name: &str| text(&folder.path().join(name));
     for (more, new) in [(None, false), (Some("--new-heads"), true)] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cytobox"));
-        command.args(["train", "--data", &at("data"), "--out", &at("more.safetensors"), "--init", "default"]);
+        command.args([
+            "train",
+            "--data",
+            &at("data"),
+            "--out",
+            &at("more.safetensors"),
+            "--init",
+            "default",
+            "--force",
+        ]);
         command.args(["--epochs", "1", "--crop", "64", "--trainable", "heads", "--device", "cpu"]).args(more);
         let output = command.output().unwrap();
         let said = stderr(&output);

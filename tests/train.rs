@@ -7,14 +7,18 @@ mod scene;
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
-use cytobox::model::Detector;
 use cytobox::model::layers::{LayerSpec, LayerValues, ParameterSource};
+use cytobox::model::{Detector, DetectorConfig};
 use cytobox::train::augment::Augment;
+use cytobox::train::norms;
 use cytobox::train::optimizer::Optimizer;
 use cytobox::train::parameters::{Names, collect, restore};
 use cytobox::train::rng::TrainRng;
 use cytobox::train::step::{Learner, Stepped};
 use cytobox::train::{Batch, Losses, OptimizerConfig, TrainConfig, Trainable};
+use cytobox::weights::load::from_state;
+use cytobox::weights::state::RawTensor;
+use cytobox::weights::{Precision, StateDict};
 use scene::{config, example, values};
 use serde_json::Value;
 
@@ -50,8 +54,33 @@ impl ParameterSource for Hashed {
             Some(_) => vec![0.0; spec.kind.output()],
             None => uniform(&format!("{}.bias", spec.name), spec.kind.output()).iter().map(|v| v * 0.01).collect(),
         };
-        Ok(LayerValues { weight: weight.iter().map(|v| v * bound).collect(), bias })
+        Ok(LayerValues { weight: weight.iter().map(|v| v * bound).collect(), bias, scale: None })
     }
+}
+
+/// The script's `fill` with batch norms that are not the identity, as a file of torchvision's has them.
+fn with_norms() -> StateDict<'static> {
+    let mut state = StateDict { config: Some(config().to_json().unwrap()), ..StateDict::default() };
+    let mut add = |name: String, shape: Vec<usize>, value: &dyn Fn(f32) -> f32| {
+        let values: Vec<f32> = uniform(&name, shape.iter().product()).into_iter().map(value).collect();
+        state.tensors.insert(name, RawTensor::from_f32(shape, &values));
+    };
+    for layer in Detector::init(config(), 0, &Device::flex()).unwrap().layers {
+        let (name, shape) = (&layer.spec.name, layer.spec.kind.torch_shape());
+        let outputs = vec![layer.spec.kind.output()];
+        let bound = (3.0 / shape[1..].iter().product::<usize>() as f64).sqrt() as f32;
+        add(format!("{name}.weight"), shape, &|u| u * bound);
+        let Some(norm) = &layer.spec.norm else {
+            add(format!("{name}.bias"), outputs, &|u| u * 0.01);
+            continue;
+        };
+        for (part, middle, spread) in
+            [("weight", 1.0, 0.5), ("bias", 0.0, 0.1), ("running_mean", 0.0, 0.1), ("running_var", 2.0, 1.5)]
+        {
+            add(format!("{norm}.{part}"), outputs.clone(), &|u| middle + spread * u);
+        }
+    }
+    state
 }
 
 fn batch(images: &[usize]) -> Batch {
@@ -64,7 +93,12 @@ fn learner(optimizer: OptimizerConfig) -> (Learner, Detector) {
 }
 
 fn learner_on(optimizer: OptimizerConfig, device: &Device) -> (Learner, Detector) {
-    let mut detector = Detector::build(config(), &mut Hashed, device).unwrap();
+    learner_of(Detector::build(config(), &mut Hashed, device).unwrap(), optimizer, device)
+}
+
+/// With the frozen norms beside their weights, as a trainer has it.
+fn learner_of(mut detector: Detector, optimizer: OptimizerConfig, device: &Device) -> (Learner, Detector) {
+    norms::unfold(&mut detector);
     let names = Names::new(&detector);
     use burn::module::Module;
     let network = names.freeze(detector.network.clone().train(), Trainable::All, true);
@@ -160,9 +194,26 @@ fn without_objects_the_losses_are_torchvisions() {
     assert_eq!((losses.loss_box_reg, losses.loss_mask, losses.loss_rpn_box_reg), (0.0, 0.0, 0.0));
 }
 
-fn follows(key: &str, optimizer: OptimizerConfig, rate: f64) {
+/// Removes masks and looks at what the mask head learns.
+#[test]
+fn objects_without_a_mask_do_not_train_the_mask_head_where_others_have_one() {
+    let (learner, _) = learner(OptimizerConfig::sgd());
+    let loss = |bare: &[usize], masks_from_boxes| {
+        let (config, mut batch) = (DetectorConfig { masks_from_boxes, ..config() }, batch(&[0]));
+        bare.iter().for_each(|&i| batch.samples[0].objects[i].mask = None);
+        let done = pollster::block_on(learner.gradients(&config, &batch, &mut TrainRng::new(0)));
+        done.unwrap().1.losses.loss_mask
+    };
+    let all = loss(&[], false);
+    assert_eq!(loss(&[0, 1, 2], false), 0.0);
+    let [stand_ins, one_left_out, one_stand_in] = [loss(&[0, 1, 2], true), loss(&[0], false), loss(&[0], true)];
+    assert!([all, stand_ins, one_left_out].iter().all(|loss| *loss > 0.0));
+    assert!(one_left_out != one_stand_in && one_left_out != all && stand_ins != all);
+}
+
+fn follows(key: &str, start: Detector, optimizer: OptimizerConfig, rate: f64) {
     let golden = answers();
-    let (mut learner, detector) = learner(optimizer);
+    let (mut learner, detector) = learner_of(start, optimizer, &Device::flex());
     let before = collect(&learner.network, &learner.names);
     let (config, train, batch, mut rng) = (config(), train_config(optimizer), batch(&[0, 1, 2]), TrainRng::new(0));
     for step in 0..10 {
@@ -184,22 +235,72 @@ fn follows(key: &str, optimizer: OptimizerConfig, rate: f64) {
             }
             let moved = if part == "weight" { layer.spec.kind.to_torch(&moved) } else { moved };
             // AdamW makes as much of a gradient that is nearly 0, and of its rounding, as of any other.
-            let single = if key == "adamw" { 10.0 } else { 1.0 };
+            let single = if key.ends_with("adamw") { 10.0 } else { 1.0 };
             worst = worst.max(near_digest(&name, &moved, &golden[key]["moved"][&name], 1e-3, single));
         }
     }
     println!("{key}: greatest difference of a parameter's way after ten steps: {worst:.1e}");
 }
 
+fn hashed() -> Detector {
+    Detector::build(config(), &mut Hashed, &Device::flex()).unwrap()
+}
+
+fn normed() -> Detector {
+    from_state("a", &with_norms(), &Device::flex()).unwrap().0
+}
+
+fn adamw() -> OptimizerConfig {
+    OptimizerConfig::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-4, weight_decay: 0.05 }
+}
+
 #[test]
 fn ten_steps_of_sgd_follow_torchvision() {
-    follows("sgd", OptimizerConfig::sgd(), 0.0002);
+    follows("sgd", hashed(), OptimizerConfig::sgd(), 0.0002);
 }
 
 #[test]
 fn ten_steps_of_adamw_follow_torchvision() {
-    let config = OptimizerConfig::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-4, weight_decay: 0.05 };
-    follows("adamw", config, 1e-5);
+    follows("adamw", hashed(), adamw(), 1e-5);
+}
+
+#[test]
+fn with_frozen_norms_ten_steps_of_sgd_follow_torchvision() {
+    follows("norms_sgd", normed(), OptimizerConfig::sgd(), 0.0002);
+}
+
+#[test]
+fn with_frozen_norms_ten_steps_of_adamw_follow_torchvision() {
+    follows("norms_adamw", normed(), adamw(), 1e-5);
+}
+
+/// Saved and loaded again, the weights beside the norms are those of the file that it all began with, and so is what the
+/// network computes.
+#[test]
+fn frozen_norms_survive_saving() {
+    let (state, loaded) = (with_norms(), normed());
+    let saved = pollster::block_on(cytobox::weights::save::state_dict(&loaded, Precision::F32)).unwrap();
+    assert!(saved.tensors.keys().eq(state.tensors.keys()));
+    let values = |of: &StateDict, name: &str| of.tensors[name].values().unwrap();
+    let near = |a: &[f32], b: &[f32], what: &str| {
+        assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-6 * b.abs().max(1e-3)), "{what}");
+    };
+    let config = DetectorConfig::from_json(saved.config.as_ref().unwrap()).unwrap();
+    let again = from_state("b", &saved, &Device::flex()).unwrap().0;
+    let [before, after] = [&loaded, &again].map(|d| collect(&d.network, &Names::new(d)));
+    for (layer, twin) in loaded.layers.iter().zip(&again.layers) {
+        let name = &layer.spec.name;
+        near(&values(&saved, &format!("{name}.weight")), &values(&state, &format!("{name}.weight")), name);
+        if let Some(norm) = &layer.spec.norm {
+            assert!(values(&saved, &format!("{norm}.running_mean")).iter().all(|v| *v == 0.0));
+            assert!(values(&saved, &format!("{norm}.running_var")).iter().all(|v| *v == 1.0 - config.batch_norm_eps));
+            near(twin.scale.as_ref().unwrap(), layer.scale.as_ref().unwrap(), name);
+        }
+        for part in ["weight", "bias"] {
+            let read = |of: &BTreeMap<String, Tensor<1>>| scene::values(of[&format!("{name}.{part}")].clone());
+            near(&read(&after), &read(&before), &format!("folded {name}.{part}"));
+        }
+    }
 }
 
 /// Two steps on a graphics adapter, lavapipe counted: losses and the length of the gradients are the CPU's.

@@ -14,11 +14,10 @@ use burn::tensor::{Device, Tensor};
 use cytobox::model::pooler::MultiScaleRoiAlign;
 use cytobox::model::transform::NetworkInput;
 use cytobox::model::{Detector, DetectorConfig};
-use cytobox::observe::Observer;
-use cytobox::protocol::Progress;
+use cytobox::observe::{Observer, Progress};
 use cytobox::train::augment::Augment;
 use cytobox::train::checkpoint::Checkpoint;
-use cytobox::train::{Budget, MemoryStore, TrainConfig, TrainEvent, TrainObserver, Trainer};
+use cytobox::train::{Budget, Example, MemoryStore, Parts, TrainConfig, TrainEvent, TrainObserver, Trainer, Wish};
 use cytobox::weights::{self, Precision};
 use safetensors::tensor::{Dtype, TensorView};
 use scene::{SIDE, config, example, values};
@@ -187,6 +186,119 @@ fn the_average_is_what_a_training_gives() {
     assert!(bias(&average) != bias(&last));
     let tensor = &found.tensors["roi_heads.box_predictor.cls_score.bias"];
     assert_eq!(*tensor.bytes, *bytemuck::cast_slice::<f32, u8>(&bias(&average)));
+}
+
+/// A detector with frozen norms, as if it came from a file.
+fn with_frozen_norms() -> Detector {
+    let mut detector = Detector::init(small(), 5, &Device::flex()).unwrap();
+    for layer in detector.layers.iter_mut().filter(|layer| layer.spec.norm.is_some()) {
+        let scale = |i: usize| if i == 3 { 0.0 } else { 0.25 + (i % 7) as f32 / 4.0 };
+        layer.scale = Some((0..layer.spec.kind.output()).map(scale).collect());
+    }
+    detector
+}
+
+/// Scales are in the checkpoint, and beside the weights in the file of the detector.
+#[test]
+fn a_fine_tuning_with_frozen_norms_goes_on_bit_for_bit() {
+    let train = TrainConfig { ema_decay: 0.9, validation_share: 0.0, ..TrainConfig::fine_tune() };
+    let mut straight =
+        Trainer::new(train, with_frozen_norms(), vec![example(0), example(1)], vec![example(0)]).unwrap();
+    let steps = |trainer: &mut Trainer, n: usize| {
+        (0..n).for_each(|_| drop(pollster::block_on(trainer.step()).unwrap()));
+        pollster::block_on(trainer.checkpoint()).unwrap()
+    };
+    let mut resumed = resume(&steps(&mut straight, 1));
+    let [expected, found] =
+        [&mut straight, &mut resumed].map(|t| Checkpoint::from_bytes(&steps(t, 2)).unwrap().tensors);
+    assert!(expected.keys().any(|name| name.starts_with("scale:")));
+    assert!(found == expected);
+    let detector = resumed.detector();
+    assert!(detector.layers.iter().zip(with_frozen_norms().layers).all(|(a, b)| a.scale == b.scale));
+    let saved = pollster::block_on(weights::save::state_dict(&detector, Precision::F32)).unwrap();
+    assert_eq!(saved.tensors["backbone.body.bn1.weight"].values().unwrap()[..4], [0.25, 0.5, 0.75, 0.0]);
+}
+
+/// Never more than a tensor, or a few small ones, is read from the device at once.
+#[test]
+fn a_checkpoint_comes_in_parts() {
+    let trainer = trainer(short_training());
+    let mut parts = trainer.stream().unwrap();
+    let (length, mut bytes, mut largest) = (parts.length(), Vec::new(), 0);
+    while let Some(part) = pollster::block_on(parts.next()).unwrap() {
+        largest = largest.max(part.len());
+        bytes.extend(part);
+    }
+    assert_eq!(bytes.len() as u64, length);
+    let tensors = Checkpoint::from_bytes(&bytes).unwrap().tensors;
+    let tensor = tensors.values().map(|values| 4 * values.len()).max().unwrap();
+    assert!(largest <= tensor.max(4 << 20) && bytes.len() > 8 * largest, "{largest} of {} bytes", bytes.len());
+}
+
+/// Waits for a while, then ends.
+#[derive(Default)]
+struct Pausing {
+    asked: Cell<u32>,
+    until: Cell<Option<std::time::Instant>>,
+}
+
+impl Observer for Pausing {
+    fn progress(&self, _: Progress) {}
+
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+
+    async fn turn(&self) {}
+}
+
+impl TrainObserver for Pausing {
+    fn event(&self, _: TrainEvent) {}
+
+    fn wish(&self) -> Wish {
+        self.asked.set(self.asked.get() + 1);
+        let now = std::time::Instant::now();
+        let until = self.until.get().unwrap_or(now + std::time::Duration::from_millis(400));
+        self.until.set(Some(until));
+        if now < until { Wish::Pause } else { Wish::Stop }
+    }
+}
+
+#[test]
+fn a_pause_does_not_keep_a_processor_busy() {
+    let watch = Pausing::default();
+    let mut trainer = Trainer::new(short_training(), with_frozen_norms(), vec![example(0)], vec![]).unwrap();
+    pollster::block_on(trainer.run(&mut MemoryStore::default(), &watch)).unwrap();
+    assert!(watch.asked.get() < 40, "asked {} times in 0.4 s", watch.asked.get());
+}
+
+/// What the images lack is said at the beginning, and that boxes stood in for masks is kept in the detector.
+#[test]
+fn what_a_training_cannot_learn_from_is_said() {
+    let begin = |change: fn(&mut Vec<Example>)| {
+        let mut examples = vec![example(0), example(1), Example { incomplete: true, ..example(2) }];
+        change(&mut examples);
+        let detector = Detector::init(small(), 5, &Device::flex()).unwrap();
+        let mut trainer = Trainer::new(short_training(), detector, examples, vec![]).unwrap();
+        let watch = Watch { cancel_after: Some(0), ..Watch::default() };
+        let cancelled = pollster::block_on(trainer.run(&mut MemoryStore::default(), &watch)).unwrap_err();
+        assert_eq!(cancelled, cytobox::Error::Cancelled);
+        let notice =
+            |e: &TrainEvent| if let TrainEvent::Notice { sentence, .. } = e { Some(sentence.clone()) } else { None };
+        let started = |e: &TrainEvent| if let TrainEvent::Started { images, .. } = e { Some(*images) } else { None };
+        let events = watch.events.borrow();
+        let notices: Vec<String> = events.iter().filter_map(notice).collect();
+        (events.iter().find_map(started), trainer.detector().config.masks_from_boxes, notices.join("; "))
+    };
+    let bare =
+        |examples: &mut Vec<Example>| examples.iter_mut().flat_map(|e| &mut e.objects).for_each(|o| o.mask = None);
+    let (images, from_boxes, notices) = begin(|_| ());
+    assert_eq!((images, from_boxes), (Some(2), false));
+    assert!(notices.contains("image2") && !notices.contains("outline"), "{notices}");
+    let (_, from_boxes, notices) = begin(bare);
+    assert!(from_boxes && notices.contains("boxes stand in"), "{notices}");
+    let (_, from_boxes, notices) = begin(|examples| examples[1].objects[0].mask = None);
+    assert!(!from_boxes && notices.contains("1 of 5 objects"), "{notices}");
 }
 
 /// Parameters that are no numbers: the last checkpoint is gone back to once, and its next step goes at half the rate.

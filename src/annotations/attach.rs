@@ -71,7 +71,7 @@ pub fn objects_of(image: &str, labels: &LabelImage, label: &str) -> Result<Image
         let bbox = BoxXyxy::new(bounds.map(|v| v as f32), width, height)?;
         objects.push(Object { bbox, label: label.to_owned(), difficult: false, truncated: false, mask: Some(mask) });
     }
-    Ok(ImageAnnotations { image: image.to_owned(), file: String::new(), width, height, verified: false, objects })
+    Ok(ImageAnnotations { image: image.to_owned(), width, height, objects, ..ImageAnnotations::default() })
 }
 
 #[cfg(test)]

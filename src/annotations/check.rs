@@ -23,6 +23,8 @@ pub enum Kind {
     Duplicate,
     /// An image without boxes: a valid negative sample, or forgotten.
     NoBoxes,
+    /// An image of which objects were left out, so that it teaches less than it could.
+    LeftOut,
     /// A class with fewer cells than [`FEW_CELLS`].
     FewExamples,
 }
@@ -59,9 +61,18 @@ fn check_image(image: &ImageAnnotations, findings: &mut Vec<Finding>) {
     let mut add = |kind, object: Option<usize>, sentence| {
         findings.push(Finding { kind, image: Some(name.clone()), object, sentence });
     };
-    if image.objects.is_empty() {
+    let left_out = image.incomplete || !image.ignored.is_empty();
+    if image.objects.is_empty() && left_out {
+        let sentence = format!("{name}: every object was left out; the image is not trained on");
+        add(Kind::LeftOut, None, sentence);
+    } else if image.objects.is_empty() {
         let sentence = format!("{name} has no boxes; it is trained on as an image without cells");
         add(Kind::NoBoxes, None, sentence);
+    } else if image.incomplete {
+        let sentence = format!(
+            "{name}: objects were left out whose place is not known; what is not annotated is not taken for background"
+        );
+        add(Kind::LeftOut, None, sentence);
     }
     // From left to right, so that only boxes that begin before another ends need to be compared.
     let mut order: Vec<usize> = (0..image.objects.len()).collect();
@@ -100,6 +111,7 @@ mod tests {
             b"a.png,1,1,9,9,c\na.png,1,1,9.1,9,c\na.png,1,1,9,9,d\na.png,3,3,3.5,9,c\na.png,4,4,99,9,c\nb.png,,,,,\n";
         let mut annotations = csv::read_boxes("t.csv", table).unwrap().value;
         (annotations[0].width, annotations[0].height) = (20, 20);
+        annotations.push(ImageAnnotations { image: "c".into(), incomplete: true, ..ImageAnnotations::default() });
         let found: Vec<_> = check(&annotations).into_iter().map(|f| (f.kind, f.image, f.object)).collect();
         let a = || Some("a".to_owned());
         let expected = [
@@ -107,6 +119,7 @@ mod tests {
             (Kind::Degenerate, a(), Some(3)),
             (Kind::Outside, a(), Some(4)),
             (Kind::NoBoxes, Some("b".to_owned()), None),
+            (Kind::LeftOut, Some("c".to_owned()), None),
             (Kind::FewExamples, None, None),
             (Kind::FewExamples, None, None),
         ];

@@ -90,6 +90,7 @@ pub fn read_boxes(file: &str, bytes: &[u8]) -> Result<Parsed<Vec<ImageAnnotation
                 height: 0,
                 verified: false,
                 objects: Vec::new(),
+                ..ImageAnnotations::default()
             });
             parsed.value.len() - 1
         });

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::annotations::csv::ImageLabels;
 use crate::annotations::{ImageAnnotations, checked_box, names};
+use crate::boxes::{self, BoxXyxy};
 use crate::error::{Error, Result};
 
 /// An image that is there, by its name without channel and extension; 0 × 0 pixels where its size is not known yet.
@@ -85,6 +86,14 @@ fn fit(annotation: &mut ImageAnnotations, image: &ImageInfo, matched: &mut Match
     }
     if !annotation.has_size() {
         let name = &image.name;
+        // What is ignored may reach over the edge: what lies outside needs no ignoring.
+        annotation.ignored.retain_mut(|region| match within(region.bbox, width, height) {
+            Some(bbox) => {
+                region.bbox = bbox;
+                true
+            }
+            None => false,
+        });
         let mut number = 0;
         annotation.objects.retain_mut(|object| {
             number += 1;
@@ -107,6 +116,11 @@ fn fit(annotation: &mut ImageAnnotations, image: &ImageInfo, matched: &mut Match
     }
     (annotation.width, annotation.height) = (width, height);
     Ok(())
+}
+
+/// The part of a box that lies within an image.
+fn within(bbox: BoxXyxy, width: u32, height: u32) -> Option<BoxXyxy> {
+    BoxXyxy::try_from(boxes::clip(bbox.corners(), width as f32, height as f32)).ok()
 }
 
 /// How often a class occurs.
@@ -197,6 +211,7 @@ mod tests {
             height: 480,
             verified: false,
             objects: Vec::new(),
+            ..ImageAnnotations::default()
         };
         let matched = match_images(vec![annotation.clone(), annotation.clone()], &[info("a", 512, 512)]);
         assert!(matched.annotations.is_empty());

@@ -11,6 +11,7 @@ pub mod dataset;
 pub mod gather;
 pub mod label;
 pub mod names;
+pub mod upright;
 pub mod voc;
 pub mod yolo;
 
@@ -43,8 +44,31 @@ pub struct Object {
     pub mask: Option<Rle>,
 }
 
-/// The annotations of one image.
+/// A part of an image of which nobody knows, or nobody can say one by one, what is in it: neither an object nor background.
+///
+/// Training takes no negatives from it, and evaluation holds no detection on it for right or wrong.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IgnoredRegion {
+    /// Pixels of the original merged image.
+    #[serde(rename = "box")]
+    pub bbox: BoxXyxy,
+    /// The class of what is there; `None` where it can be of any.
+    #[serde(default, deserialize_with = "label::deserialize_option", skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    pub reason: IgnoredReason,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IgnoredReason {
+    /// Many objects that nobody outlined one by one, such as COCO's `iscrowd`.
+    Crowd,
+    /// An object whose annotation cannot be read, such as a rotated box; it lies within the region.
+    Unreadable,
+}
+
+/// The annotations of one image.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ImageAnnotations {
     /// The image's name without extension, by which annotations and images find each other.
     pub image: String,
@@ -59,6 +83,12 @@ pub struct ImageAnnotations {
     #[serde(default)]
     pub verified: bool,
     pub objects: Vec<Object>,
+    /// Where the image is neither object nor background.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<IgnoredRegion>,
+    /// Objects were left out whose place is not known, so that what is not annotated need not be background.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
 }
 
 impl ImageAnnotations {
@@ -139,4 +169,27 @@ fn show(value: f64) -> String {
 fn quote(text: &str) -> String {
     let short: String = text.chars().take(40).collect();
     format!("{short:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_out_is_written_only_where_something_was() {
+        let old = r#"{"image":"a","width":9,"height":9,"objects":[]}"#;
+        let mut annotations: ImageAnnotations = serde_json::from_str(old).unwrap();
+        assert!(annotations.ignored.is_empty() && !annotations.incomplete);
+        let json = serde_json::to_string(&annotations).unwrap();
+        assert!(!json.contains("ignored") && !json.contains("incomplete"), "{json}");
+
+        let bbox = BoxXyxy::new([1.0, 2.0, 3.0, 4.0], 9, 9).unwrap();
+        let region = |label: Option<&str>, reason| IgnoredRegion { bbox, label: label.map(str::to_owned), reason };
+        annotations.ignored = vec![region(Some("cell"), IgnoredReason::Crowd), region(None, IgnoredReason::Unreadable)];
+        annotations.incomplete = true;
+        let json = serde_json::to_string(&annotations).unwrap();
+        assert!(json.contains(r#"{"box":[1.0,2.0,3.0,4.0],"reason":"unreadable"}"#), "{json}");
+        assert_eq!(serde_json::from_str::<ImageAnnotations>(&json).unwrap(), annotations);
+        assert!(serde_json::from_str::<ImageAnnotations>(&json.replace("\"cell\"", "\"\"")).is_err());
+    }
 }

@@ -51,6 +51,7 @@ pub fn read(
         height,
         verified: false,
         objects: Vec::new(),
+        ..ImageAnnotations::default()
     });
     if classes.is_none() {
         parsed.warnings.push(format!("{file}: there is no list of classes; their numbers are taken as labels"));

@@ -4,6 +4,7 @@
 //! adapter counts as no GPU unless it is asked for by name: the CPU form is faster and needs no driver.
 
 mod log_bridge;
+mod report;
 mod self_test;
 
 use burn::tensor::{
@@ -11,11 +12,13 @@ use burn::tensor::{
     wgpu::{WgpuSetup, wgpu::DeviceType},
 };
 
-pub use self::log_bridge::{install as install_log_bridge, take_fault};
+pub use self::{
+    log_bridge::{install as install_log_bridge, take_fault},
+    report::{DeviceChoice, DeviceKind, DeviceReport, Probe, SelfTest},
+};
 use crate::{
     error::{Error, Result},
     kernels::Adapter,
-    protocol::{DeviceChoice, DeviceKind, DeviceReport, Probe, SelfTest},
 };
 
 /// A device that has given the right answers.

@@ -5,10 +5,10 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::SelfTest;
 use crate::{
     error::{Error, Result},
     kernels::{self, ConvOptions, PoolOptions, Roi, RoiAlignOptions, noise::noise},
-    protocol::SelfTest,
 };
 
 /// Above the rounding of f32 sums in another order, far below any wrong answer.

@@ -9,10 +9,10 @@ use crate::{
     evaluate::{self, Options},
     limits,
     predict::{self, Unseen},
-    protocol::{AnnotatedInput, EvaluateOptions, Outcome, Preparation, TrainJob, Trained},
+    protocol::{AnnotatedInput, EvaluateOptions, ImageInput, Outcome, Preparation, TrainJob, Trained},
     train::{
-        Begun, Example, Plan, Start, Store, TrainConfig, TrainEvent, Trainer, checkpoint::Checkpoint, estimate, setup,
-        setup::Layout,
+        Begun, Example, Plan, Start, Store, TrainConfig, TrainEvent, Trainer, checkpoint::Checkpoint, estimate, resume,
+        setup, setup::Layout,
     },
     weights::{self, Precision},
 };
@@ -58,14 +58,20 @@ impl Engine {
     /// Trains to the end. The detector that was there before stays until the new one is whole, and the checkpoints until
     /// the next training begins: whoever asked may not live to hear the answer.
     pub(super) async fn train<H: Host>(&mut self, job: TrainJob, host: &H) -> Result<Outcome> {
-        let TrainJob { name, plan, images, store, resume } = job;
+        let TrainJob { name, plan, images, validation, store, resume, known_steps, f16 } = job;
         let mut store = host.store(&store);
         let checkpoint = if resume { store.latest().await? } else { None };
+        if resume && checkpoint.is_none() && known_steps > 0 {
+            let reason =
+                format!("the checkpoint of this run, of step {known_steps} or later, is gone; start a new run");
+            return Err(Error::Training(reason));
+        }
         let annotations: Vec<ImageAnnotations> = images.iter().map(|i| i.annotations.clone()).collect();
         let earlier = match &checkpoint {
             Some(bytes) => Some(Checkpoint::from_bytes(bytes)?.state),
             None => None,
         };
+        let resumed = earlier.as_ref().map(|state| resume::settings(&plan, state, &annotations)).transpose()?;
         // Images without weights of their own are merged as the detector that is gone on from knows them.
         let known = match (&earlier, plan.start, &self.detector) {
             (Some(state), ..) => state.detector.merge.clone(),
@@ -74,25 +80,31 @@ impl Engine {
         };
         let merge = known.or_else(|| images.iter().find_map(|i| i.image.merge.clone()));
         let classes = earlier.as_ref().map_or_else(|| setup::classes(&annotations), |s| s.detector.classes.clone());
-        let (examples, used) = read_examples(images, merge.as_ref(), &classes, host).await?;
+        let (given, mut images) = (images.len(), images);
+        images.extend(validation);
+        let (mut examples, used) = read_examples(images, merge.as_ref(), &classes, host).await?;
+        let validation = examples.split_off(given);
         let layouts: Vec<Layout> = examples.iter().map(Layout::from).collect();
         let base = self.detector.as_ref().map(|d| &d.config);
-        let settings = match &earlier {
-            Some(state) => state.train.clone(),
+        let settings = match resumed {
+            Some(settings) => settings,
             None => plan.settings(&plan.detector_config(base, classes.clone(), &layouts)?, &layouts)?,
         };
-        let (examples, validation) = setup::hold_out(examples, &settings)?;
+        let (examples, validation) =
+            if validation.is_empty() { setup::hold_out(examples, &settings)? } else { (examples, validation) };
         let validation_images = validation.iter().map(|e| e.name.clone()).collect();
         let active = self.device()?;
         let mut trainer = match &checkpoint {
-            Some(bytes) => Trainer::resume(bytes, examples, validation, &active.device)?,
+            Some(bytes) => {
+                let mut trainer = Trainer::resume(bytes, examples, validation, &active.device)?;
+                trainer.extend(settings);
+                trainer
+            }
             None => {
                 if resume {
-                    let sentence = "there is no checkpoint to go on from; the training begins anew".to_owned();
+                    let sentence =
+                        "there is no checkpoint to resume from; the run starts from the beginning".to_owned();
                     host.event(TrainEvent::Notice { step: 0, sentence });
-                }
-                if let Err(error) = store.clear().await {
-                    host.event(TrainEvent::Unsaved { step: 0, sentence: error.to_string() });
                 }
                 let base = match (plan.start, &self.detector) {
                     (Start::Detector { .. }, Some(detector)) => Some(weights::save(detector, Precision::F32).await?),
@@ -105,7 +117,12 @@ impl Engine {
                 for sentence in load.into_iter().flat_map(|load| load.warnings) {
                     host.event(TrainEvent::Notice { step: 0, sentence });
                 }
-                Trainer::new(settings, detector, examples, validation)?
+                let trainer = Trainer::new(settings, detector, examples, validation)?;
+                // The checkpoints of the run before go only now that everything is there for another one.
+                if let Err(error) = store.clear().await {
+                    host.event(TrainEvent::Unsaved { step: 0, sentence: error.to_string() });
+                }
+                trainer
             }
         };
         let done = trainer.run(&mut store, host).await;
@@ -113,7 +130,8 @@ impl Engine {
         active.check()?;
         let mut finished = done?;
         finished.detector.config.trained = Some(finished.sentence());
-        let file = weights::save(&finished.detector, Precision::F32).await?;
+        let precision = if f16 { Precision::F16 } else { Precision::F32 };
+        let file = weights::save(&finished.detector, precision).await?;
         let (detector, load) = weights::load(&name, &file, &active.device)?;
         active.check()?;
         let report = model_report(&name, &detector, load);
@@ -160,7 +178,10 @@ impl Engine {
     }
 }
 
-/// Decodes the pictures; the second value is how their channels were merged.
+/// Decodes the pictures; the second value is how the channels of the first were merged.
+///
+/// # Errors
+/// Everything that is wrong with any of them, so that nobody has to mend one after the other.
 async fn read_examples(
     images: Vec<AnnotatedInput>,
     merge: Option<&Merge>,
@@ -168,20 +189,45 @@ async fn read_examples(
     host: &impl Host,
 ) -> Result<(Vec<Example>, Option<Merge>)> {
     let total = images.len() as u32;
-    let (mut examples, mut used, mut bytes) = (Vec::new(), None, 0u64);
+    let (mut examples, mut used, mut bytes, mut faults) = (Vec::new(), None, 0u64, Vec::new());
     for (i, AnnotatedInput { image, annotations }) in images.into_iter().enumerate() {
         host.stage("reading images", i as u32, total).await?;
-        let Opened { merge, picture, .. } = picture_with(&image, merge)?;
-        bytes += size_of_val(picture.rgb.as_slice()) as u64;
-        limits::check(&image.name, "all training pictures together, in bytes", bytes, limits::TRAINING_BYTES)?;
-        let (width, height) = (annotations.width, annotations.height);
-        if (width, height) != (picture.width, picture.height) {
-            let size =
-                format!("{} × {} pixels, but its boxes are for {width} × {height}", picture.width, picture.height);
-            return Err(Error::Training(format!("{} has {size}", image.name)));
+        let (example, merge) = match read_example(&image, &annotations, merge, classes) {
+            Ok(read) => read,
+            Err(error) => {
+                faults.push(error);
+                continue;
+            }
+        };
+        // A program of its own has all the memory of the machine.
+        if cfg!(target_arch = "wasm32") {
+            bytes += size_of_val(example.picture.rgb.as_slice()) as u64;
+            limits::check(&image.name, "all training pictures together, in bytes", bytes, limits::TRAINING_BYTES)?;
         }
         used.get_or_insert(merge);
-        examples.push(Example::new(picture, &annotations, classes)?);
+        examples.push(example);
     }
-    Ok((examples, used))
+    match faults.len() {
+        0 => Ok((examples, used)),
+        1 => Err(faults.swap_remove(0)),
+        n => {
+            let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+            Err(Error::Training(format!("{n} images cannot be used:{}", lines.concat())))
+        }
+    }
+}
+
+fn read_example(
+    image: &ImageInput,
+    annotations: &ImageAnnotations,
+    merge: Option<&Merge>,
+    classes: &[String],
+) -> Result<(Example, Merge)> {
+    let Opened { merge, picture, .. } = picture_with(image, merge)?;
+    let (width, height) = (annotations.width, annotations.height);
+    if (width, height) != (picture.width, picture.height) {
+        let size = format!("{} × {} pixels, but its boxes are for {width} × {height}", picture.width, picture.height);
+        return Err(Error::Training(format!("{} has {size}", image.name)));
+    }
+    Ok((Example::new(picture, annotations, classes)?, merge))
 }

@@ -2,6 +2,7 @@
 //!
 //! The page's worker and the command line both drive this and nothing below it.
 
+mod annotations;
 mod learn;
 
 use burn::module::Module;
@@ -9,7 +10,6 @@ use web_time::Instant;
 
 pub use crate::observe::{Observer, Unwatched};
 use crate::{
-    annotations::gather,
     bench,
     channels::{self, ChannelSet, FileHead, Merge, Picture},
     detections::ImageDetections,
@@ -19,7 +19,7 @@ use crate::{
     kernels,
     model::{self, Detector},
     plot, predict,
-    protocol::{Command, DroppedFile, ImageInput, LayerImage, ModelReport, OpenedImage, Outcome, Thumbnail},
+    protocol::{Command, DroppedFile, ImageInput, LayerImage, Measured, ModelReport, OpenedImage, Outcome, Thumbnail},
     report,
     synth::{self, SynthOptions},
     train::{MemoryStore, Store, TrainObserver},
@@ -70,6 +70,7 @@ impl Engine {
                 Ok(Outcome::Groups(channels::group(&files.into_iter().map(head).collect::<Vec<_>>())))
             }
             Command::Open { image, thumbnail } => open(&image, thumbnail).map(Outcome::Image),
+            Command::Measure { image } => measure(&image).map(Outcome::Measured),
             Command::Merge { image } => {
                 let bytes = picture(&image)?.picture.to_png()?;
                 Ok(Outcome::Files { files: vec![NamedBytes { name: format!("{}.png", image.name), bytes }] })
@@ -79,9 +80,9 @@ impl Engine {
             Command::Export { images, classes, formats, zip } => {
                 packed("cytobox-results.zip", export::export(&images, &classes, &formats)?, zip)
             }
-            Command::ReadAnnotations { files, images, label } => {
+            Command::ReadAnnotations { files, images, label, orientations } => {
                 let files: Vec<_> = files.iter().map(|f| (f.name.as_str(), f.bytes.as_slice())).collect();
-                Ok(Outcome::Annotations(gather::gather(&files, &images, &label)))
+                annotations::read(&files, &images, &label, &orientations).map(Outcome::Annotations)
             }
             Command::WriteAnnotations { images, classes, formats, zip } => {
                 packed("annotations.zip", export::annotated(&images, &classes, &formats)?, zip)
@@ -97,6 +98,9 @@ impl Engine {
                 Ok(Outcome::Files { files: vec![NamedBytes { name: "report.html".to_owned(), bytes }] })
             }
             Command::Samples { images, seed, side } => samples(images, seed, side, host).await,
+            Command::Synthesize { options, index } => {
+                Ok(Outcome::Files { files: synth::files(&synth::generate(&options, index)?)? })
+            }
             Command::BenchLayers { side } => Ok(Outcome::BenchLayers { layers: kernels::bench::layers(side)? }),
             Command::Bench { task, runs } => {
                 let active = self.device()?;
@@ -218,6 +222,16 @@ fn open(image: &ImageInput, side: u32) -> Result<OpenedImage> {
         layers,
         thumbnail: Thumbnail { width, height, rgba },
     })
+}
+
+fn measure(image: &ImageInput) -> Result<Measured> {
+    let Opened { set, picture, .. } = picture(image)?;
+    let orientation = match image.files.as_slice() {
+        [only] => channels::orientation(&only.bytes),
+        // No camera writes channels into files of their own and turns them.
+        _ => 1,
+    };
+    Ok(Measured { width: picture.width, height: picture.height, orientation, warnings: set.warnings })
 }
 
 async fn samples(images: u32, seed: u64, side: u32, observer: &impl Observer) -> Result<Outcome> {

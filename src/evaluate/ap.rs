@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Options, Pair, by_score, overlaps};
+use super::{Ignored, Options, Pair, by_score, overlaps};
 use crate::annotations::Object;
 use crate::boxes::argsort_descending;
 use crate::detections::Detection;
@@ -41,7 +41,7 @@ struct Outcome {
 enum Fate {
     Hit,
     Miss,
-    /// It found a difficult object.
+    /// It found a difficult object, or lies on an ignored region.
     Ignored,
 }
 
@@ -57,7 +57,9 @@ pub(super) fn average_precision(
         let objects: Vec<&Object> = pair.objects.iter().filter(|(c, _)| is_wanted(*c)).map(|(_, o)| *o).collect();
         let found: Vec<&Detection> = pair.detections.iter().filter(|(c, _)| is_wanted(*c)).map(|(_, d)| *d).collect();
         positives += objects.iter().filter(|o| !o.difficult).count();
-        let outcome = match_image(objects, &found, options)?;
+        let applies = |region: &&Ignored| region.class.is_none_or(is_wanted);
+        let ignored: Vec<&Ignored> = pair.ignored.iter().filter(applies).collect();
+        let outcome = match_image(objects, &ignored, &found, options)?;
         scores.extend(outcome.scores);
         fates.extend(outcome.fates);
     }
@@ -73,16 +75,26 @@ pub(super) fn average_precision(
     Ok((Average { ap_50: averages.first().copied(), ap_50_95: Some(ap_50_95) }, at_50, positives))
 }
 
-/// Gives each detection, best first, the free object that it overlaps most; difficult ones only when no other will do.
-fn match_image(mut objects: Vec<&Object>, found: &[&Detection], options: &Options) -> Result<Outcome> {
+/// Gives each detection, best first, the free object that it overlaps most; difficult ones, and ignored regions, which take
+/// any number of detections, only when no other will do.
+fn match_image(
+    mut objects: Vec<&Object>,
+    ignored: &[&Ignored],
+    found: &[&Detection],
+    options: &Options,
+) -> Result<Outcome> {
     objects.sort_by_key(|o| o.difficult);
     let best: Vec<&Detection> = by_score(found).into_iter().take(options.max_detections).map(|i| found[i]).collect();
     let overlaps = overlaps(&best, &objects, options.measure)?;
+    let lies_on = |detection: &&Detection| {
+        ignored.iter().try_fold(0f64, |most, region| Ok(most.max(region.overlap(detection, options.measure)?)))
+    };
+    let on_ignored: Vec<f64> = best.iter().map(lies_on).collect::<Result<_>>()?;
     let mut fates = vec![[Fate::Miss; THRESHOLDS]; best.len()];
     for t in 0..THRESHOLDS {
         let threshold = threshold(t).min(1.0 - 1e-10);
         let mut taken = vec![false; objects.len()];
-        for (fate, overlaps) in fates.iter_mut().zip(&overlaps) {
+        for ((fate, overlaps), on_ignored) in fates.iter_mut().zip(&overlaps).zip(&on_ignored) {
             let (mut at_least, mut matched) = (threshold, None);
             for (g, object) in objects.iter().enumerate() {
                 if taken[g] {
@@ -96,9 +108,13 @@ fn match_image(mut objects: Vec<&Object>, found: &[&Detection], options: &Option
                     (at_least, matched) = (overlaps[g], Some(g));
                 }
             }
-            if let Some(g) = matched {
+            let counts = matched.is_some_and(|g| !objects[g].difficult);
+            if !counts && *on_ignored >= at_least {
+                // A difficult object that it lies on less stays free for others.
+                fate[t] = Fate::Ignored;
+            } else if let Some(g) = matched {
                 taken[g] = true;
-                fate[t] = if objects[g].difficult { Fate::Ignored } else { Fate::Hit };
+                fate[t] = if counts { Fate::Hit } else { Fate::Ignored };
             }
         }
     }

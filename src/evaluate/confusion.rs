@@ -70,6 +70,13 @@ fn confuse_image(
             objects[b].difficult.cmp(&objects[a].difficult).then(overlaps[d][a].total_cmp(&overlaps[d][b]))
         });
         let Some(g) = best else {
+            let mut is_ignored = false;
+            for region in pair.ignored.iter().filter(|r| r.class.is_none_or(|class| class == found_classes[d])) {
+                is_ignored |= region.overlap(found[d], options.measure)? >= options.iou;
+            }
+            if is_ignored {
+                continue;
+            }
             counts[background][found_classes[d]] += 1;
             extra += 1;
             continue;

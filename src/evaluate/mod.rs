@@ -1,7 +1,9 @@
 //! How well detections agree with annotations: average precision as COCO defines it (`cocoeval.py` of pycocotools), curves
 //! of precision and recall, a confusion matrix with background, and the images with most mistakes.
 //!
-//! Objects marked `difficult` are neither asked for nor held against a detection, as COCO's `ignore`.
+//! Objects marked `difficult` are neither asked for nor held against a detection, as COCO's `ignore`; nor are detections
+//! held for right or wrong that lie on an ignored region, as on COCO's crowds, or find nothing on an image of which it is
+//! not known where all objects are. An image of which everything was left out does not count.
 
 mod ap;
 mod confusion;
@@ -10,10 +12,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::annotations::{ImageAnnotations, Object};
+use crate::annotations::{IgnoredReason, ImageAnnotations, Object};
 use crate::boxes::BoxXyxy;
 use crate::detections::{Detection, ImageDetections};
 use crate::error::{Error, Result};
+use crate::masks::Rle;
 
 pub use ap::{Average, Curve};
 pub use confusion::{Confusion, ImageScore};
@@ -78,6 +81,7 @@ pub struct ClassResult {
 /// # Errors
 /// Masks are asked for and an object or detection has none, or two masks of one image differ in size.
 pub fn evaluate(images: &[(&ImageAnnotations, &ImageDetections)], options: &Options) -> Result<Evaluation> {
+    let images: Vec<_> = images.iter().copied().filter(|(a, _)| !is_left_out(a)).collect();
     let mut classes: Vec<&str> = images
         .iter()
         .flat_map(|(a, d)| {
@@ -110,6 +114,13 @@ pub fn evaluate(images: &[(&ImageAnnotations, &ImageDetections)], options: &Opti
     })
 }
 
+/// Whether nothing is known of an image but that what was annotated could not be read. Of an image with nothing but crowds
+/// more is known: there is background round them.
+fn is_left_out(annotations: &ImageAnnotations) -> bool {
+    let unreadable = annotations.ignored.iter().any(|region| region.reason == IgnoredReason::Unreadable);
+    annotations.objects.is_empty() && (annotations.incomplete || unreadable)
+}
+
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, count) = values.fold((0.0, 0usize), |(sum, count), v| (sum + v, count + 1));
     (count > 0).then(|| sum / count as f64)
@@ -120,6 +131,31 @@ struct Pair<'a> {
     image: &'a str,
     objects: Vec<(usize, &'a Object)>,
     detections: Vec<(usize, &'a Detection)>,
+    ignored: Vec<Ignored>,
+}
+
+/// Where a detection that finds no object is neither right nor wrong.
+#[derive(Clone, Copy)]
+struct Ignored {
+    /// `None` for detections of any class.
+    class: Option<usize>,
+    /// `None` for the whole image.
+    bbox: Option<BoxXyxy>,
+}
+
+impl Ignored {
+    /// The share of a detection that lies on it, as COCO's overlap with a crowd.
+    fn overlap(&self, detection: &Detection, measure: Measure) -> Result<f64> {
+        let Some(bbox) = self.bbox else { return Ok(1.0) };
+        match (measure, &detection.mask) {
+            (Measure::Masks, Some(mask)) => {
+                let region = Rle::from_box(mask.width(), mask.height(), bbox.corners())?;
+                let area = mask.area();
+                Ok(if area == 0 { 0.0 } else { f64::from(mask.intersection(&region)?) / f64::from(area) })
+            }
+            _ => Ok(intersection(detection.bbox, bbox) / area(detection.bbox)),
+        }
+    }
 }
 
 impl<'a> Pair<'a> {
@@ -144,7 +180,10 @@ impl<'a> Pair<'a> {
         // Stable: within a class the given order stays, which decides between equal scores.
         objects.sort_by_key(|(class, _)| *class);
         detections.sort_by_key(|(class, _)| *class);
-        Ok(Self { image, objects, detections })
+        let regions = annotations.ignored.iter();
+        let regions = regions.map(|r| Ignored { class: r.label.as_deref().map(&class_of), bbox: Some(r.bbox) });
+        let ignored = regions.chain(annotations.incomplete.then_some(Ignored { class: None, bbox: None })).collect();
+        Ok(Self { image, objects, detections, ignored })
     }
 }
 
@@ -164,14 +203,20 @@ fn overlaps(detections: &[&Detection], objects: &[&Object], measure: Measure) ->
 
 /// In double precision, as `bbIou` of pycocotools: thresholds are met or missed by the last bit.
 fn box_iou(a: BoxXyxy, b: BoxXyxy) -> f64 {
+    let common = intersection(a, b);
+    if common == 0.0 { 0.0 } else { common / (area(a) + area(b) - common) }
+}
+
+fn intersection(a: BoxXyxy, b: BoxXyxy) -> f64 {
     let (a, b) = (a.corners().map(f64::from), b.corners().map(f64::from));
     let w = a[2].min(b[2]) - a[0].max(b[0]);
     let h = a[3].min(b[3]) - a[1].max(b[1]);
-    if w <= 0.0 || h <= 0.0 {
-        return 0.0;
-    }
-    let area = |c: [f64; 4]| (c[2] - c[0]) * (c[3] - c[1]);
-    w * h / (area(a) + area(b) - w * h)
+    if w <= 0.0 || h <= 0.0 { 0.0 } else { w * h }
+}
+
+fn area(bbox: BoxXyxy) -> f64 {
+    let [x1, y1, x2, y2] = bbox.corners().map(f64::from);
+    (x2 - x1) * (y2 - y1)
 }
 
 /// Indices by score, best first; equal scores keep their order.

@@ -1,7 +1,7 @@
 use serde::Deserialize;
 
 use super::*;
-use crate::masks::Rle;
+use crate::annotations::IgnoredRegion;
 
 /// One random case of `tests/golden/make_average_precision.py` and pycocotools' answer; numbers are quarters of a pixel
 /// and hundredths of a score.
@@ -14,6 +14,9 @@ struct Case {
     objects: Vec<Vec<[u32; 6]>>,
     /// Of each image: `[class, x, y, width, height, score]`.
     detections: Vec<Vec<[u32; 6]>>,
+    /// Of each image: `[class, x, y, width, height]`.
+    #[serde(default)]
+    crowds: Vec<Vec<[u32; 5]>>,
     /// Of each class that occurs: AP50 and AP50:95, -1 where nothing is annotated.
     per_class: BTreeMap<String, [f64; 2]>,
     class_ignoring: [f64; 2],
@@ -57,10 +60,17 @@ impl Case {
         let pair = |(i, (objects, detections)): (usize, (&Vec<_>, &Vec<_>))| {
             let (objects, detections) =
                 (objects.iter().map(object).collect(), detections.iter().map(detection).collect());
-            image(&format!("i{i}"), side, objects, detections)
+            let mut image = image(&format!("i{i}"), side, objects, detections);
+            let crowds = self.crowds.get(i).into_iter().flatten();
+            image.0.ignored = crowds.map(|&[c, x, y, w, h]| crowd(&format!("c{c}"), bbox([x, y, w, h]))).collect();
+            image
         };
         self.objects.iter().zip(&self.detections).enumerate().map(pair).collect()
     }
+}
+
+fn crowd(label: &str, bbox: BoxXyxy) -> IgnoredRegion {
+    IgnoredRegion { bbox, label: Some(label.to_owned()), reason: IgnoredReason::Crowd }
 }
 
 fn image(
@@ -71,7 +81,14 @@ fn image(
 ) -> (ImageAnnotations, ImageDetections) {
     let (image, file, width, height) = (name.to_owned(), String::new(), side, side);
     (
-        ImageAnnotations { image: image.clone(), file: file.clone(), width, height, verified: false, objects },
+        ImageAnnotations {
+            image: image.clone(),
+            file: file.clone(),
+            width,
+            height,
+            objects,
+            ..ImageAnnotations::default()
+        },
         ImageDetections { image, file, width, height, detections, merge: None, filled: Vec::new() },
     )
 }
@@ -79,7 +96,7 @@ fn image(
 #[test]
 fn average_precision_is_that_of_pycocotools() {
     let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/golden/average_precision.json")).unwrap();
-    assert!(cases.len() >= 200);
+    assert!(cases.len() >= 200 && cases.iter().filter(|c| c.crowds.iter().any(|c| !c.is_empty())).count() >= 40);
     let near = |a: Option<f64>, b: f64| (a.unwrap_or(-1.0) - b).abs() < 1e-6;
     for (n, case) in cases.iter().enumerate() {
         let images = case.images();
@@ -144,6 +161,57 @@ fn confusion_and_the_worst_image() {
     assert_eq!((found.images, found.boxes), (3, 3));
     let json = serde_json::to_value(&found).unwrap();
     assert!(json["map_50"].is_number() && json["per_class"]["x"]["ap_50"].is_number(), "{json}");
+}
+
+fn percent(share: Option<f64>) -> i64 {
+    (100.0 * share.unwrap()).round() as i64
+}
+
+#[test]
+fn on_an_ignored_region_nothing_is_right_or_wrong() {
+    const A: [f32; 4] = [0.0, 0.0, 10.0, 10.0];
+    const ON: [f32; 4] = [52.0, 52.0, 60.0, 60.0];
+    const OFF: [f32; 4] = [20.0, 20.0, 30.0, 30.0];
+    let region = BoxXyxy::new([50.0, 50.0, 90.0, 90.0], 100, 100).unwrap();
+    let average = |label: Option<&str>, incomplete: bool, found: &[[f32; 4]]| {
+        // Wrong ones are surer than the right one, so that each of them costs precision.
+        let wrong = found.iter().map(|corners| detection("x", *corners, 0.9));
+        let found = wrong.chain([detection("x", A, 0.8)]).collect();
+        let (mut truth, found) = image("a", 100, vec![object("x", A, false)], found);
+        truth.incomplete = incomplete;
+        let label = label.map(str::to_owned);
+        truth.ignored = vec![IgnoredRegion { bbox: region, label, reason: IgnoredReason::Unreadable }];
+        let found = evaluate(&[(&truth, &found)], &Options::default()).unwrap();
+        (percent(found.map_50), found.worst_images[0].extra)
+    };
+    assert_eq!(average(Some("x"), false, &[ON, ON]), (100, 0));
+    assert_eq!(average(None, false, &[ON]), (100, 0));
+    assert_eq!(average(Some("y"), false, &[ON]), (50, 1), "a region of another class");
+    assert_eq!(average(None, false, &[ON, OFF]), (50, 1));
+    assert_eq!(average(None, true, &[ON, OFF]), (100, 0), "an object may be where nothing is annotated");
+}
+
+#[test]
+fn an_image_of_which_everything_was_left_out_is_not_one_without_cells() {
+    let wrong = || vec![detection("x", [70.0, 70.0, 80.0, 80.0], 0.9)];
+    let a = image(
+        "a",
+        100,
+        vec![object("x", [0.0, 0.0, 9.0, 9.0], false)],
+        vec![detection("x", [0.0, 0.0, 9.0, 9.0], 0.8)],
+    );
+    let bbox = BoxXyxy::new([5.0, 5.0, 20.0, 20.0], 100, 100).unwrap();
+    let average = |change: &dyn Fn(&mut ImageAnnotations)| {
+        let mut b = image("b", 100, vec![], wrong());
+        change(&mut b.0);
+        let found = evaluate(&[(&a.0, &a.1), (&b.0, &b.1)], &Options::default()).unwrap();
+        (percent(found.map_50), found.images, found.worst_images.len())
+    };
+    assert_eq!(average(&|_| {}), (50, 2, 2), "an image without cells");
+    assert_eq!(average(&|b| b.incomplete = true), (100, 1, 1));
+    let unreadable = || IgnoredRegion { bbox, label: None, reason: IgnoredReason::Unreadable };
+    assert_eq!(average(&|b| b.ignored = vec![unreadable()]), (100, 1, 1));
+    assert_eq!(average(&|b| b.ignored = vec![crowd("x", bbox)]), (50, 2, 2), "as COCO has it");
 }
 
 #[test]

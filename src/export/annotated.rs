@@ -82,7 +82,7 @@ mod tests {
         };
         let objects = vec![object([2.0, 2.0, 8.0, 9.0], "a", Some(mask)), object([10.0, 0.0, 20.0, 10.0], "b", None)];
         let file = format!("{name}.png");
-        ImageAnnotations { image: name.into(), file, width: 20, height: 10, verified: false, objects }
+        ImageAnnotations { image: name.into(), file, width: 20, height: 10, objects, ..ImageAnnotations::default() }
     }
 
     #[test]

@@ -236,7 +236,7 @@ where
     };
     let split = |image: Result<ImageDetections>| {
         let ImageDetections { image, file, width, height, detections, merge, filled } = image?;
-        let header = ImageAnnotations { image, file, width, height, verified: false, objects: Vec::new() };
+        let header = ImageAnnotations { image, file, width, height, ..ImageAnnotations::default() };
         let mut extra = Map::new();
         if let Some(merge) = merge {
             extra.insert("merge".to_owned(), serde_json::to_value(merge).map_err(failed)?);
@@ -264,6 +264,7 @@ pub fn as_annotations(image: &ImageDetections) -> ImageAnnotations {
         height: image.height,
         verified: false,
         objects: image.detections.iter().map(object).collect(),
+        ..ImageAnnotations::default()
     }
 }
 

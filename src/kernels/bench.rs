@@ -39,41 +39,6 @@ impl BenchLayer {
     }
 }
 
-/// One convolution; rates are in GFLOP/s.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct BenchRow {
-    #[serde(flatten)]
-    pub layer: BenchLayer,
-    pub forward: f64,
-    pub forward_backward: f64,
-    pub burn_forward: f64,
-    pub burn_forward_backward: f64,
-}
-
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct BenchReport {
-    /// Multiply-adds from and to registers alone.
-    pub peak: f64,
-    pub rows: Vec<BenchRow>,
-}
-
-impl BenchReport {
-    /// The geometric mean of one column.
-    pub fn mean(&self, column: impl Fn(&BenchRow) -> f64) -> f64 {
-        geometric_mean(self.rows.iter().map(column))
-    }
-
-    /// The part of the peak that the forward pass reaches on dense layers.
-    pub fn share_of_peak(&self) -> f64 {
-        geometric_mean(self.rows.iter().filter(|r| r.layer.is_dense()).map(|r| r.forward)) / self.peak
-    }
-}
-
-fn geometric_mean(rates: impl Iterator<Item = f64>) -> f64 {
-    let logarithms: Vec<f64> = rates.map(f64::ln).collect();
-    (logarithms.iter().sum::<f64>() / logarithms.len().max(1) as f64).exp()
-}
-
 /// The layers as (name, part of the image's side, input and output channels, kernel, stride). A strided 3×3 is ResNet-18's and a
 /// strided 1×1 ResNet-50's, unless the name ends in the other's block, deep or basic.
 const LAYERS: [(&str, usize, usize, usize, usize, usize); 31] = [
@@ -121,40 +86,6 @@ pub fn layers(side: usize) -> Result<Vec<BenchLayer>> {
         Ok(BenchLayer { name: name.to_owned(), x, w, out: g.out_shape(), stride, padding, flops: g.flops() })
     };
     LAYERS.into_iter().map(layer).collect()
-}
-
-/// Runs every layer for an image of that side, each for about `seconds` and at least twice, and calls `done` after each. The device
-/// must be without autodiff.
-pub async fn run(device: &Device, side: usize, seconds: f64, mut done: impl FnMut(&BenchRow)) -> Result<BenchReport> {
-    let best = async |flops: f64, work: &dyn Fn() -> Tensor<1>| -> Result<f64> {
-        // The first run compiles.
-        time(device, 1, work).await?;
-        let (start, mut best) = (Instant::now(), f64::INFINITY);
-        while best.is_infinite() || start.elapsed().as_secs_f64() < seconds {
-            best = best.min(time(device, 1, work).await?);
-        }
-        Ok(flops / best / 1e9)
-    };
-    let mut peak_rate = 0.0f64;
-    for _ in 0..4 {
-        let (seconds, flops) = peak(device, 1).await?;
-        peak_rate = peak_rate.max(flops / seconds / 1e9);
-    }
-    let mut rows = Vec::new();
-    for layer in layers(side)? {
-        let mut rates = [0.0; 4];
-        for (rate, (burn, backward)) in
-            rates.iter_mut().zip([(false, false), (false, true), (true, false), (true, true)])
-        {
-            let conv = BenchConv::new(layer.x, layer.w, layer.stride, layer.padding, burn, backward, device)?;
-            *rate = best(conv.flops(), &|| conv.mark()).await?;
-        }
-        let [forward, forward_backward, burn_forward, burn_forward_backward] = rates;
-        let row = BenchRow { layer, forward, forward_backward, burn_forward, burn_forward_backward };
-        done(&row);
-        rows.push(row);
-    }
-    Ok(BenchReport { peak: peak_rate, rows })
 }
 
 /// Seconds that `work` takes, of `runs` one after another; the clock stops when a number of the last result has been read.

@@ -121,6 +121,18 @@ impl Rle {
         Ok(Self { width, height, counts })
     }
 
+    /// The pixels whose centre lies in a box.
+    ///
+    /// # Errors
+    /// No pixels, or too many.
+    pub fn from_box(width: u32, height: u32, [x1, y1, x2, y2]: [f32; 4]) -> Result<Self> {
+        let pixels = pixel_count(width, height)?;
+        let index = |at: f32, side: u32| ((at - 0.5).ceil().max(0.0) as u32).min(side);
+        let (x1, x2, y1, y2) = (index(x1, width), index(x2, width), index(y1, height), index(y2, height));
+        let columns = (x1..x2).map(|x| (x * height + y1, x * height + y2)).filter(|(start, end)| start < end);
+        Ok(Self::from_ranges(width, height, pixels, columns))
+    }
+
     /// From the pixels of the object as half-open ranges of column-major indices, in rising order and apart.
     fn from_ranges(width: u32, height: u32, pixels: u32, ranges: impl Iterator<Item = (u32, u32)>) -> Self {
         let mut counts = Vec::new();

@@ -39,7 +39,7 @@ impl ParameterSource for Seeded {
             Initializer::KaimingNormalDefaultBias | Initializer::Default => uniform(&mut rng, outputs, bound_default),
             _ => vec![0.0; outputs],
         };
-        Ok(LayerValues { weight, bias })
+        Ok(LayerValues { weight, bias, scale: None })
     }
 }
 

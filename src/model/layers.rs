@@ -10,17 +10,20 @@
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::norm::BatchNorm;
+use super::norm::{BatchNorm, like};
 use crate::error::Result;
 use crate::kernels::{self, ConvOptions};
 
-/// A convolution with bias; a batch norm after it is folded into both, except while a network is trained from scratch.
+/// A convolution with bias; a batch norm after it is folded into both, except while a network is trained.
 #[derive(Module, Debug)]
 pub struct Conv2d {
     /// `[KH, KW, Cin, Cout]`
     pub weight: Param<Tensor<4>>,
     /// `[Cout]`
     pub bias: Param<Tensor<1>>,
+    /// `[Cout]`: what the outputs are multiplied with before the bias, the frozen batch norm of a detector that is
+    /// fine-tuned. It does not learn; the weight beside it does.
+    pub scale: Option<Tensor<1>>,
     /// Stands for the bias while it is there.
     pub norm: Option<BatchNorm>,
     pub stride: usize,
@@ -41,13 +44,45 @@ impl Conv2d {
     fn apply(&self, x: Tensor<4>, relu: bool) -> Tensor<4> {
         let options = ConvOptions { stride: self.stride, padding: self.padding, relu };
         match &self.norm {
-            None => kernels::conv2d(x, self.weight.val(), Some(self.bias.val()), options),
+            None => kernels::conv2d(x, self.effective_weight(), Some(self.bias.val()), options),
             Some(norm) => {
                 let plain = ConvOptions { relu: false, ..options };
                 norm.forward(kernels::conv2d(x, self.weight.val(), None, plain), relu)
             }
         }
     }
+
+    /// The weight times the scale, which is the same as the outputs times the scale.
+    fn effective_weight(&self) -> Tensor<4> {
+        match &self.scale {
+            Some(scale) => self.weight.val() * scale.clone().reshape([1, 1, 1, -1]),
+            None => self.weight.val(),
+        }
+    }
+
+    /// Takes `scale`, which the weight was multiplied with, out of it and puts it beside it.
+    pub fn unfold(&mut self, scale: &[f32]) {
+        let device = self.weight.val().device();
+        let upload = |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values, [scale.len()]), &device);
+        let inverse = upload(scale.iter().map(|s| inverse_scale(*s)).collect()).reshape([1, 1, 1, -1]);
+        self.weight = self.weight.clone().map(|old| like(old.clone(), old.inner() * inverse));
+        self.scale = Some(upload(scale.to_vec()));
+    }
+
+    /// Multiplies the scale into the weight.
+    pub fn fold(&mut self) {
+        if let Some(scale) = self.scale.take() {
+            let scale = scale.inner().reshape([1, 1, 1, -1]);
+            self.weight = self.weight.clone().map(|old| like(old.clone(), old.inner() * scale));
+        }
+    }
+}
+
+/// What takes the scale of a frozen norm out of a weight again. Of a channel that it made 0, or so small that the way back
+/// is beyond f32, the weight becomes 0: nothing that it is or could learn shows.
+pub fn inverse_scale(scale: f32) -> f32 {
+    const LEAST: f32 = 1e-18;
+    if scale.abs() < LEAST { 0.0 } else { 1.0 / scale }
 }
 
 /// A 2×2 transposed convolution with stride 2, which doubles both sides.
@@ -191,6 +226,8 @@ pub struct LayerSpec {
 pub struct LayerValues {
     pub weight: Vec<f32>,
     pub bias: Vec<f32>,
+    /// Of each output what the folded batch norm multiplied its weight with; `None` without one, or where that is 1.
+    pub scale: Option<Vec<f32>>,
 }
 
 /// Where a network's parameters come from.
@@ -205,6 +242,8 @@ pub struct Layer {
     pub spec: LayerSpec,
     pub weight: ParamId,
     pub bias: ParamId,
+    /// [`LayerValues::scale`], which is in the network's weight: fine-tuning takes it out, and files have it beside it.
+    pub scale: Option<Vec<f32>>,
 }
 
 /// Builds layers on a device and notes them.
@@ -256,7 +295,7 @@ impl<'a> Builder<'a> {
     fn conv_of(&mut self, spec: LayerSpec) -> Result<Conv2d> {
         let [output, input, kh, kw] = dims4(&spec.kind.torch_shape());
         let (weight, bias) = self.parameters(spec, [kh, kw, input, output])?;
-        Ok(Conv2d { weight, bias, norm: None, stride: 1, padding: 0 })
+        Ok(Conv2d { weight, bias, scale: None, norm: None, stride: 1, padding: 0 })
     }
 
     pub fn conv_transpose(
@@ -295,12 +334,12 @@ impl<'a> Builder<'a> {
         spec: LayerSpec,
         shape: [usize; D],
     ) -> Result<(Param<Tensor<D>>, Param<Tensor<1>>)> {
-        let LayerValues { weight, bias } = self.source.layer(&spec)?;
+        let LayerValues { weight, bias, scale } = self.source.layer(&spec)?;
         let weight = TensorData::new(spec.kind.from_torch(&weight), shape);
         let weight = Param::from_tensor(Tensor::from_data(weight, self.device));
         let bias = TensorData::new(bias, [spec.kind.output()]);
         let bias = Param::from_tensor(Tensor::from_data(bias, self.device));
-        self.layers.push(Layer { spec, weight: weight.id, bias: bias.id });
+        self.layers.push(Layer { spec, weight: weight.id, bias: bias.id, scale });
         Ok((weight, bias))
     }
 }

@@ -83,7 +83,7 @@ impl BatchNorm {
 }
 
 /// `new` in the autodiff state of `old`.
-fn like<const D: usize>(old: Tensor<D>, new: Tensor<D>) -> Tensor<D> {
+pub(super) fn like<const D: usize>(old: Tensor<D>, new: Tensor<D>) -> Tensor<D> {
     if !old.is_autodiff() {
         return new;
     }

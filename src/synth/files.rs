@@ -32,6 +32,7 @@ pub fn files(image: &SynthImage) -> Result<Vec<NamedBytes>> {
         height,
         verified: false,
         objects: image.objects.clone(),
+        ..ImageAnnotations::default()
     };
     // LabelImg writes "Unknown" for the source; a stranger who finds the file shall know that nobody measured this.
     let xml = voc::write(&annotations).replacen("<database>Unknown<", "<database>cytobox synth (synthetic)<", 1);

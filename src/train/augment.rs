@@ -27,7 +27,8 @@ pub struct Augment {
     pub scale: [f32; 2],
     /// A square of this side, in pixels of the network's input, is cut out at random.
     pub crop: Option<u32>,
-    /// Objects of which a crop leaves less than this share of the area are dropped.
+    /// Objects of which a crop leaves less than this share of the area are not learnt; what is left of them is no background
+    /// either.
     pub least_area: f32,
 }
 
@@ -122,8 +123,20 @@ impl Augment {
             }
         }
         let geometry = Geometry { original, size, offset, window, out, draw };
-        let objects = example.objects.iter().filter_map(|o| geometry.object(o, self.least_area, &place)).collect();
-        Ok(Sample { name: example.name.clone(), values, size: out, objects })
+        let (mut objects, mut ignored) = (Vec::new(), Vec::new());
+        for object in &example.objects {
+            let Some((corners, is_remnant)) = geometry.corners(object.corners, self.least_area) else { continue };
+            if is_remnant {
+                ignored.push(corners);
+                continue;
+            }
+            let mask = object.mask.as_ref().map(|mask| geometry.patch(mask, corners, &place));
+            objects.push(Truth { corners, class: object.class, mask, difficult: object.difficult });
+        }
+        let regions = example.ignored.iter().filter_map(|region| geometry.corners(region.bbox.corners(), 0.0));
+        ignored.extend(regions.map(|(corners, _)| corners));
+        let (name, incomplete) = (example.name.clone(), example.incomplete);
+        Ok(Sample { name, values, size: out, objects, ignored, incomplete })
     }
 
     fn draw(&self, rng: &mut TrainRng) -> Draw {
@@ -152,19 +165,20 @@ struct Geometry {
 }
 
 impl Geometry {
-    /// An object in pixels of the sample, unless too little of it is left.
-    fn object(&self, object: &Truth, least: f32, place: &impl Fn(usize, usize) -> (usize, usize)) -> Option<Truth> {
+    /// A box in pixels of the sample, and whether the crop left less than this share of it; `None` where it left less than a
+    /// pixel.
+    fn corners(&self, corners: [f32; 4], least: f32) -> Option<([f32; 4], bool)> {
         let ratio = [0, 1].map(|axis| self.size[axis] as f32 / self.original[axis] as f32);
-        let [x1, y1, x2, y2] = object.corners;
+        let [x1, y1, x2, y2] = corners;
         let whole = [x1 * ratio[1], y1 * ratio[0], x2 * ratio[1], y2 * ratio[0]];
         let (dx, dy) = (self.offset[1] as f32, self.offset[0] as f32);
         let moved = [whole[0] - dx, whole[1] - dy, whole[2] - dx, whole[3] - dy];
         let (height, width) = (self.window[0] as f32, self.window[1] as f32);
         let cut = crate::boxes::clip(moved, width, height);
-        let (kept, all) = (crate::boxes::area(cut), crate::boxes::area(moved));
-        if !(cut[2] - cut[0] >= 1.0 && cut[3] - cut[1] >= 1.0 && kept >= least * all) {
+        if !(cut[2] - cut[0] >= 1.0 && cut[3] - cut[1] >= 1.0) {
             return None;
         }
+        let is_remnant = crate::boxes::area(cut) < least * crate::boxes::area(moved);
         let mut corners = cut;
         if self.draw.flip_x {
             (corners[0], corners[2]) = (width - corners[2], width - corners[0]);
@@ -175,8 +189,7 @@ impl Geometry {
         if self.draw.transpose {
             corners = [corners[1], corners[0], corners[3], corners[2]];
         }
-        let mask = object.mask.as_ref().map(|mask| self.patch(mask, corners, place));
-        Some(Truth { corners, class: object.class, mask, difficult: object.difficult })
+        Some((corners, is_remnant))
     }
 
     /// A mask in pixels of the sample: the nearest pixel as torch's `nearest` finds it. A mask may reach a pixel over its
@@ -206,6 +219,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::annotations::{IgnoredReason, IgnoredRegion};
+    use crate::boxes::BoxXyxy;
     use crate::channels::Picture;
 
     fn config(size: u32) -> DetectorConfig {
@@ -225,7 +240,13 @@ mod tests {
             let corners = [x1, y1, x2, y2].map(|v| v as f32);
             objects.push(Truth { corners, class: 1, mask: Some(Patch::filled(corners)), difficult: false });
         }
-        Example { name: "a".into(), picture: Picture { width, height, rgb }, objects }
+        Example {
+            name: "a".into(),
+            picture: Picture { width, height, rgb },
+            objects,
+            ignored: Vec::new(),
+            incomplete: false,
+        }
     }
 
     #[test]
@@ -252,12 +273,15 @@ mod tests {
         /// Pixels, box and mask move together: what is bright is what the mask and the box hold.
         #[test]
         fn pixels_boxes_and_masks_move_together(seed in 0u64..10_000, crop in prop::option::of(Just(64u32))) {
-            let example = example(90, 120, &[[10, 20, 50, 44]]);
+            let mut example = example(90, 120, &[[10, 20, 50, 44]]);
+            let bbox = BoxXyxy::try_from(example.objects[0].corners).unwrap();
+            example.ignored = vec![IgnoredRegion { bbox, label: None, reason: IgnoredReason::Crowd }];
             let augment = Augment { crop, scale: [1.0, 1.0], brightness: 0.0, ..Augment::default() };
             // The short side stays 90: no interpolation, so that the comparison is exact.
             let config = DetectorConfig { min_size: 90, max_size: 120, ..DetectorConfig::default() };
             let sample = augment.apply(&example, &config, &mut TrainRng::new(seed)).unwrap();
             let Some(object) = sample.objects.first() else { return Ok(()) };
+            prop_assert_eq!(&sample.ignored, &[object.corners], "an ignored region where the object is");
             let [x1, y1, x2, y2] = object.corners;
             let mask = object.mask.as_ref().unwrap();
             for y in 0..sample.size[0] {
@@ -273,21 +297,29 @@ mod tests {
     }
 
     #[test]
-    fn a_box_that_loses_too_much_is_dropped() {
+    fn what_a_crop_leaves_of_an_object_is_learnt_or_ignored() {
         let example = example(256, 256, &[[100, 100, 140, 140]]);
         let augment = Augment { crop: Some(64), scale: [1.0, 1.0], ..Augment::default() };
-        let (mut seen, mut dropped) = (0, 0);
+        let (mut seen, mut remnants) = (0, 0);
         for seed in 0..400 {
             let sample = augment.apply(&example, &config(256), &mut TrainRng::new(seed)).unwrap();
-            match sample.objects.first() {
-                Some(o) => {
+            // The picture is bright where the object is.
+            let bright = sample.values.chunks_exact(3).filter(|v| v[0] > 0.0).count() as f32;
+            match (sample.objects.first(), sample.ignored.first()) {
+                (Some(o), None) => {
                     assert!(crate::boxes::area(o.corners) >= 0.3 * 1600.0);
                     seen += 1;
                 }
-                None => dropped += 1,
+                (None, Some(remnant)) => {
+                    assert_eq!(crate::boxes::area(*remnant), bright);
+                    assert!(bright < 0.3 * 1600.0);
+                    remnants += 1;
+                }
+                (None, None) => assert_eq!(bright, 0.0),
+                both => panic!("{both:?}"),
             }
         }
-        assert!(seen > 20 && dropped > 100, "{seen} {dropped}");
+        assert!(seen > 20 && remnants > 10, "{seen} {remnants}");
     }
 
     #[test]

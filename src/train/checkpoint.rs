@@ -1,10 +1,11 @@
 //! A training as it stands between two steps, as one safetensors file: values as tensors, everything else as JSON in its
 //! metadata. A training that goes on from it takes the same way, on the CPU bit for bit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::config::TrainConfig;
 use super::rng::TrainRng;
@@ -52,24 +53,16 @@ pub struct State {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
     pub state: State,
-    /// `network:`, `average:` and the optimiser's tensors by name.
+    /// `network:`, `average:`, `scale:` (of frozen norms) and the optimiser's tensors by name.
     pub tensors: BTreeMap<String, Vec<f32>>,
 }
 
 impl Checkpoint {
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let fault = |e: String| Error::Training(format!("the checkpoint could not be made: {e}"));
-        let json = serde_json::to_string(&self.state).map_err(|e| fault(e.to_string()))?;
-        let views = self
-            .tensors
-            .iter()
-            .map(|(name, values)| {
-                let view = TensorView::new(Dtype::F32, vec![values.len()], bytemuck::cast_slice(values));
-                view.map(|view| (name, view)).map_err(|e| fault(e.to_string()))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let metadata = HashMap::from([(KEY.to_owned(), json)]);
-        safetensors::serialize(views, Some(metadata)).map_err(|e| fault(e.to_string()))
+        let sizes = self.tensors.iter().map(|(name, values)| (name.as_str(), values.len()));
+        let mut bytes = header(&self.state, sizes)?;
+        self.tensors.values().for_each(|values| bytes.extend(little_endian(values)));
+        Ok(bytes)
     }
 
     /// # Errors
@@ -100,10 +93,63 @@ impl Checkpoint {
     }
 }
 
+/// The beginning of a checkpoint's file, up to the values of the first tensor; `sizes` are those of all tensors, in the
+/// order in which their values follow.
+///
+/// # Errors
+/// A state that JSON has no word for.
+pub fn header<'a>(state: &State, sizes: impl Iterator<Item = (&'a str, usize)>) -> Result<Vec<u8>> {
+    /// safetensors has the values begin at a multiple of this.
+    const ALIGNMENT: usize = 8;
+    let fault = |e: serde_json::Error| Error::Training(format!("the checkpoint could not be made: {e}"));
+    let state = serde_json::to_string(state).map_err(fault)?;
+    let mut entries = serde_json::Map::new();
+    entries.insert("__metadata__".to_owned(), json!({ KEY: state }));
+    let mut end = 0;
+    for (name, values) in sizes {
+        let start = end;
+        end += values * size_of::<f32>();
+        entries.insert(name.to_owned(), json!({"dtype": "F32", "shape": [values], "data_offsets": [start, end]}));
+    }
+    let mut json = serde_json::to_vec(&entries).map_err(fault)?;
+    json.resize(json.len().next_multiple_of(ALIGNMENT), b' ');
+    Ok([(json.len() as u64).to_le_bytes().as_slice(), &json].concat())
+}
+
+/// The bytes of values as a file has them.
+pub fn little_endian(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+/// A file that comes in parts, so that never more than one of them is in memory.
+pub trait Parts {
+    /// Bytes of all parts together.
+    fn length(&self) -> u64;
+
+    /// The next part; `None` after the last.
+    ///
+    /// # Errors
+    /// What hinders the rest from being made; what came before is of no use then.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>>>;
+}
+
+/// All parts in one.
+///
+/// # Errors
+/// What hinders one of them from being made.
+pub async fn whole(mut parts: impl Parts) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(parts.length() as usize);
+    while let Some(part) = parts.next().await? {
+        bytes.extend(part);
+    }
+    Ok(bytes)
+}
+
 /// Where checkpoints and the best detector are kept.
 pub trait Store {
-    /// Keeps a checkpoint; it is safe when this returns, and the one before it is kept too.
-    fn put(&mut self, step: u64, checkpoint: Vec<u8>) -> impl Future<Output = Result<()>>;
+    /// Keeps a checkpoint; it is safe when this returns, and the one before it is kept too. When a part of it fails, what is
+    /// kept already stays as it is.
+    fn put(&mut self, step: u64, checkpoint: impl Parts) -> impl Future<Output = Result<()>>;
 
     /// The newest checkpoint that is whole.
     fn latest(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>>>;
@@ -125,8 +171,8 @@ pub struct MemoryStore {
 }
 
 impl Store for MemoryStore {
-    async fn put(&mut self, _: u64, checkpoint: Vec<u8>) -> Result<()> {
-        self.checkpoint = Some(checkpoint);
+    async fn put(&mut self, _: u64, checkpoint: impl Parts) -> Result<()> {
+        self.checkpoint = Some(whole(checkpoint).await?);
         Ok(())
     }
 

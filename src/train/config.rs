@@ -142,7 +142,7 @@ pub struct TrainConfig {
     pub validation_share: f32,
     /// Epochs between two validations.
     pub validate_every: u32,
-    /// Whether objects marked `difficult` are learnt.
+    /// Whether objects marked `difficult` are learnt. Those that are not are no background either.
     pub use_difficult: bool,
     /// Seconds between two checkpoints.
     pub checkpoint_seconds: f64,

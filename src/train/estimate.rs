@@ -18,6 +18,8 @@ const PASSES: f64 = 3.0;
 const OVERHEAD: f64 = 1.4;
 /// What a layer keeps: its output, the activation's, and their gradients while the way back runs.
 const COPIES: f64 = 3.0;
+/// What a tensor takes while it is saved: as it is read, as values and as the bytes of the file.
+const SAVED_COPIES: f64 = 3.0;
 /// Regions that the mask head sees: the positive quarter of the sampled ones.
 const MASK_SHARE: f64 = 0.25;
 /// Side of ImageNet's crops, for which the literature counts.
@@ -28,7 +30,7 @@ const REFERENCE_SIDE: f64 = 224.0;
 #[serde(rename_all = "camelCase")]
 pub struct Estimate {
     pub parameters: u64,
-    /// Of one step at its largest.
+    /// Of one step at its largest, and of a checkpoint.
     pub memory_bytes: u64,
     pub seconds_per_step: f64,
     pub steps_per_epoch: u64,
@@ -120,9 +122,11 @@ pub fn estimate(
         Budget::Epochs(epochs) => f64::from(epochs) * steps_per_epoch as f64 * seconds_per_step,
         Budget::Minutes(minutes) => 60.0 * f64::from(minutes),
     };
+    // A checkpoint is read tensor by tensor, and the largest of them is the box head's first layer.
+    let saved = SAVED_COPIES * pooled * c * hidden;
     Estimate {
         parameters: parameters as u64,
-        memory_bytes: (4.0 * (parameters * (2.0 + moments + average) + COPIES * batch * kept)) as u64,
+        memory_bytes: (4.0 * (parameters * (2.0 + moments + average) + COPIES * batch * kept + saved)) as u64,
         seconds_per_step,
         steps_per_epoch,
         seconds,
@@ -179,6 +183,10 @@ mod tests {
         let still = TrainConfig { augment: Augment { scale: [1.0, 1.0], ..Augment::default() }, ..settings.clone() };
         let still = of(&config, &still, 512);
         assert!(base.memory_bytes > still.memory_bytes && base.seconds_per_step > still.seconds_per_step);
+        // A checkpoint holds the largest tensor in a few copies.
+        let wide = of(&DetectorConfig { representation_size: 2048, ..config.clone() }, &settings, 512);
+        let kept = 4 * 3 * (wide.parameters - base.parameters);
+        assert!(wide.memory_bytes - base.memory_bytes - kept > 3 * 4 * 49 * 256 * 1024);
         let small = DetectorConfig { backbone: Backbone::ResNet18, fpn_channels: 64, ..config };
         assert!(of(&small, &settings, 512).seconds_per_step < base.seconds_per_step);
     }

@@ -86,12 +86,25 @@ pub enum Wish {
     Stop,
 }
 
+/// How soon the end of a pause is noticed.
+pub const REST: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// Watches a training. A cancelled one ends with [`crate::Error::Cancelled`] and keeps its last checkpoint.
 pub trait TrainObserver: Observer {
     fn event(&self, event: TrainEvent);
 
     fn wish(&self) -> Wish {
         Wish::GoOn
+    }
+
+    /// Waits a little before a paused training asks for the next wish, so that waiting takes no processor.
+    fn rest(&self) -> impl Future<Output = ()> {
+        async {
+            #[cfg(not(target_arch = "wasm32"))]
+            std::thread::sleep(REST);
+            #[cfg(target_arch = "wasm32")]
+            self.turn().await;
+        }
     }
 }
 

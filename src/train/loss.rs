@@ -237,7 +237,7 @@ mod tests {
 
     fn targets(rng: &mut TrainRng) -> BoxTargets {
         let object = |class| Truth { corners: [0.0, 0.0, 9.0, 9.0], class, mask: None, difficult: false };
-        let sample = Sample { name: "a".into(), values: vec![], size: [32, 32], objects: vec![object(1), object(2)] };
+        let sample = Sample { size: [32, 32], objects: vec![object(1), object(2)], ..Sample::default() };
         let roi = |object| RoiTarget { corners: [0.0; 4], object };
         let mut deltas = || [(); 4].map(|()| rng.range(-1.0, 1.0));
         let rois = vec![vec![roi(None), roi(Some((1, deltas()))), roi(Some((0, deltas()))), roi(None)]];
@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn without_objects_box_losses_are_zero_and_differentiable() {
         let rois = vec![vec![RoiTarget { corners: [0.0; 4], object: None }; 4]];
-        let sample = Sample { name: "a".into(), values: vec![], size: [32, 32], objects: vec![] };
+        let sample = Sample { size: [32, 32], ..Sample::default() };
         let boxes = BoxTargets::new(&rois, &[sample], 3);
         let x = Tensor::<2>::from_data(TensorData::new(vec![0.7f32; 48], [4, 12]), &device()).require_grad();
         let loss = boxes.box_reg(x.clone());

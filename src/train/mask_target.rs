@@ -1,18 +1,23 @@
 //! What the mask head is to draw: the object's mask, cut out by the proposal (`project_masks_on_boxes` of torchvision,
 //! which is RoIAlign of the bitmap with `aligned = False` and as many samples a bin as it has pixels).
 
+use std::borrow::Cow;
+
 use super::truth::{Patch, Truth};
 
 /// The mask of `object` within `roi` on a `side` × `side` grid, row by row, values 0–1. `size` is height and width of
-/// the sample. Where an object has no mask, its box stands in.
-pub fn mask_target(object: &Truth, roi: [f32; 4], side: usize, size: [usize; 2]) -> Vec<f32> {
-    let stand_in;
+/// the sample. `None` for an object without a mask, unless its box is to stand in.
+pub fn mask_target(
+    object: &Truth,
+    boxes_for_masks: bool,
+    roi: [f32; 4],
+    side: usize,
+    size: [usize; 2],
+) -> Option<Vec<f32>> {
     let patch = match &object.mask {
-        Some(mask) => mask,
-        None => {
-            stand_in = Patch::filled(object.corners);
-            &stand_in
-        }
+        Some(mask) => Cow::Borrowed(mask),
+        None if boxes_for_masks => Cow::Owned(Patch::filled(object.corners)),
+        None => return None,
     };
     let columns = samples(roi[0], roi[2], side, size[1]);
     let rows = samples(roi[1], roi[3], side, size[0]);
@@ -31,7 +36,7 @@ pub fn mask_target(object: &Truth, roi: [f32; 4], side: usize, size: [usize; 2])
             out.push(sum / count);
         }
     }
-    out
+    Some(out)
 }
 
 /// Two pixels of an axis and how much each counts.
@@ -78,11 +83,17 @@ mod tests {
     #[test]
     fn a_box_seen_through_itself_is_full() {
         let object = Truth { corners: [4.0, 4.0, 60.0, 32.0], class: 1, mask: None, difficult: false };
-        let grid = mask_target(&object, object.corners, 28, [64, 64]);
+        let target = |roi| mask_target(&object, true, roi, 28, [64, 64]).unwrap();
+        let grid = target(object.corners);
         // The pixel grid and the box grid are half a pixel apart (aligned = False): the last row and column see the edge.
         assert!(grid.iter().enumerate().all(|(i, v)| i % 28 == 27 || i / 28 == 27 || *v == 1.0));
-        let outside = mask_target(&object, [0.0, 40.0, 30.0, 60.0], 28, [64, 64]);
-        assert!(outside.iter().all(|v| *v == 0.0));
+        assert!(target([0.0, 40.0, 30.0, 60.0]).iter().all(|v| *v == 0.0));
+    }
+
+    #[test]
+    fn a_box_is_no_mask_where_others_have_outlines() {
+        let object = Truth { corners: [4.0, 4.0, 60.0, 32.0], class: 1, mask: None, difficult: false };
+        assert_eq!(mask_target(&object, false, object.corners, 28, [64, 64]), None);
     }
 
     #[test]
@@ -90,7 +101,7 @@ mod tests {
         let mut mask = Patch::filled([0.0, 0.0, 56.0, 56.0]);
         mask.bits.iter_mut().enumerate().for_each(|(i, bit)| *bit = i % 56 < 28);
         let object = Truth { corners: [0.0, 0.0, 56.0, 56.0], class: 1, mask: Some(mask), difficult: false };
-        let grid = mask_target(&object, object.corners, 28, [64, 64]);
+        let grid = mask_target(&object, false, object.corners, 28, [64, 64]).unwrap();
         assert_eq!((grid[5 * 28 + 3], grid[5 * 28 + 20]), (1.0, 0.0));
     }
 }

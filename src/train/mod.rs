@@ -24,9 +24,11 @@ pub mod norms;
 pub mod optimizer;
 pub mod parameters;
 pub mod plan;
+pub mod resume;
 pub mod rng;
 pub mod sampler;
 pub mod schedule;
+pub mod selection;
 pub mod setup;
 pub mod step;
 pub mod targets;
@@ -34,13 +36,13 @@ pub mod trainer;
 pub mod truth;
 pub mod validation;
 
-pub use checkpoint::{MemoryStore, Store};
+pub use checkpoint::{MemoryStore, Parts, Store};
 pub use config::{Budget, NormConfig, NormScope, OptimizerConfig, TrainConfig, Trainable};
 pub use estimate::Estimate;
 pub use events::{TrainEvent, TrainObserver, Validation, Wish};
 #[cfg(not(target_arch = "wasm32"))]
 pub use folder_store::FolderStore;
-pub use plan::{Begun, Plan, Start};
+pub use plan::{Begun, Overrides, Plan, Start};
 pub use step::{Batch, Losses};
 pub use trainer::{Finished, Trainer};
 pub use truth::{Example, Patch, Sample, Truth};

@@ -1,12 +1,15 @@
-//! The batch norms of a training from scratch: put in, taken along, folded away.
+//! The batch norms of a training. From scratch they learn: put in, taken along, folded away. Those of a detector that is
+//! fine-tuned are frozen: their scale stays beside the weights, which learn as in torchvision, and is folded into them for
+//! detection.
+
+use std::collections::HashMap;
 
 use burn::module::ParamId;
-use burn::tensor::Device;
 
 use super::config::NormScope;
-use crate::model::GeneralizedRcnn;
 use crate::model::layers::Conv2d;
 use crate::model::norm::BatchNorm;
+use crate::model::{Detector, GeneralizedRcnn};
 
 /// Every convolution that may have a norm: those of the ResNet, and with [`NormScope::All`] those of the pyramid and the
 /// mask head. The RPN's is shared by levels of different statistics and has none, as in torchvision's v2 detectors.
@@ -25,12 +28,24 @@ fn convolutions(network: &mut GeneralizedRcnn, scope: NormScope) -> Vec<&mut Con
     convs
 }
 
-/// Gives every convolution of the scope a fresh norm.
-pub fn install(network: &mut GeneralizedRcnn, scope: NormScope, device: &Device) {
-    for conv in convolutions(network, scope) {
-        conv.norm = Some(BatchNorm::new(conv.bias.val(), device));
+/// Gives every convolution of the scope a fresh norm. Frozen ones that were folded are part of the weights from now on.
+pub fn install(detector: &mut Detector, scope: NormScope) {
+    for conv in convolutions(&mut detector.network, scope) {
+        conv.norm = Some(BatchNorm::new(conv.bias.val(), &detector.device));
         // The norm's beta stands for it.
         conv.bias = conv.bias.clone().set_require_grad(false);
+    }
+    detector.layers.iter_mut().for_each(|layer| layer.scale = None);
+}
+
+/// Takes the scales of frozen norms out of the weights that they are folded into.
+pub fn unfold(detector: &mut Detector) {
+    let layers = detector.layers.iter();
+    let scales: HashMap<ParamId, &[f32]> = layers.filter_map(|l| Some((l.weight, l.scale.as_deref()?))).collect();
+    for conv in convolutions(&mut detector.network, NormScope::All) {
+        if let Some(scale) = scales.get(&conv.weight.id) {
+            conv.unfold(scale);
+        }
     }
 }
 
@@ -38,6 +53,7 @@ pub fn install(network: &mut GeneralizedRcnn, scope: NormScope, device: &Device)
 pub fn folded(network: &GeneralizedRcnn) -> GeneralizedRcnn {
     let mut network = network.clone();
     for conv in convolutions(&mut network, NormScope::All) {
+        conv.fold();
         if let Some(norm) = conv.norm.take() {
             *conv = norm.fold(conv);
             conv.bias = conv.bias.clone().set_require_grad(true);

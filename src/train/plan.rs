@@ -4,8 +4,8 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::anchor_check::{AnchorReport, AnchorSet};
-use super::config::TrainConfig;
-use super::setup::{self, Layout, Shape};
+use super::config::{Budget, TrainConfig, Trainable};
+use super::setup::{self, Layout, ShapeOptions};
 use super::truth::Example;
 use crate::channels::Merge;
 use crate::error::{Error, Result};
@@ -23,14 +23,49 @@ const CROP_STEP: u32 = 32;
 #[serde(tag = "from", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Start {
     /// A network that knows nothing yet.
-    Scratch { shape: Shape },
-    /// A detector that is there already; what its heads know of other classes is not taken over, and with `new_heads`
-    /// nothing of what they know.
+    Scratch {
+        #[serde(default)]
+        shape: ShapeOptions,
+    },
+    /// A detector that is there already, whose architecture stays where none is asked for; what its heads know of other
+    /// classes is not taken over, and with `new_heads` nothing of what they know.
     Detector {
+        #[serde(default)]
         architecture: Option<Architecture>,
         #[serde(default)]
         new_heads: bool,
     },
+}
+
+/// Settings that a user chose one by one; what is absent stays as the recipe or the preset has it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Overrides {
+    pub budget: Option<Budget>,
+    /// The base learning rate of the schedule.
+    pub rate: Option<f64>,
+    pub batch_size: Option<usize>,
+    /// Side of the crops; 0 for whole images.
+    pub crop: Option<u32>,
+    pub trainable: Option<Trainable>,
+    pub seed: Option<u64>,
+}
+
+impl Overrides {
+    /// # Errors
+    /// Settings that cannot work.
+    pub fn apply(&self, mut settings: TrainConfig) -> Result<TrainConfig> {
+        settings.budget = self.budget.unwrap_or(settings.budget);
+        settings.schedule.base = self.rate.unwrap_or(settings.schedule.base);
+        settings.batch_size = self.batch_size.unwrap_or(settings.batch_size);
+        settings.trainable = self.trainable.unwrap_or(settings.trainable);
+        settings.seed = self.seed.unwrap_or(settings.seed);
+        if let Some(side) = self.crop {
+            settings.augment.crop = (side > 0).then_some(side);
+        }
+        settings.validate()?;
+        Ok(settings)
+    }
 }
 
 /// A training as it is asked for.
@@ -41,6 +76,9 @@ pub struct Plan {
     /// The preset for the way of starting when absent.
     #[serde(default)]
     pub settings: Option<TrainConfig>,
+    /// Laid over the settings, whichever they are.
+    #[serde(default)]
+    pub overrides: Overrides,
     /// Anchors to use instead of the detector's own.
     #[serde(default)]
     pub anchors: Option<AnchorSet>,
@@ -61,7 +99,7 @@ impl Plan {
         layouts: &[Layout],
     ) -> Result<DetectorConfig> {
         let mut config = match (self.start, base) {
-            (Start::Scratch { shape }, _) => setup::fresh(shape, classes, layouts, &self.detector)?,
+            (Start::Scratch { shape }, _) => setup::fresh(shape.shape(), classes, layouts, &self.detector)?,
             (Start::Detector { architecture, .. }, Some(base)) => {
                 let architecture = architecture.unwrap_or(base.architecture);
                 // How the labels of other classes were weighed against each other says nothing about these.
@@ -81,19 +119,15 @@ impl Plan {
         Ok(config)
     }
 
-    /// The settings asked for, or the preset, whose crops are made to fit into the images.
+    /// The settings asked for, or the preset, whose crops are made to fit into the images; with the overrides.
     ///
     /// # Errors
     /// Settings that cannot work; an image that cannot be resized.
     pub fn settings(&self, config: &DetectorConfig, layouts: &[Layout]) -> Result<TrainConfig> {
         if let Some(settings) = &self.settings {
-            settings.validate()?;
-            return Ok(settings.clone());
+            return self.overrides.apply(settings.clone());
         }
-        let mut settings = match self.start {
-            Start::Scratch { .. } => TrainConfig::from_scratch(),
-            Start::Detector { .. } => TrainConfig::fine_tune(),
-        };
+        let mut settings = self.preset();
         let mut least = u32::MAX;
         for layout in layouts.iter().filter(|l| l.width > 0 && l.height > 0) {
             let input = resized([layout.height as usize, layout.width as usize], config.min_size, config.max_size)?;
@@ -102,7 +136,15 @@ impl Plan {
         if let Some(crop) = &mut settings.augment.crop {
             *crop = (*crop).min(least / CROP_STEP * CROP_STEP).max(LEAST_CROP);
         }
-        Ok(settings)
+        self.overrides.apply(settings)
+    }
+
+    /// The settings for this way of starting, before they are made to fit the images.
+    pub fn preset(&self) -> TrainConfig {
+        match self.start {
+            Start::Scratch { .. } => TrainConfig::from_scratch(),
+            Start::Detector { .. } => TrainConfig::fine_tune(),
+        }
     }
 
     /// The network that the training begins with; `base` is the name and the bytes of the detector to go on from.
@@ -153,6 +195,10 @@ pub struct Begun {
 mod tests {
     use super::*;
 
+    fn plan(start: Start) -> Plan {
+        Plan { start, settings: None, overrides: Overrides::default(), anchors: None, detector: Changes::new() }
+    }
+
     fn layouts(side: u32) -> Vec<Layout> {
         vec![Layout { width: side, height: side, boxes: vec![[1.0, 1.0, 30.0, 30.0]] }]
     }
@@ -163,12 +209,7 @@ mod tests {
 
     #[test]
     fn crops_of_a_preset_fit_into_small_images() {
-        let plan = Plan {
-            start: Start::Scratch { shape: Shape::default() },
-            settings: None,
-            anchors: None,
-            detector: Changes::new(),
-        };
+        let plan = plan(Start::Scratch { shape: ShapeOptions::default() });
         for (side, crop) in [(512, 256), (200, 192), (96, 96), (40, 64)] {
             let config = plan.detector_config(None, classes(), &layouts(side)).unwrap();
             assert_eq!(plan.settings(&config, &layouts(side)).unwrap().augment.crop, Some(crop));
@@ -180,7 +221,7 @@ mod tests {
         // As the page says it.
         let start = serde_json::from_str(r#"{"from": "detector", "architecture": null}"#).unwrap();
         assert_eq!(start, Start::Detector { architecture: None, new_heads: false });
-        let plan = Plan { start, settings: None, anchors: None, detector: Changes::new() };
+        let plan = plan(start);
         assert!(plan.detector_config(None, classes(), &layouts(64)).unwrap_err().to_string().contains("load one"));
         let base = DetectorConfig::default();
         let anchors = AnchorSet {
@@ -196,11 +237,38 @@ mod tests {
     #[test]
     fn labels_are_weighed_as_before_only_where_they_are_the_same() {
         let start = Start::Detector { architecture: None, new_heads: false };
-        let plan = Plan { start, settings: None, anchors: None, detector: Changes::new() };
+        let plan = plan(start);
         let sharpness =
             |base: &DetectorConfig| plan.detector_config(Some(base), classes(), &layouts(64)).unwrap().class_sharpness;
         let base = DetectorConfig { class_sharpness: 2.0, ..DetectorConfig::default() };
         assert_eq!(sharpness(&base), 1.0);
         assert_eq!(sharpness(&DetectorConfig { classes: classes(), ..base }), 2.0);
+    }
+
+    #[test]
+    fn the_base_decides_on_the_architecture_unless_one_is_asked_for() {
+        let base = DetectorConfig { architecture: Architecture::FasterRcnn, ..DetectorConfig::default() };
+        let trained = |json: &str| {
+            let plan = plan(serde_json::from_str(json).unwrap());
+            plan.detector_config(Some(&base), classes(), &layouts(64)).unwrap().architecture
+        };
+        assert_eq!(trained(r#"{"from": "detector"}"#), Architecture::FasterRcnn);
+        let asked = r#"{"from": "detector", "architecture": "maskrcnn_resnet_fpn"}"#;
+        assert_eq!(trained(asked), Architecture::MaskRcnn);
+        // And of a new network the default.
+        let plan = plan(serde_json::from_str(r#"{"from": "scratch"}"#).unwrap());
+        let fresh = plan.detector_config(None, classes(), &layouts(64)).unwrap();
+        assert_eq!(fresh.architecture, Architecture::MaskRcnn);
+    }
+
+    #[test]
+    fn a_recipe_keeps_what_nobody_overrides() {
+        let recipe = TrainConfig { seed: 7, ..TrainConfig::fine_tune() };
+        let overrides = Overrides { rate: Some(0.5), crop: Some(0), ..Overrides::default() };
+        let start = Start::Detector { architecture: None, new_heads: false };
+        let plan = Plan { settings: Some(recipe.clone()), overrides, ..plan(start) };
+        let settings = plan.settings(&DetectorConfig::default(), &layouts(64)).unwrap();
+        assert_eq!((settings.seed, settings.schedule.base, settings.augment.crop), (7, 0.5, None));
+        assert_eq!(settings.budget, recipe.budget);
     }
 }

@@ -16,8 +16,7 @@ use crate::model::{Architecture, Backbone, DetectorConfig};
 
 /// The sizes of a network that starts from nothing: a few hundred cells cannot fill wide heads, and narrow ones learn
 /// several times faster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     pub architecture: Architecture,
     pub backbone: Backbone,
@@ -33,6 +32,28 @@ impl Default for Shape {
             backbone: Backbone::ResNet18,
             fpn_channels: 128,
             representation: 512,
+        }
+    }
+}
+
+/// A shape of which a part may be left to the default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ShapeOptions {
+    pub architecture: Option<Architecture>,
+    pub backbone: Option<Backbone>,
+    pub fpn_channels: Option<usize>,
+    pub representation: Option<usize>,
+}
+
+impl ShapeOptions {
+    pub fn shape(self) -> Shape {
+        let default = Shape::default();
+        Shape {
+            architecture: self.architecture.unwrap_or(default.architecture),
+            backbone: self.backbone.unwrap_or(default.backbone),
+            fpn_channels: self.fpn_channels.unwrap_or(default.fpn_channels),
+            representation: self.representation.unwrap_or(default.representation),
         }
     }
 }
@@ -168,7 +189,13 @@ mod tests {
     fn a_fresh_configuration_fits_the_data() {
         let picture = |v: f32| Picture { width: 600, height: 400, rgb: [v, 0.5, 0.0].repeat(600 * 400) };
         let cell = |x: f32| Truth { corners: [x, 10.0, x + 15.0, 25.0], class: 1, mask: None, difficult: false };
-        let example = |v| Example { name: "a".into(), picture: picture(v), objects: vec![cell(5.0), cell(77.0)] };
+        let example = |v| Example {
+            name: "a".into(),
+            picture: picture(v),
+            objects: vec![cell(5.0), cell(77.0)],
+            ignored: Vec::new(),
+            incomplete: false,
+        };
         let classes = vec!["__background__".to_owned(), "cell".to_owned()];
         let examples = [example(0.2), example(0.4)];
         let layouts: Vec<Layout> = examples.iter().map(Layout::from).collect();

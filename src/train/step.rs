@@ -13,7 +13,7 @@ use super::norms;
 use super::optimizer::Optimizer;
 use super::parameters::{Names, ParameterGradients};
 use super::rng::TrainRng;
-use super::targets::{BalancedSampler, Matcher, RoiTarget, RpnTargets, roi_targets, rpn_targets};
+use super::targets::{BalancedSampler, Matcher, RoiTarget, RpnTargets, Scene, roi_targets, rpn_targets};
 use super::truth::Sample;
 use crate::error::{Error, Result};
 use crate::model::anchors::pyramid_anchors;
@@ -121,7 +121,7 @@ pub struct Forward {
     pub rpn: RpnLoss,
     pub classifier: Tensor<1>,
     pub box_reg: Tensor<1>,
-    /// `None` where no object was sampled, or the detector has no masks.
+    /// `None` where no object with a mask was sampled, or the detector has no masks.
     pub mask: Option<Tensor<1>>,
     /// A number with the gradient of the sum of all five.
     pub total: Tensor<1>,
@@ -157,11 +157,12 @@ pub async fn forward(
     let (mut rpn_wanted, mut rois): (Vec<RpnTargets>, Vec<Vec<RoiTarget>>) = (Vec::new(), Vec::new());
     for (levels, sample) in predictions.iter().zip(samples) {
         let objects = sample.boxes();
-        rpn_wanted.push(rpn_targets(rpn_matcher(config), rpn_sampler(config), &all_anchors, &objects, rng));
+        let scene = Scene { objects: &objects, ignored: &sample.ignored, incomplete: sample.incomplete };
+        rpn_wanted.push(rpn_targets(rpn_matcher(config), rpn_sampler(config), &all_anchors, scene, rng));
         let proposals = rpn::filter_proposals(config, TopN::train(config), levels, &anchors, sample.size);
         let proposals: Vec<[f32; 4]> = proposals.iter().map(|p| p.corners).collect();
         let coder = config.box_coder();
-        rois.push(roi_targets(roi_matcher(config), roi_sampler(config), coder, &proposals, &objects, rng));
+        rois.push(roi_targets(roi_matcher(config), roi_sampler(config), coder, &proposals, scene, rng));
     }
     let rpn = RpnLoss::new(&predictions, &rpn_wanted);
 
@@ -177,7 +178,7 @@ pub async fn forward(
     {
         classifier = classifier + classes.mul_scalar(class_loss_weight);
     }
-    let mask = mask_loss(network, &pool(config.mask_roi_pool_size), &features, &rois, samples);
+    let mask = mask_loss(network, config, &pool(config.mask_roi_pool_size), &features, &rois, samples);
 
     let mut total = classifier.clone() + box_reg.clone();
     for part in rpn.surrogate(&outputs, device).into_iter().chain(mask.clone()) {
@@ -213,33 +214,37 @@ fn check_predictions(levels: &[LevelPrediction], sample: &Sample) -> Result<(), 
     Ok(())
 }
 
-/// The mask head runs on the RoIs with objects alone.
+/// The mask head runs on the RoIs alone whose object has a mask to learn.
 fn mask_loss(
     network: &GeneralizedRcnn,
+    config: &DetectorConfig,
     pool: &MultiScaleRoiAlign,
     features: &[Tensor<4>],
     rois: &[Vec<RoiTarget>],
     samples: &[Sample],
 ) -> Option<Tensor<1>> {
     network.roi_heads.mask_head.as_ref()?;
-    let objects = |rois: &[RoiTarget]| -> Vec<([f32; 4], usize)> {
-        rois.iter().filter_map(|roi| roi.object.map(|(object, _)| (roi.corners, object))).collect()
-    };
-    let positive: Vec<Vec<([f32; 4], usize)>> = rois.iter().map(|r| objects(r)).collect();
-    if positive.iter().all(Vec::is_empty) {
+    // What the head answers is twice as fine as what it sees.
+    let side = 2 * config.mask_roi_pool_size;
+    let (mut targets, mut classes) = (Vec::new(), Vec::new());
+    let mut boxes: Vec<Vec<[f32; 4]>> = Vec::with_capacity(samples.len());
+    for (rois, sample) in rois.iter().zip(samples) {
+        let mut learnt = Vec::new();
+        for roi in rois {
+            let Some((object, _)) = roi.object else { continue };
+            let object = &sample.objects[object];
+            if let Some(target) = mask_target(object, config.masks_from_boxes, roi.corners, side, sample.size) {
+                targets.extend(target);
+                classes.push(object.class);
+                learnt.push(roi.corners);
+            }
+        }
+        boxes.push(learnt);
+    }
+    if classes.is_empty() {
         return None;
     }
-    let boxes: Vec<Vec<[f32; 4]>> = positive.iter().map(|p| p.iter().map(|(corners, _)| *corners).collect()).collect();
     let logits = network.roi_heads.mask_logits(pool, features, &boxes)?;
-    let side = logits.dims()[1];
-    let (mut targets, mut classes) = (Vec::new(), Vec::new());
-    for (positive, sample) in positive.iter().zip(samples) {
-        for (corners, object) in positive {
-            let object = &sample.objects[*object];
-            targets.extend(mask_target(object, *corners, side, sample.size));
-            classes.push(object.class);
-        }
-    }
     Some(loss::mask(logits, &targets, &classes))
 }
 

@@ -13,7 +13,7 @@ pub enum Match {
     Object(usize),
     /// It holds nothing.
     Background,
-    /// Too near to an object to be background, too far to be it: no part of the loss.
+    /// Too near to an object to be background, too far to be it, or where nobody knows what is there: no part of the loss.
     Ignored,
 }
 
@@ -64,6 +64,36 @@ impl Matcher {
     }
 }
 
+/// The share of a candidate from which on it lies on a region.
+const LIES_ON: f32 = 0.5;
+
+/// What is known of one image.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Scene<'a> {
+    pub objects: &'a [[f32; 4]],
+    /// Neither object nor background.
+    pub ignored: &'a [[f32; 4]],
+    /// Objects are missing at unknown places: only what lies on a known object is surely none of them.
+    pub incomplete: bool,
+}
+
+impl Scene<'_> {
+    /// [`Matcher::matches`], with nothing taken for background of which nobody knows that it is.
+    pub fn matches(&self, matcher: Matcher, candidates: &[[f32; 4]]) -> Vec<Match> {
+        let mut matches = matcher.matches(self.objects, candidates);
+        let lies_on = |candidate: [f32; 4], regions: &[[f32; 4]]| {
+            regions.iter().any(|region| boxes::ioa(candidate, *region) >= LIES_ON)
+        };
+        for (found, candidate) in matches.iter_mut().zip(candidates).filter(|(found, _)| **found == Match::Background) {
+            let unknown = lies_on(*candidate, self.ignored) || self.incomplete && !lies_on(*candidate, self.objects);
+            if unknown {
+                *found = Match::Ignored;
+            }
+        }
+        matches
+    }
+}
+
 /// `det_utils.BalancedPositiveNegativeSampler`: how many boxes enter a loss, and how many of them may be objects.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BalancedSampler {
@@ -105,22 +135,22 @@ pub struct RpnTargets {
     pub deltas: Vec<[f32; 4]>,
 }
 
-/// Targets of one image: anchors of all levels one after another, objects' boxes.
+/// Targets of one image: anchors of all levels one after another.
 pub fn rpn_targets(
     matcher: Matcher,
     sampler: BalancedSampler,
     anchors: &[[f32; 4]],
-    objects: &[[f32; 4]],
+    scene: Scene,
     rng: &mut TrainRng,
 ) -> RpnTargets {
     let coder = BoxCoder::new([1.0; 4]);
-    let matches = matcher.matches(objects, anchors);
+    let matches = scene.matches(matcher, anchors);
     let sampled = sampler.sample(&matches, rng);
     let deltas = sampled
         .positive
         .iter()
         .filter_map(|&i| match matches[i] {
-            Match::Object(o) => Some(coder.encode(objects[o], anchors[i])),
+            Match::Object(o) => Some(coder.encode(scene.objects[o], anchors[i])),
             _ => None,
         })
         .collect();
@@ -142,11 +172,11 @@ pub fn roi_targets(
     sampler: BalancedSampler,
     coder: BoxCoder,
     proposals: &[[f32; 4]],
-    objects: &[[f32; 4]],
+    scene: Scene,
     rng: &mut TrainRng,
 ) -> Vec<RoiTarget> {
-    let candidates: Vec<[f32; 4]> = proposals.iter().chain(objects).copied().collect();
-    let matches = matcher.matches(objects, &candidates);
+    let candidates: Vec<[f32; 4]> = proposals.iter().chain(scene.objects).copied().collect();
+    let matches = scene.matches(matcher, &candidates);
     let Sampled { positive, negative } = sampler.sample(&matches, rng);
     let mut sampled = [positive, negative].concat();
     sampled.sort_unstable();
@@ -154,7 +184,7 @@ pub fn roi_targets(
         .into_iter()
         .map(|i| {
             let object = match matches[i] {
-                Match::Object(o) => Some((o, coder.encode(objects[o], candidates[i]))),
+                Match::Object(o) => Some((o, coder.encode(scene.objects[o], candidates[i]))),
                 _ => None,
             };
             RoiTarget { corners: candidates[i], object }
@@ -194,10 +224,48 @@ mod tests {
             BalancedSampler { batch_size: 512, positive_fraction: 0.25 },
             BoxCoder::new([10.0, 10.0, 5.0, 5.0]),
             &[[0.0, 0.0, 5.0, 5.0]],
-            &[],
+            Scene::default(),
             &mut TrainRng::new(0),
         );
         assert_eq!(rois, [RoiTarget { corners: [0.0, 0.0, 5.0, 5.0], object: None }]);
+    }
+
+    #[test]
+    fn what_lies_on_an_ignored_region_is_no_background() {
+        let objects = [[0.0, 0.0, 10.0, 10.0]];
+        let ignored = [[100.0, 100.0, 200.0, 200.0], [0.0, 0.0, 40.0, 10.0]];
+        let candidates = [
+            [0.0, 0.0, 10.0, 10.0],       // the object, ignored region or not
+            [120.0, 120.0, 130.0, 130.0], // within the region
+            [195.0, 110.0, 205.0, 120.0], // half of it
+            [196.0, 110.0, 206.0, 120.0], // less than half
+            [90.0, 90.0, 300.0, 300.0],   // round the region
+            [20.0, 0.0, 30.0, 10.0],      // beside the object, on the second region
+        ];
+        use Match::*;
+        let scene = Scene { objects: &objects, ignored: &ignored, incomplete: false };
+        let found = scene.matches(RPN, &candidates);
+        assert_eq!(found, [Object(0), Ignored, Ignored, Background, Background, Ignored]);
+        let rois = roi_targets(
+            Matcher { high: 0.5, low: 0.5, low_quality: false },
+            BalancedSampler { batch_size: 512, positive_fraction: 0.25 },
+            BoxCoder::new([10.0, 10.0, 5.0, 5.0]),
+            &candidates,
+            scene,
+            &mut TrainRng::new(0),
+        );
+        let negatives: Vec<_> = rois.iter().filter(|roi| roi.object.is_none()).map(|roi| roi.corners).collect();
+        assert_eq!(negatives, candidates[3..5]);
+    }
+
+    #[test]
+    fn where_objects_are_missing_only_parts_of_known_ones_are_background() {
+        let objects = [[0.0, 0.0, 10.0, 10.0]];
+        let candidates = [[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 4.0, 5.0], [50.0, 50.0, 60.0, 60.0]];
+        let scene = Scene { objects: &objects, incomplete: true, ..Scene::default() };
+        use Match::*;
+        assert_eq!(scene.matches(RPN, &candidates), [Object(0), Background, Ignored]);
+        assert_eq!(Scene { incomplete: false, ..scene }.matches(RPN, &candidates), [Object(0), Background, Background]);
     }
 
     #[test]
@@ -225,7 +293,7 @@ mod tests {
             BalancedSampler { batch_size: 512, positive_fraction: 0.25 },
             BoxCoder::new([10.0, 10.0, 5.0, 5.0]),
             &[[200.0, 200.0, 250.0, 250.0]],
-            &objects,
+            Scene { objects: &objects, ..Scene::default() },
             &mut TrainRng::new(0),
         );
         assert_eq!(rois[1], RoiTarget { corners: objects[0], object: Some((0, [0.0; 4])) });

@@ -1,7 +1,7 @@
 //! What a detector learns from: pictures with objects, and the objects' masks as small bitmaps.
 
-use crate::annotations::{ImageAnnotations, Object};
-use crate::boxes::BoxXyxy;
+use crate::annotations::{IgnoredRegion, ImageAnnotations, Object};
+use crate::boxes::{self, BoxXyxy};
 use crate::channels::Picture;
 use crate::error::{Error, Result};
 use crate::masks::Rle;
@@ -58,7 +58,7 @@ pub struct Truth {
     pub corners: [f32; 4],
     /// Index into the configuration's classes; never 0.
     pub class: usize,
-    /// Without one the box stands in for it.
+    /// Without one it teaches the mask head nothing, unless no object of the training has one.
     pub mask: Option<Patch>,
     /// Hard even for a person.
     pub difficult: bool,
@@ -71,13 +71,18 @@ pub struct Example {
     pub name: String,
     pub picture: Picture,
     pub objects: Vec<Truth>,
+    /// Where the picture is neither object nor background.
+    pub ignored: Vec<IgnoredRegion>,
+    /// Objects were left out whose place is not known.
+    pub incomplete: bool,
 }
 
 impl Example {
     /// A picture with its annotations; `classes` are those of a detector, the background first.
     ///
     /// # Errors
-    /// An object of another class, a box or mask that does not fit the picture.
+    /// An object of another class, a box or mask that does not fit the picture. Of an ignored region the part within the
+    /// picture counts.
     pub fn new(picture: Picture, annotations: &ImageAnnotations, classes: &[String]) -> Result<Self> {
         let (width, height) = (picture.width, picture.height);
         let truth = |(i, object): (usize, &Object)| {
@@ -93,7 +98,18 @@ impl Example {
             Ok(Truth { corners, class, mask, difficult: object.difficult })
         };
         let objects = annotations.objects.iter().enumerate().map(truth).collect::<Result<_>>()?;
-        Ok(Self { name: annotations.image.clone(), picture, objects })
+        let within = |region: &IgnoredRegion| {
+            let bbox = BoxXyxy::try_from(boxes::clip(region.bbox.corners(), width as f32, height as f32)).ok()?;
+            Some(IgnoredRegion { bbox, ..region.clone() })
+        };
+        let ignored = annotations.ignored.iter().filter_map(within).collect();
+        Ok(Self { name: annotations.image.clone(), picture, objects, ignored, incomplete: annotations.incomplete })
+    }
+
+    /// Whether it teaches anything: an object, or that there is none. Where everything was left out nobody knows.
+    pub fn is_informative(&self, use_difficult: bool) -> bool {
+        self.objects.iter().any(|o| use_difficult || !o.difficult)
+            || (self.objects.is_empty() && self.ignored.is_empty() && !self.incomplete)
     }
 
     /// The boxes and labels, for an evaluation.
@@ -113,12 +129,14 @@ impl Example {
             height: self.picture.height,
             verified: false,
             objects: self.objects.iter().map(object).collect::<Result<_>>()?,
+            ignored: self.ignored.clone(),
+            incomplete: self.incomplete,
         })
     }
 }
 
 /// A picture as the network takes it, with its objects in pixels of that input.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sample {
     pub name: String,
     /// `[height, width, 3]`, normalised.
@@ -126,10 +144,55 @@ pub struct Sample {
     /// Height and width.
     pub size: [usize; 2],
     pub objects: Vec<Truth>,
+    /// Boxes of what is neither object nor background.
+    pub ignored: Vec<[f32; 4]>,
+    /// Where nothing is annotated there need not be background.
+    pub incomplete: bool,
 }
 
 impl Sample {
     pub fn boxes(&self) -> Vec<[f32; 4]> {
         self.objects.iter().map(|o| o.corners).collect()
+    }
+
+    /// Difficult objects are neither learnt nor taken for background.
+    pub fn ignore_difficult(&mut self) {
+        let (difficult, objects) = std::mem::take(&mut self.objects).into_iter().partition(|o| o.difficult);
+        self.objects = objects;
+        self.ignored.extend(difficult.into_iter().map(|o: Truth| o.corners));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::annotations::IgnoredReason;
+
+    #[test]
+    fn ignored_regions_come_along_within_the_picture() {
+        let region = |corners: [f32; 4]| IgnoredRegion {
+            bbox: BoxXyxy::try_from(corners).unwrap(),
+            label: None,
+            reason: IgnoredReason::Crowd,
+        };
+        let annotations = ImageAnnotations {
+            image: "a".into(),
+            ignored: vec![region([2.0, 2.0, 30.0, 5.0]), region([20.0, 2.0, 30.0, 5.0])],
+            incomplete: true,
+            ..ImageAnnotations::default()
+        };
+        let picture = Picture { width: 10, height: 8, rgb: vec![0.0; 240] };
+        let example = Example::new(picture, &annotations, &["__background__".to_owned()]).unwrap();
+        assert_eq!(example.ignored, [region([2.0, 2.0, 10.0, 5.0])]);
+        let back = example.annotations(&["__background__".to_owned()]).unwrap();
+        assert_eq!((back.ignored, back.incomplete), (example.ignored, true));
+    }
+
+    #[test]
+    fn difficult_objects_are_neither_learnt_nor_background() {
+        let object = |x: f32, difficult| Truth { corners: [x, 0.0, x + 4.0, 4.0], class: 1, mask: None, difficult };
+        let mut sample = Sample { objects: vec![object(0.0, false), object(8.0, true)], ..Sample::default() };
+        sample.ignore_difficult();
+        assert_eq!((sample.objects.len(), sample.ignored), (1, vec![[8.0, 0.0, 12.0, 4.0]]));
     }
 }

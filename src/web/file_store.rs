@@ -1,5 +1,6 @@
-//! Checkpoints in the origin private file system, which a worker can write to and flush. Each file carries its hash in its
-//! name: one that a closed tab left half written does not match, and the one before it serves.
+//! Checkpoints in the origin private file system, which a worker can write to and flush. Each file carries its hash: one
+//! that a closed tab left half written does not match, and the one before it serves. The best detector has it in its name;
+//! a checkpoint, which is written part by part, at its end.
 
 use js_sys::{AsyncIterator, Object, Reflect, Uint8Array};
 use sha2::{Digest, Sha256};
@@ -7,7 +8,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::error::{Error, Result};
-use crate::train::{Store, kept::outdated};
+use crate::train::{Parts, Store, kept::outdated};
 
 /// The folder of all trainings.
 const FOLDER: &str = "trainings";
@@ -15,6 +16,10 @@ const CHECKPOINT: &str = "step";
 const BEST: &str = "best";
 /// Whole checkpoints that are kept beside the newest: the one before it serves when a disk lost it.
 const SPARE: usize = 1;
+/// Bytes of a hash.
+const HASH: usize = 32;
+/// In the place of the hash of a file that has it at its end: this, and the hash of its first part.
+const SEALED: &str = "sealed";
 
 // Declared here: web-sys has these, but each of its features makes everything above it be built anew.
 #[wasm_bindgen]
@@ -38,7 +43,9 @@ extern "C" {
 
     type Access;
     #[wasm_bindgen(method, catch)]
-    fn write(this: &Access, bytes: &[u8]) -> Result<f64, JsValue>;
+    fn write(this: &Access, bytes: &[u8], options: &JsValue) -> Result<f64, JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn truncate(this: &Access, length: f64) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch)]
     fn read(this: &Access, into: &Uint8Array) -> Result<f64, JsValue>;
     #[wasm_bindgen(method, catch, js_name = getSize)]
@@ -56,7 +63,7 @@ pub struct FileStore {
     written: Option<String>,
 }
 
-/// `step-00000042-<sha256>`
+/// `best-00000002-<sha256>`, `step-00000042-sealed<sha256 of the first part>`
 struct Entry {
     file: String,
     number: u64,
@@ -98,23 +105,25 @@ impl FileStore {
         Ok(entries)
     }
 
-    /// Writes a file, and then lets all others of its kind go but the newest `spare` that are whole. Gives its name.
-    async fn keep(&self, kind: &str, number: u64, bytes: &[u8], spare: usize) -> Result<String> {
+    /// Writes a file by `write`, and then lets all others of its kind go but the newest `spare` that are whole.
+    async fn keep(
+        &self,
+        kind: &str,
+        name: &str,
+        spare: usize,
+        write: impl AsyncFnOnce(&mut Writer) -> Result<()>,
+    ) -> Result<()> {
         let folder = self.folder().await?;
-        let name = format!("{kind}-{number:08}-{}", hash(bytes));
-        let file: File = folder.file(&name, &option("create")?).await.map_err(fault)?.unchecked_into();
-        let access: Access = file.open().await.map_err(fault)?.unchecked_into();
-        let written = access.write(bytes).and_then(|n| access.flush().map(|()| n));
-        access.close();
-        let written = match written {
-            Ok(length) if length < bytes.len() as f64 => {
-                Err(Error::Io { path: PLACE.to_owned(), reason: "it is full".to_owned() })
-            }
-            written => written.map_err(fault),
+        let file: File = folder.file(name, &option("create")?).await.map_err(fault)?.unchecked_into();
+        let mut writer = Writer { access: file.open().await.map_err(fault)?.unchecked_into(), at: 0.0 };
+        let written = match write(&mut writer).await {
+            Ok(()) => writer.finish(),
+            Err(error) => Err(error),
         };
+        writer.access.close();
         if let Err(error) = written {
             // The half of a file only takes room that the next one needs.
-            drop(folder.remove(&name, &JsValue::UNDEFINED).await);
+            drop(folder.remove(name, &JsValue::UNDEFINED).await);
             return Err(error);
         }
         let files = self.entries(&folder, kind).await?;
@@ -122,7 +131,7 @@ impl FileStore {
         for old in outdated(files, |entry| entry.file == name, spare, whole).await? {
             folder.remove(&old.file, &JsValue::UNDEFINED).await.map_err(fault)?;
         }
-        Ok(name)
+        Ok(())
     }
 
     async fn is_whole(&self, folder: &Directory, entry: &Entry) -> Result<bool> {
@@ -135,8 +144,12 @@ impl FileStore {
         let access: Access = file.open().await.map_err(fault)?.unchecked_into();
         let bytes = read_all(&access);
         access.close();
-        let bytes = bytes.map_err(fault)?;
-        Ok((hash(&bytes) == entry.sha256).then_some(bytes))
+        let mut bytes = bytes.map_err(fault)?;
+        if !entry.sha256.starts_with(SEALED) {
+            return Ok((hex(&Sha256::digest(&bytes)) == entry.sha256).then_some(bytes));
+        }
+        let Some(seal) = bytes.len().checked_sub(HASH).map(|length| bytes.split_off(length)) else { return Ok(None) };
+        Ok((*Sha256::digest(&bytes) == *seal).then_some(bytes))
     }
 
     /// The newest file of a kind that is whole.
@@ -151,9 +164,47 @@ impl FileStore {
     }
 }
 
+/// Writes a file from its beginning on.
+struct Writer {
+    access: Access,
+    /// Bytes that are written.
+    at: f64,
+}
+
+impl Writer {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let options = Object::new();
+        Reflect::set(&options, &"at".into(), &self.at.into()).map_err(fault)?;
+        let written = self.access.write(bytes, &options).map_err(fault)?;
+        self.at += written;
+        if written < bytes.len() as f64 {
+            return Err(Error::Io { path: PLACE.to_owned(), reason: "it is full".to_owned() });
+        }
+        Ok(())
+    }
+
+    /// Nothing of an earlier file of this name stays behind the end.
+    fn finish(&self) -> Result<()> {
+        self.access.truncate(self.at).and_then(|()| self.access.flush()).map_err(fault)
+    }
+}
+
 impl Store for FileStore {
-    async fn put(&mut self, step: u64, checkpoint: Vec<u8>) -> Result<()> {
-        self.written = Some(self.keep(CHECKPOINT, step, &checkpoint, SPARE).await?);
+    async fn put(&mut self, step: u64, mut checkpoint: impl Parts) -> Result<()> {
+        // The first part tells checkpoints of one step apart.
+        let first = checkpoint.next().await?.unwrap_or_default();
+        let name = format!("{CHECKPOINT}-{step:08}-{SEALED}{}", hex(&Sha256::digest(&first)));
+        let write = async |writer: &mut Writer| {
+            let (mut hash, mut part) = (Sha256::new(), Some(first));
+            while let Some(bytes) = part {
+                hash.update(&bytes);
+                writer.write(&bytes)?;
+                part = checkpoint.next().await?;
+            }
+            writer.write(&hash.finalize())
+        };
+        self.keep(CHECKPOINT, &name, SPARE, write).await?;
+        self.written = Some(name);
         Ok(())
     }
 
@@ -163,7 +214,8 @@ impl Store for FileStore {
 
     async fn put_best(&mut self, detector: Vec<u8>) -> Result<()> {
         let last = self.entries(&self.folder().await?, BEST).await?.first().map_or(0, |e| e.number);
-        self.keep(BEST, last + 1, &detector, 0).await.map(drop)
+        let name = format!("{BEST}-{:08}-{}", last + 1, hex(&Sha256::digest(&detector)));
+        self.keep(BEST, &name, 0, async |writer: &mut Writer| writer.write(&detector)).await
     }
 
     async fn best(&mut self) -> Result<Option<Vec<u8>>> {
@@ -209,6 +261,6 @@ fn read_all(access: &Access) -> Result<Vec<u8>, JsValue> {
     Ok(bytes.to_vec())
 }
 
-fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -16,8 +16,9 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 use crate::{
     engine::{Engine, Host, Observer},
     error::Error,
-    protocol::{Command, Event, Outcome, Progress, Request},
-    train::{TrainEvent, TrainObserver, Wish},
+    observe::Progress,
+    protocol::{Command, Event, Outcome, Request},
+    train::{TrainEvent, TrainObserver, Wish, events::REST},
 };
 use file_store::FileStore;
 
@@ -176,6 +177,19 @@ struct Watch<'a> {
     id: u32,
 }
 
+impl Watch<'_> {
+    async fn timeout(&self, milliseconds: i32) {
+        let turn = Promise::new(&mut |resolve: Function, _| {
+            let set = self.desk.scope.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, milliseconds);
+            // Without a timer there is no turn to give, and the work goes on at once.
+            if set.is_err() {
+                drop(resolve.call0(&JsValue::NULL));
+            }
+        });
+        drop(JsFuture::from(turn).await);
+    }
+}
+
 impl Observer for Watch<'_> {
     fn progress(&self, progress: Progress) {
         self.desk.send(&Event::Progress { id: self.id, progress });
@@ -186,13 +200,7 @@ impl Observer for Watch<'_> {
     }
 
     async fn turn(&self) {
-        let turn = Promise::new(&mut |resolve: Function, _| {
-            // Without a timer there is no turn to give, and the work goes on at once.
-            if self.desk.scope.set_timeout_with_callback(&resolve).is_err() {
-                drop(resolve.call0(&JsValue::NULL));
-            }
-        });
-        drop(JsFuture::from(turn).await);
+        self.timeout(0).await;
     }
 }
 
@@ -203,6 +211,10 @@ impl TrainObserver for Watch<'_> {
 
     fn wish(&self) -> Wish {
         self.desk.state.borrow().wish
+    }
+
+    async fn rest(&self) {
+        self.timeout(REST.as_millis() as i32).await;
     }
 }
 

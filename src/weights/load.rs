@@ -171,7 +171,7 @@ impl<'a> FileSource<'a> {
         }
         let Some(norm) = &spec.norm else {
             let bias = self.take(&format!("{}.bias", spec.name), &outputs)?;
-            return Ok(LayerValues { weight, bias });
+            return Ok(LayerValues { weight, bias, scale: None });
         };
         let gamma = self.take(&format!("{norm}.weight"), &outputs)?;
         let beta = self.take(&format!("{norm}.bias"), &outputs)?;
@@ -187,7 +187,9 @@ impl<'a> FileSource<'a> {
             let reason = format!("batch norm {norm}: its variance does not give finite weights");
             return Err(Error::weights(self.file, reason));
         }
-        Ok(LayerValues { weight, bias })
+        // What was folded for good, and written back as the identity, stays folded.
+        let is_identity = scale.iter().all(|s| (s - 1.0).abs() < 1e-6);
+        Ok(LayerValues { weight, bias, scale: (!is_identity).then_some(scale) })
     }
 
     /// A layer with outputs for every class: those of the file's classes from there, the others as `drawn`.

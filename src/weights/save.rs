@@ -1,7 +1,9 @@
 //! From a network to a detector file that cytobox and torchvision load.
 //!
-//! A folded batch norm is written back as an identity: weight 1, bias the folded bias, mean 0, variance 1 − eps. Then
-//! `load_state_dict(strict=True)` finds every name it wants, and the results agree.
+//! A frozen batch norm that is folded into a convolution is written back beside it: weight the scale, bias the folded bias,
+//! mean 0, variance 1 − eps. Then `load_state_dict(strict=True)` finds every name it wants, the results agree, and who goes
+//! on from the file, here or there, trains the same weights. One that was trained and folded for good becomes an identity:
+//! scale 1.
 
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Tensor, Transaction};
@@ -10,7 +12,7 @@ use std::collections::HashMap;
 use super::safetensors;
 use super::state::{RawTensor, StateDict};
 use crate::error::{Error, Result};
-use crate::model::layers::Layer;
+use crate::model::layers::{Layer, inverse_scale};
 use crate::model::{Detector, DetectorConfig};
 
 /// How values are stored.
@@ -51,11 +53,20 @@ fn named(layer: &Layer, (weight, bias): (Vec<f32>, Vec<f32>), config: &DetectorC
     let spec = &layer.spec;
     let outputs = vec![spec.kind.output()];
     let constant = |value: f32| vec![value; spec.kind.output()];
-    let mut tensors = vec![(format!("{}.weight", spec.name), spec.kind.torch_shape(), spec.kind.to_torch(&weight))];
+    let mut weight = spec.kind.to_torch(&weight);
+    if let Some(scale) = &layer.scale {
+        let per_output = weight.len() / scale.len().max(1);
+        for (kernel, scale) in weight.chunks_exact_mut(per_output.max(1)).zip(scale) {
+            let inverse = inverse_scale(*scale);
+            kernel.iter_mut().for_each(|w| *w *= inverse);
+        }
+    }
+    let scale = layer.scale.clone().unwrap_or_else(|| constant(1.0));
+    let mut tensors = vec![(format!("{}.weight", spec.name), spec.kind.torch_shape(), weight)];
     match &spec.norm {
         None => tensors.push((format!("{}.bias", spec.name), outputs, bias)),
         Some(norm) => tensors.extend([
-            (format!("{norm}.weight"), outputs.clone(), constant(1.0)),
+            (format!("{norm}.weight"), outputs.clone(), scale),
             (format!("{norm}.bias"), outputs.clone(), bias),
             (format!("{norm}.running_mean"), outputs.clone(), constant(0.0)),
             (format!("{norm}.running_var"), outputs, constant(1.0 - config.batch_norm_eps)),

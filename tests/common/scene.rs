@@ -63,7 +63,8 @@ pub fn example(image: usize) -> Example {
             Truth { corners, class: class as usize, mask: Some(mask), difficult: false }
         })
         .collect();
-    Example { name: format!("image{image}"), picture: Picture { width: 128, height: 128, rgb }, objects }
+    let picture = Picture { width: 128, height: 128, rgb };
+    Example { name: format!("image{image}"), picture, objects, ignored: Vec::new(), incomplete: false }
 }
 
 pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

@@ -105,7 +105,8 @@ export function annotate(page, index, count) {
   return page.evaluate(([at, boxes]) => {
     const { store } = globalThis.cytobox;
     const objects = Array.from({ length: boxes }, (_, n) => ({ box: [n % 100, 1, (n % 100) + 20.25, 30], label: 'Cell', difficult: n % 7 === 0, truncated: false }));
-    store.state.images[at].annotations = { verified: true, objects };
+    const ignored = [{ box: [1, 2, 30.5, 40], label: 'Cell', reason: 'crowd' }];
+    store.state.images[at].annotations = { verified: true, objects, ignored, incomplete: true };
     store.touch('images');
   }, [index, count]);
 }

@@ -22,18 +22,20 @@ from pycocotools.cocoeval import COCOeval
 
 from committed import settle
 
-CASES = 210
+CASES = 280
 MASK_CASES = 60
+# From this one on there are crowds, every third case with masks.
+CROWD_CASES = 210
 
 
 class Eval(COCOeval):
-    """`difficult` objects are ignored without being crowds, whose overlap is another one."""
+    """`difficult` objects are ignored as crowds are, without their way of overlapping."""
 
     def _prepare(self):
         super()._prepare()
         for objects in self._gts.values():
             for gt in objects:
-                gt["ignore"] = gt["difficult"]
+                gt["ignore"] = gt["difficult"] or gt["iscrowd"]
 
 
 def random_box(rng, side):
@@ -56,7 +58,7 @@ def ellipse(side, box):
 
 def make_case(n):
     rng = random.Random(n)
-    masks = n < MASK_CASES
+    masks = n < MASK_CASES or (n >= CROWD_CASES and n % 3 == 0)
     side = 24 if masks else rng.choice([16, 40, 100])
     classes = rng.randint(1, 3)
     objects, detections = [], []
@@ -74,8 +76,24 @@ def make_case(n):
         objects.append(image_objects)
         detections.append(image_detections)
     case = {"masks": masks, "max": rng.choice([100, 100, 3]), "side": side, "objects": objects, "detections": detections}
+    if n >= CROWD_CASES:
+        case["crowds"] = [[] for _ in objects]
+        for image_detections, crowds in zip(detections, case["crowds"]):
+            for _ in range(rng.choice([0, 1, 1, 2])):
+                label, box = rng.randrange(classes), random_box(rng, side)
+                if image_detections and rng.random() < 0.7:
+                    # On and round a detection, so that it is ignored, or nearly.
+                    label, box = rng.choice(image_detections)[0], shaken(rng, rng.choice(image_detections)[1:5], side)
+                crowds.append([label, *box])
     case.update(answer(case))
     return case
+
+
+def rectangle(side, box):
+    x, y, w, h = box
+    py, px = np.mgrid[:side, :side] * 4 + 2
+    inside = (px >= x) & (px < x + w) & (py >= y) & (py < y + h)
+    return mask_utils.encode(np.asfortranarray(inside.astype(np.uint8)))
 
 
 def answer(case):
@@ -105,7 +123,16 @@ def answer(case):
         dataset.createIndex()
         return dataset
 
-    truth, found = coco(entries(case["objects"], "difficult")), coco(entries(case["detections"], "score"))
+    objects = entries(case["objects"], "difficult")
+    for i, crowds in enumerate(case.get("crowds", [])):
+        for label, *box in crowds:
+            bbox = [v / 4 for v in box]
+            entry = {"id": len(objects) + 1, "image_id": i + 1, "category_id": label + 1, "bbox": bbox}
+            entry |= {"iscrowd": 1, "area": bbox[2] * bbox[3], "difficult": 0}
+            if case["masks"]:
+                entry["segmentation"] = rectangle(side, box)
+            objects.append(entry)
+    truth, found = coco(objects), coco(entries(case["detections"], "score"))
 
     def precision(use_classes):
         run = Eval(truth, found, kind)

@@ -5,7 +5,9 @@
 Without `--write` they are only compared.
 
 Weights, pictures and objects come from formulas that the Rust test repeats, so the file holds answers only: the five
-losses, a digest of the gradient of every parameter, and the losses and parameters along ten steps of each optimiser.
+losses, a digest of the gradient of every parameter, and the losses and parameters along ten steps of each optimiser. The
+frozen batch norms are the identity there; along two more times ten steps they are not, so that it shows whether rates and
+weight decay are those of the weights beside them.
 Every anchor and proposal is sampled, so that no chance is left, and there are few proposals: with hundreds some pair is
 always so near to the threshold of the NMS that rounding decides, in torch too when it runs on more threads. AdamW's epsilon is large here: with torch's 1e-8 the
 rounding of gradients that are nearly 0 decides about whole steps, and no two programs agree after ten of them.
@@ -55,13 +57,22 @@ def uniform(name, count):
     return (x.astype(np.float64) / 2**31 - 1.0).astype(np.float32)
 
 
-def fill(model):
+# Of a batch norm that is not the identity: where its values lie, and how far round that.
+NORMS = {"weight": (1.0, 0.5), "bias": (0.0, 0.1), "running_mean": (0.0, 0.1), "running_var": (2.0, 1.5)}
+
+
+def fill(model, identity):
     state = model.state_dict()
     for name, tensor in state.items():
         count = tensor.numel()
         if "bn" in name or "downsample.1" in name:
-            value = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0 - 1e-5}[name.rsplit(".", 1)[1]]
-            tensor.copy_(torch.full_like(tensor, value))
+            part = name.rsplit(".", 1)[1]
+            if identity:
+                value = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0 - 1e-5}[part]
+                tensor.copy_(torch.full_like(tensor, value))
+            else:
+                middle, spread = map(np.float32, NORMS[part])
+                tensor.copy_(torch.from_numpy(middle + spread * uniform(name, count)))
         elif name.endswith(".bias"):
             tensor.copy_(torch.from_numpy(uniform(name, count) * np.float32(0.01)).reshape(tensor.shape))
         else:
@@ -69,7 +80,7 @@ def fill(model):
             tensor.copy_(torch.from_numpy(uniform(name, count) * bound).reshape(tensor.shape))
 
 
-def build():
+def build(identity=True):
     resnet = torchvision.models.resnet18(weights=None, norm_layer=FrozenBatchNorm2d)
     layers = {f"layer{i + 1}": str(i) for i in range(4)}
     backbone = BackboneWithFPN(resnet, layers, [64, 128, 256, 512], CHANNELS, LastLevelMaxPool())
@@ -90,7 +101,7 @@ def build():
         mask_predictor=MaskRCNNPredictor(CHANNELS, CHANNELS, CLASSES),
     )
     with torch.no_grad():
-        fill(model)
+        fill(model, identity)
     return model.train()
 
 
@@ -126,8 +137,8 @@ def learnable(model):
     return [(n, p) for n, p in model.named_parameters() if p.requires_grad]
 
 
-def run(make_optimizer, images, targets, steps):
-    model = build()
+def run(make_optimizer, images, targets, steps, identity=True):
+    model = build(identity)
     start = {n: p.detach().clone() for n, p in learnable(model)}
     optimizer = make_optimizer([p for _, p in learnable(model)])
     losses = []
@@ -149,13 +160,22 @@ def main():
     sum(losses.values()).backward()
     empty = build()
     empty_losses = empty(images[2:], targets[2:])
+
+    def sgd(parameters):
+        return torch.optim.SGD(parameters, lr=0.0002, momentum=0.9, weight_decay=1e-4)
+
+    def adamw(parameters):
+        return torch.optim.AdamW(parameters, lr=1e-5, eps=1e-4, weight_decay=0.05)
+
     answers = {
         "torchvision": torchvision.__version__,
         "losses": {n: float(v) for n, v in losses.items()},
         "gradients": {n: digest(n, p.grad) for n, p in learnable(model)},
         "losses_without_objects": {n: float(v) for n, v in empty_losses.items()},
-        "sgd": run(lambda p: torch.optim.SGD(p, lr=0.0002, momentum=0.9, weight_decay=1e-4), images, targets, 10),
-        "adamw": run(lambda p: torch.optim.AdamW(p, lr=1e-5, eps=1e-4, weight_decay=0.05), images, targets, 10),
+        "sgd": run(sgd, images, targets, 10),
+        "adamw": run(adamw, images, targets, 10),
+        "norms_sgd": run(sgd, images, targets, 10, identity=False),
+        "norms_adamw": run(adamw, images, targets, 10, identity=False),
     }
     # Rounding differs between machines and grows along the ten steps.
     settle("train.json", (json.dumps(answers, indent=1) + "\n").encode(), 2e-2)

@@ -155,7 +155,7 @@ struct Zeros;
 impl ParameterSource for Zeros {
     fn layer(&mut self, spec: &LayerSpec) -> Result<LayerValues> {
         let weights = spec.kind.torch_shape().iter().product();
-        Ok(LayerValues { weight: vec![0.0; weights], bias: vec![0.0; spec.kind.output()] })
+        Ok(LayerValues { weight: vec![0.0; weights], bias: vec![0.0; spec.kind.output()], scale: None })
     }
 }
 

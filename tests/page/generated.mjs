@@ -4,8 +4,11 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Declarations } from './rust-types.mjs';
+import { graph } from './scripts.mjs';
 
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+
+const INDEX = path.join(ROOT, 'www/index.html');
 
 const NOTE = '// Made by tests/page/generate.mjs from the source of the engine; a test compares them. Do not edit.\n\n';
 
@@ -49,12 +52,27 @@ function limits() {
 
 /** The elements of index.html that have an id, each with its kind. */
 function elements() {
-  const html = readFileSync(path.join(ROOT, 'www/index.html'), 'utf8');
+  const html = readFileSync(INDEX, 'utf8');
   const lines = [...html.matchAll(/<([a-z]+)\b[^>]*? id="([\w-]+)"/g)].map(([, tag, id]) => `  '${id}': ${tag === 'filter' ? 'SVG' : 'HTML'}ElementTagNameMap['${tag}'];`);
   return `${NOTE.replace('the source of the engine', 'index.html')}/** What has an id. */\nexport interface Elements {\n${lines.join('\n')}\n}\n`;
 }
 
+const PRELOADS = /(?:    <link rel="modulepreload" [^>]*>\n)*(?=    <script type="module" src="\.\/js\/app\/main\.js">)/;
+
+/** index.html with all that its script imports, so that the browser asks for everything at once and not step by step. */
+function preloads() {
+  const imports = graph();
+  const needed = new Set(['app/main.js']);
+  for (const file of needed) for (const target of imports.get(file) ?? []) needed.add(target);
+  needed.delete('app/main.js');
+  const links = [...needed].sort().map((file) => `    <link rel="modulepreload" href="./js/${file}">\n`);
+  const html = readFileSync(INDEX, 'utf8');
+  if (!PRELOADS.test(html)) throw new Error('index.html does not load app/main.js');
+  return html.replace(PRELOADS, links.join(''));
+}
+
 export const GENERATED = [
+  { file: INDEX, make: preloads },
   { file: path.join(ROOT, 'www/types/elements.d.ts'), make: elements },
   { file: path.join(ROOT, 'www/types/protocol.d.ts'), make: protocol },
   { file: path.join(ROOT, 'www/js/shared/engine-limits.js'), make: limits },

@@ -9,7 +9,7 @@ import { GENERATED } from './generated.mjs';
 import { Declarations } from './rust-types.mjs';
 
 for (const { file, make } of GENERATED) {
-  test(`${path.basename(file)} is what the engine's source says (else: node tests/page/generate.mjs)`, () => {
+  test(`${path.basename(file)} is up to date (else: node tests/page/generate.mjs)`, () => {
     assert.equal(readFileSync(file, 'utf8'), make());
   });
 }

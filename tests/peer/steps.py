@@ -83,7 +83,7 @@ def ours(program, folder, backbone, heads, steps):
     epochs = -(-steps * BATCH // IMAGES)
     command = [program, "train", "--data", folder, "--init", f"{folder}/{backbone}.safetensors", "--out", out]
     command += ["--recipe", f"{HERE}/recipe.json", "--epochs", str(epochs), "--rate", "0.0001", "--device", "cpu"]
-    command += ["--trainable", "heads" if heads else "all"]
+    command += ["--trainable", "heads" if heads else "all", "--force"]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     with open(f"{out}.log.jsonl") as log:
         events = [json.loads(line) for line in log]

@@ -66,7 +66,10 @@ export interface Augment {
   scale: [number, number];
   /** A square of this side, in pixels of the network's input, is cut out at random. */
   crop: number | null;
-  /** Objects of which a crop leaves less than this share of the area are dropped. */
+  /**
+   * Objects of which a crop leaves less than this share of the area are not learnt; what is left of them is no background
+   * either.
+   */
   least_area: number;
 }
 
@@ -186,6 +189,8 @@ export type Command =
   | { type: 'group'; files: DroppedFile[]; }
   /** Decodes and merges one image for the screen. Done: `Outcome::Image`. */
   | { type: 'open'; image: ImageInput; thumbnail: number; }
+  /** Decodes and merges one image only to learn its size, or what is wrong with it. Done: `Outcome::Measured`. */
+  | { type: 'measure'; image: ImageInput; }
   /** Writes the merged picture as PNG. Done: `Outcome::Files`. */
   | { type: 'merge'; image: ImageInput; }
   /** Replaces the detector. Done: `Outcome::Model`. A file that does not fit leaves the old one in place. */
@@ -195,7 +200,7 @@ export type Command =
   /** Writes results in one or several formats; `zip` puts them into one file. Done: `Outcome::Files`. */
   | { type: 'export'; images: ImageDetections[]; classes: string[]; formats: Format[]; zip: boolean; }
   /** Reads annotation files of every kind and brings them to the images. Done: `Outcome::Annotations`. */
-  | { type: 'readAnnotations'; files: NamedBytes[]; images: ImageInfo[]; label: string; }
+  | { type: 'readAnnotations'; files: NamedBytes[]; images: ImageInfo[]; label: string; orientations?: Record<string, number>; }
   /** Writes annotations in one or several formats. Done: `Outcome::Files`. */
   | { type: 'writeAnnotations'; images: ImageAnnotations[]; classes: string[]; formats: AnnotationFormat[]; zip: boolean; }
   /** Looks at what is to be trained on, without its pictures. Done: `Outcome::Preparation`. */
@@ -215,6 +220,8 @@ export type Command =
    * `Outcome::Files`, as if they had been dropped.
    */
   | { type: 'samples'; images: number; seed: number; side: number; }
+  /** Makes one synthetic image. Done: `Outcome::Files`. */
+  | { type: 'synthesize'; options: SynthOptions; index: number; }
   /** The convolutions of the benchmark for pictures of that side. Done: `Outcome::BenchLayers`. */
   | { type: 'benchLayers'; side: number; }
   /** Measures one thing on the device, or for no `runs` gives its results. Done: `Outcome::Bench`. */
@@ -327,6 +334,8 @@ export interface DetectorConfig {
   mask_layers: number[];
   /** Channels between the transposed convolution and the mask logits. */
   mask_dim_reduced: number;
+  /** No object of the training set had an outline, so filled boxes were learnt as masks: these say no more than boxes. */
+  masks_from_boxes: boolean;
   /** How the channels of an image became R, G, B in training; `None` where nobody said. */
   merge?: Merge | null;
   /** How the detector was trained, for people. */
@@ -378,7 +387,7 @@ export type EntryState =
 /** What a training will take, roughly. */
 export interface Estimate {
   parameters: number;
-  /** Of one step at its largest. */
+  /** Of one step at its largest, and of a checkpoint. */
   memoryBytes: number;
   secondsPerStep: number;
   stepsPerEpoch: number;
@@ -474,6 +483,25 @@ export interface Ignored {
   reason: string;
 }
 
+export type IgnoredReason =
+  /** Many objects that nobody outlined one by one, such as COCO's `iscrowd`. */
+  | 'crowd'
+  /** An object whose annotation cannot be read, such as a rotated box; it lies within the region. */
+  | 'unreadable';
+
+/**
+ * A part of an image of which nobody knows, or nobody can say one by one, what is in it: neither an object nor background.
+ *
+ * Training takes no negatives from it, and evaluation holds no detection on it for right or wrong.
+ */
+export interface IgnoredRegion {
+  /** Pixels of the original merged image. */
+  box: BoxXyxy;
+  /** The class of what is there; `None` where it can be of any. */
+  label?: string | null;
+  reason: IgnoredReason;
+}
+
 /** The annotations of one image. */
 export interface ImageAnnotations {
   /** The image's name without extension, by which annotations and images find each other. */
@@ -489,6 +517,10 @@ export interface ImageAnnotations {
   /** A person looked at the whole image. */
   verified: boolean;
   objects: AnnotationsObject[];
+  /** Where the image is neither object nor background. */
+  ignored?: IgnoredRegion[];
+  /** Objects were left out whose place is not known, so that what is not annotated need not be background. */
+  incomplete?: boolean;
 }
 
 /** Everything that was found on one image, and what the picture was made of. */
@@ -580,6 +612,8 @@ export type Kind =
   | 'duplicate'
   /** An image without boxes: a valid negative sample, or forgotten. */
   | 'no-boxes'
+  /** An image of which objects were left out, so that it teaches less than it could. */
+  | 'left-out'
   /** A class with fewer cells than `FEW_CELLS`. */
   | 'few-examples';
 
@@ -622,6 +656,18 @@ export interface Material {
 export type Measure =
   | 'boxes'
   | 'masks';
+
+/** An image that can be used. */
+export interface Measured {
+  width: number;
+  height: number;
+  /**
+   * EXIF's number of how the stored picture is to be turned for a person to see it upright; 1 for as it is. Pictures
+   * are not turned here, but annotations may have been made on the upright view.
+   */
+  orientation: number;
+  warnings: string[];
+}
 
 /**
  * How much each channel adds to red, green and blue. In JSON a plain map, `{"red":[1,0,0],"yellow":[0.5,0.5,0]}`.
@@ -695,6 +741,7 @@ export type Outcome =
   | { type: 'device'; } & DeviceReport
   | { type: 'groups'; } & Groups
   | { type: 'image'; } & OpenedImage
+  | { type: 'measured'; } & Measured
   | { type: 'model'; } & ModelReport
   | { type: 'detections'; detections: ImageDetections; seconds: number; warnings: string[]; }
   | { type: 'files'; files: NamedBytes[]; }
@@ -706,11 +753,25 @@ export type Outcome =
   | { type: 'benchLayers'; layers: BenchLayer[]; }
   | { type: 'bench'; } & BenchResult;
 
+/** Settings that a user chose one by one; what is absent stays as the recipe or the preset has it. */
+export interface Overrides {
+  budget?: Budget | null;
+  /** The base learning rate of the schedule. */
+  rate?: number | null;
+  batchSize?: number | null;
+  /** Side of the crops; 0 for whole images. */
+  crop?: number | null;
+  trainable?: Trainable | null;
+  seed?: number | null;
+}
+
 /** A training as it is asked for. */
 export interface Plan {
   start: Start;
   /** The preset for the way of starting when absent. */
   settings?: TrainConfig | null;
+  /** Laid over the settings, whichever they are. */
+  overrides?: Overrides;
   /** Anchors to use instead of the detector's own. */
   anchors?: AnchorSet | null;
   /** Numbers of the detector instead of those that the data or the detector to go on from would give. */
@@ -723,7 +784,7 @@ export interface Preparation {
   config: DetectorConfig;
   classes: ClassCount[];
   findings: Finding[];
-  /** Images that will be kept out of the training to measure it. */
+  /** Images that will be held out of `images` for validation. */
   validationImages: string[];
   /** Objects without a mask, whose boxes a Mask R-CNN takes for them. */
   withoutMask: number;
@@ -825,27 +886,44 @@ export interface Series {
   points: [number, number][];
 }
 
-/**
- * The sizes of a network that starts from nothing: a few hundred cells cannot fill wide heads, and narrow ones learn
- * several times faster.
- */
-export interface Shape {
-  architecture: Architecture;
-  backbone: Backbone;
-  fpnChannels: number;
-  /** Width of the box head. */
-  representation: number;
+/** A shape of which a part may be left to the default. */
+export interface ShapeOptions {
+  architecture?: Architecture | null;
+  backbone?: Backbone | null;
+  fpnChannels?: number | null;
+  representation?: number | null;
 }
 
 /** Where a training begins. */
 export type Start =
   /** A network that knows nothing yet. */
-  | { from: 'scratch'; shape: Shape; }
+  | { from: 'scratch'; shape?: ShapeOptions; }
   /**
-   * A detector that is there already; what its heads know of other classes is not taken over, and with `new_heads`
-   * nothing of what they know.
+   * A detector that is there already, whose architecture stays where none is asked for; what its heads know of other
+   * classes is not taken over, and with `new_heads` nothing of what they know.
    */
   | { from: 'detector'; architecture?: Architecture | null; newHeads?: boolean; };
+
+/** What to generate. `SynthOptions::default` is like the Atlas at 512 × 512 pixels. */
+export interface SynthOptions {
+  /** Pixels; 512. A larger image shows more cells, not larger ones. */
+  width: number;
+  /** Pixels; 512. */
+  height: number;
+  /** 16-bit samples over the full range instead of 8-bit ones; false. The picture is the same but for rounding. */
+  sixteen_bit: boolean;
+  /** Chooses the images; 0. Images of one seed differ by their index. */
+  seed: number;
+  /** Multiplies every length in a cell, 0.25 to 4; 1. With 2, cells look as in an image of 1024 × 1024 of the same field. */
+  cell_size: number;
+  /** Multiplies the share of the image that is covered by cells, 0.1 to 2; 1, about half the image. */
+  crowding: number;
+  /**
+   * Probability that an image is of a pattern with spots in the nucleus, 0 to 1; 0.5. In such an image some cells
+   * show no spots, so that about a third of all cells is of class `NUCLEOLI`.
+   */
+  nucleolar: number;
+}
 
 export interface Thumbnail {
   width: number;
@@ -894,7 +972,7 @@ export interface TrainConfig {
   validation_share: number;
   /** Epochs between two validations. */
   validate_every: number;
-  /** Whether objects marked `difficult` are learnt. */
+  /** Whether objects marked `difficult` are learnt. Those that are not are no background either. */
   use_difficult: boolean;
   /** Seconds between two checkpoints. */
   checkpoint_seconds: number;
@@ -921,10 +999,24 @@ export interface TrainJob {
   name: string;
   plan: Plan;
   images: AnnotatedInput[];
+  /** Images to validate with; a share of `images` where there are none. */
+  validation?: AnnotatedInput[];
   /** What its checkpoints are kept under. */
   store: string;
-  /** Go on from the last checkpoint that is kept; anew where there is none. */
+  /**
+   * Resume from the last checkpoint that is kept; the run starts from the beginning where there is none.
+   *
+   * Of the plan, only what is said in it counts then: budget, learning rate, and how often to validate and to save
+   * replace the checkpoint's, and a finished run with a longer budget continues. Everything else must agree.
+   */
   resume: boolean;
+  /**
+   * Steps that the run had by the last checkpoint that the caller knows of. Where there are any, a run whose checkpoint
+   * is gone is an error instead of one that starts from the beginning.
+   */
+  knownSteps?: number;
+  /** Store the detector as f16: half the size, relative errors of 5e-4. */
+  f16?: boolean;
 }
 
 /**
@@ -983,6 +1075,7 @@ export interface Answers {
   start: 'device';
   group: 'groups';
   open: 'image';
+  measure: 'measured';
   merge: 'files';
   loadModel: 'model';
   detect: 'detections';
@@ -996,6 +1089,7 @@ export interface Answers {
   plot: 'plots';
   report: 'files';
   samples: 'files';
+  synthesize: 'files';
   benchLayers: 'benchLayers';
   bench: 'bench';
   cancel: 'nothing';

@@ -157,12 +157,17 @@ fn perform(workspace: &Workspace, installer: &mut Installer, report: &mut Report
         }
         Step::E2e => {
             page::build(workspace, installer, &BuildOptions::default())?;
+            let mut program = workspace.command("cargo");
+            program.args(["build", "--release", "--locked", "--package", "cytobox", "--bin", "cytobox"]);
+            stream::plain(&mut program)?;
             let folder = workspace.root.join("tests/e2e");
             let mut node = workspace.command("node");
             node.args(["--test", "--test-force-exit", "--test-concurrency=1", "--test-reporter=spec"])
                 .args(files_ending(&folder, ".test.mjs")?)
                 // The benchmark itself is none of the suite; what it makes of its figures is.
                 .args(files_ending(&workspace.root.join("tests/bench"), ".test.mjs")?);
+            // One test compares the page with the command line.
+            node.env("CYTOBOX_PROGRAM", workspace.program());
             if let Some(chromium) = install::chromium(workspace) {
                 node.env("CHROME", chromium);
             }

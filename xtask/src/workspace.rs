@@ -38,6 +38,11 @@ impl Workspace {
         self.target.join("dist")
     }
 
+    /// Where cargo builds the command line.
+    pub fn program(&self) -> PathBuf {
+        self.target.join("release").join(format!("cytobox{}", env::consts::EXE_SUFFIX))
+    }
+
     /// Tools that must not replace another version of themselves in cargo's home are installed here.
     pub fn tools(&self) -> PathBuf {
         self.target.join("tools")

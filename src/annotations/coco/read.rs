@@ -84,6 +84,7 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<Parsed<Vec<ImageAnnotations>>> {
             height: image.height,
             verified: image.verified,
             objects: Vec::new(),
+            ..ImageAnnotations::default()
         });
     }
     let mut label_of: HashMap<Id, Result<String, String>> = HashMap::new();

@@ -108,6 +108,7 @@ fn any_image() -> impl Strategy<Value = ImageAnnotations> {
         height: 10,
         verified,
         objects,
+        ..ImageAnnotations::default()
     })
 }
 

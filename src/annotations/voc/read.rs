@@ -159,6 +159,7 @@ impl RawFile {
             height: 0,
             verified: self.verified,
             objects: Vec::with_capacity(self.objects.len()),
+            ..ImageAnnotations::default()
         });
         match (side(&self.width), side(&self.height)) {
             (Some(width), Some(height)) => {

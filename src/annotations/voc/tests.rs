@@ -137,6 +137,7 @@ fn the_text_is_that_of_labelimg() {
             truncated: false,
             mask: None,
         }],
+        ..ImageAnnotations::default()
     };
     let expected = "<annotation verified=\"yes\">\n\t<folder></folder>\n\t<filename>a.png</filename>\n\t<path>a.png</path>\n\
         \t<source>\n\t\t<database>Unknown</database>\n\t</source>\n\
@@ -157,8 +158,14 @@ fn boxes_too_thin_for_the_format_are_widened() {
         let bbox = BoxXyxy::new(corners, 100, 50).unwrap();
         let object = Object { bbox, label: "c".into(), difficult: false, truncated: false, mask: None };
         let (image, file) = ("a".into(), String::new());
-        let annotations =
-            ImageAnnotations { image, file, width: 100, height: 50, verified: false, objects: vec![object] };
+        let annotations = ImageAnnotations {
+            image,
+            file,
+            width: 100,
+            height: 50,
+            objects: vec![object],
+            ..ImageAnnotations::default()
+        };
         let parsed = read("a.xml", write(&annotations).as_bytes()).unwrap();
         assert_eq!(parsed.value.objects[0].bbox.corners(), expected, "{corners:?}");
     }
@@ -179,7 +186,9 @@ fn any_annotations() -> impl Strategy<Value = ImageAnnotations> {
     (prop::collection::vec(object, 0..5), any::<bool>(), "[a-z&<>'\" ()]{0,8}[a-z]").prop_map(
         |(objects, verified, name)| {
             let image = name.trim().to_owned();
-            ImageAnnotations { file: format!("{image}.png"), image, width: 100, height: 50, verified, objects }
+            let file = format!("{image}.png");
+            let (width, height) = (100, 50);
+            ImageAnnotations { file, image, width, height, verified, objects, ..ImageAnnotations::default() }
         },
     )
 }

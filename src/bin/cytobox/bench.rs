@@ -1,12 +1,22 @@
 //! `cytobox bench`: the convolutions of the detectors, this project's and burn's, beside what the device can do at most.
 
+use std::time::Instant;
+
 use cytobox::{
-    device,
-    kernels::bench::{self, BenchReport, BenchRow},
-    protocol::DeviceChoice,
+    bench::{BenchResult, BenchTask},
+    device::DeviceChoice,
+    kernels::bench::BenchLayer,
+    protocol::{Command, Outcome},
 };
 
-use crate::{detect, output::say};
+use crate::{
+    detect,
+    output::say,
+    session::{Session, unexpected},
+};
+
+/// The best of as many runs is the peak.
+const PEAK_RUNS: usize = 4;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -24,19 +34,64 @@ pub struct Arguments {
     json: bool,
 }
 
+/// One convolution; rates are in GFLOP/s.
+#[derive(serde::Serialize)]
+struct Row {
+    #[serde(flatten)]
+    layer: BenchLayer,
+    forward: f64,
+    forward_backward: f64,
+    burn_forward: f64,
+    burn_forward_backward: f64,
+}
+
+#[derive(serde::Serialize)]
+struct Report {
+    /// Multiply-adds from and to registers alone.
+    peak: f64,
+    rows: Vec<Row>,
+}
+
+impl Report {
+    /// The geometric mean of one column.
+    fn mean(&self, column: impl Fn(&Row) -> f64) -> f64 {
+        geometric_mean(self.rows.iter().map(column))
+    }
+
+    /// The part of the peak that the forward pass reaches on dense layers.
+    fn share_of_peak(&self) -> f64 {
+        geometric_mean(self.rows.iter().filter(|r| r.layer.is_dense()).map(|r| r.forward)) / self.peak
+    }
+}
+
+fn geometric_mean(rates: impl Iterator<Item = f64>) -> f64 {
+    let logarithms: Vec<f64> = rates.map(f64::ln).collect();
+    (logarithms.iter().sum::<f64>() / logarithms.len().max(1) as f64).exp()
+}
+
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let active = pollster::block_on(device::open(arguments.device, None))?;
+    let mut session = Session::open(arguments.device)?;
     let table = !arguments.json;
     if table {
-        say!("{}: {}", active.report.name, active.report.why);
         say!("{:26} {:>20} {:>20}   GFLOP/s", "layer", "forward (burn)", "and backward (burn)");
     }
-    let print = |row: &BenchRow| {
-        if table {
-            line(&row.layer.name, [row.forward, row.burn_forward, row.forward_backward, row.burn_forward_backward]);
-        }
+    let mut report = Report { peak: 0.0, rows: Vec::new() };
+    for _ in 0..PEAK_RUNS {
+        report.peak = report.peak.max(rate(&mut session, &BenchTask::Peak)?);
+    }
+    let layers = match session.run(Command::BenchLayers { side: arguments.side })? {
+        Outcome::BenchLayers { layers } => layers,
+        other => return Err(unexpected(&other).into()),
     };
-    let report = pollster::block_on(bench::run(&active.device, arguments.side, arguments.seconds, print))?;
+    for layer in layers {
+        let mut best = |burn, backward| best(&mut session, &layer, burn, backward, arguments.seconds);
+        let (forward, forward_backward) = (best(false, false)?, best(false, true)?);
+        let (burn_forward, burn_forward_backward) = (best(true, false)?, best(true, true)?);
+        if table {
+            line(&layer.name, [forward, burn_forward, forward_backward, burn_forward_backward]);
+        }
+        report.rows.push(Row { layer, forward, forward_backward, burn_forward, burn_forward_backward });
+    }
     if table {
         line("geometric mean", means(&report));
         say!("multiply-add peak: {:.1}", report.peak);
@@ -47,7 +102,27 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn means(report: &BenchReport) -> [f64; 4] {
+/// GFLOP/s of one run.
+fn rate(session: &mut Session, task: &BenchTask) -> anyhow::Result<f64> {
+    match session.run(Command::Bench { task: task.clone(), runs: 1 })? {
+        Outcome::Bench(BenchResult { seconds, flops, .. }) => Ok(flops / seconds / 1e9),
+        other => Err(unexpected(&other).into()),
+    }
+}
+
+/// The best of the runs that fit into the time, at least one behind the first, which compiles.
+fn best(session: &mut Session, layer: &BenchLayer, burn: bool, backward: bool, seconds: f64) -> anyhow::Result<f64> {
+    let BenchLayer { x, w, stride, padding, .. } = *layer;
+    let task = BenchTask::Conv { x, w, stride, padding, burn, backward };
+    rate(session, &task)?;
+    let (started, mut best) = (Instant::now(), 0.0f64);
+    while best == 0.0 || started.elapsed().as_secs_f64() < seconds {
+        best = best.max(rate(session, &task)?);
+    }
+    Ok(best)
+}
+
+fn means(report: &Report) -> [f64; 4] {
     [
         report.mean(|row| row.forward),
         report.mean(|row| row.burn_forward),

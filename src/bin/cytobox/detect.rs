@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use cytobox::{
     channels::{ImageEntry, Merge},
+    device::DeviceChoice,
     engine::{Engine, Unwatched},
     export::{self, Format},
-    protocol::{Command, DeviceChoice, Outcome},
+    protocol::{Command, Outcome},
     scan::{Journal, ScanSettings, Source},
 };
 use indicatif::ProgressBar;

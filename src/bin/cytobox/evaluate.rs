@@ -3,22 +3,23 @@
 use std::{path::PathBuf, time::Instant};
 
 use cytobox::{
-    detections::ImageDetections,
-    device,
-    evaluate::{self, Evaluation, Measure, Options},
-    predict,
-    protocol::DeviceChoice,
-    weights,
+    device::DeviceChoice,
+    evaluate::{self, Evaluation, Measure},
+    protocol::{Command, EvaluateOptions, Outcome},
 };
 
-use crate::{dataset, detect, first_model, images::Channels, output::say};
+use crate::{
+    data, detect, first_model,
+    output::say,
+    session::{Session, unexpected},
+};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A folder with images and STEM.xml beside them.
+    /// A folder with annotated images.
     #[arg(long)]
     data: PathBuf,
-    /// The detector file; the one that comes with cytobox when absent.
+    /// The detector file; the bundled one when absent.
     #[arg(long)]
     model: Option<PathBuf>,
     /// auto, gpu, software or cpu.
@@ -31,38 +32,22 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    channels: Channels,
+    options: data::Options,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let active = pollster::block_on(device::open(arguments.device, None))?;
-    eprintln!("{}: {}", active.report.name, active.report.why);
+    let mut session = Session::open(arguments.device)?;
     let (name, bytes) = first_model::read(arguments.model.as_deref())?;
-    let (detector, _) = weights::load(&name, &bytes, &active.device)?;
-    let merge = match arguments.channels.weights()? {
-        Some(merge) => Some(merge),
-        None => detector.config.merge.clone(),
-    };
-    let data = dataset::read(&arguments.data, &arguments.channels, merge.as_ref())?;
-    let (mut found, started) = (Vec::new(), Instant::now());
-    for one in &data {
-        let detections = pollster::block_on(predict::detect(&detector, &one.picture, &()))?;
-        active.check()?;
-        found.push(ImageDetections {
-            image: one.annotations.image.clone(),
-            file: String::new(),
-            width: one.picture.width,
-            height: one.picture.height,
-            detections,
-            merge: None,
-            filled: Vec::new(),
-        });
-        active.device.memory_cleanup();
-    }
-    let seconds = started.elapsed().as_secs_f64() / data.len() as f64;
-    let pairs: Vec<_> = data.iter().zip(&found).map(|(a, d)| (&a.annotations, d)).collect();
+    session.load(name, bytes)?;
+    let images = data::read(&mut session, &arguments.data, &arguments.options)?;
+    let (count, started) = (images.len(), Instant::now());
     let measure = if arguments.masks { Measure::Masks } else { Measure::Boxes };
-    let evaluation = evaluate::evaluate(&pairs, &Options { measure, ..Options::default() })?;
+    let options = EvaluateOptions { measure, score: evaluate::Options::default().score };
+    let evaluation = match session.run(Command::Evaluate { images, options })? {
+        Outcome::Evaluation { evaluation, .. } => evaluation,
+        other => return Err(unexpected(&other).into()),
+    };
+    let seconds = started.elapsed().as_secs_f64() / count as f64;
     if arguments.json {
         say!("{}", serde_json::to_string(&evaluation)?);
     } else {
@@ -80,5 +65,5 @@ fn tell(e: &Evaluation) {
         let average = &class.average;
         say!("  {label}: AP50 {}, AP50:95 {}, {} cells", number(average.ap_50), number(average.ap_50_95), class.boxes);
     }
-    say!("whatever the class: AP50 {}, AP50:95 {}", number(e.class_ignoring.ap_50), number(e.class_ignoring.ap_50_95));
+    say!("class-agnostic: AP50 {}, AP50:95 {}", number(e.class_ignoring.ap_50), number(e.class_ignoring.ap_50_95));
 }

@@ -43,11 +43,17 @@ impl Channels {
 /// said.
 pub fn find(paths: &[PathBuf]) -> anyhow::Result<(Groups, Failures)> {
     let Found { groups, unreadable } = files::find_images(paths)?;
-    for ignored in &groups.ignored {
-        eprintln!("left out: {}: {}", ignored.file, ignored.reason);
-    }
     for file in &unreadable {
         eprintln!("not done: {}: {}", file.file, file.reason);
+    }
+    tell(&groups)?;
+    Ok((groups, Failures { unreadable: unreadable.len(), images: 0 }))
+}
+
+/// Says what is not an image, and what is odd about one.
+pub fn tell(groups: &Groups) -> anyhow::Result<()> {
+    for ignored in &groups.ignored {
+        eprintln!("left out: {}: {}", ignored.file, ignored.reason);
     }
     for image in &groups.images {
         // A channel that is missing is filled, and that is said, or the image fails for it.
@@ -57,7 +63,7 @@ pub fn find(paths: &[PathBuf]) -> anyhow::Result<(Groups, Failures)> {
     if groups.images.is_empty() {
         bail!("no images there; PNG, JPEG and TIFF are read");
     }
-    Ok((groups, Failures { unreadable: unreadable.len(), images: 0 }))
+    Ok(())
 }
 
 /// Says what is odd about an image.

@@ -6,9 +6,11 @@
 fn main() {}
 
 #[cfg(not(target_arch = "wasm32"))]
+mod annotations;
+#[cfg(not(target_arch = "wasm32"))]
 mod bench;
 #[cfg(not(target_arch = "wasm32"))]
-mod dataset;
+mod data;
 #[cfg(not(target_arch = "wasm32"))]
 mod detect;
 #[cfg(not(target_arch = "wasm32"))]
@@ -26,9 +28,13 @@ mod output;
 #[cfg(not(target_arch = "wasm32"))]
 mod plot;
 #[cfg(not(target_arch = "wasm32"))]
+mod session;
+#[cfg(not(target_arch = "wasm32"))]
 mod synth;
 #[cfg(not(target_arch = "wasm32"))]
 mod train;
+#[cfg(not(target_arch = "wasm32"))]
+mod train_log;
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() -> std::process::ExitCode {
@@ -57,7 +63,7 @@ mod native {
         Merge(merge::Arguments),
         /// Find cells, and write boxes with label, score and mask.
         Detect(detect::Arguments),
-        /// Teach a detector with annotated images.
+        /// Train a detector on annotated images.
         Train(Box<train::Arguments>),
         /// Measure how well a detector agrees with annotated images.
         Evaluate(evaluate::Arguments),

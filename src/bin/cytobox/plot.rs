@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use cytobox::{
     files,
-    plot::{self, Chart, Series},
+    plot::{Chart, Series},
+    protocol::{Command, Outcome},
     train::TrainEvent,
 };
+
+use crate::session::{Session, unexpected};
 
 /// Pixels of the chart.
 const SIZE: [u32; 2] = [720, 360];
@@ -56,8 +59,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         height: SIZE[1],
         dark: false,
     };
-    files::write_file(&arguments.out, plot::svg(&chart)?.as_bytes())?;
-    Ok(())
+    match Session::default().run(Command::Plot { charts: vec![chart] })? {
+        Outcome::Plots { svg } => Ok(files::write_file(&arguments.out, svg.concat().as_bytes())?),
+        other => Err(unexpected(&other).into()),
+    }
 }
 
 /// The events of a log. The line that was being written when a training was ended is passed over.

@@ -4,10 +4,14 @@ use std::path::PathBuf;
 
 use cytobox::{
     files,
-    synth::{self, SynthOptions},
+    protocol::{Command, Outcome},
+    synth::SynthOptions,
 };
 
-use crate::images;
+use crate::{
+    images,
+    session::{Session, unexpected},
+};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -34,9 +38,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Arguments { width, height, sixteen_bit, seed, .. } = *arguments;
     let options = SynthOptions { width, height, sixteen_bit, seed, ..SynthOptions::default() };
     options.check()?;
+    let mut session = Session::default();
     let bar = images::progress_bar(arguments.images as usize);
     for index in 0..arguments.images {
-        for file in synth::files(&synth::generate(&options, index)?)? {
+        let files = match session.run(Command::Synthesize { options: options.clone(), index })? {
+            Outcome::Files { files } => files,
+            other => return Err(unexpected(&other).into()),
+        };
+        for file in files {
             files::write_file(&arguments.out.join(&file.name), &file.bytes)?;
         }
         bar.inc(1);

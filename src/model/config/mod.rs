@@ -89,6 +89,8 @@ pub struct DetectorConfig {
     pub mask_layers: Vec<usize>,
     /// Channels between the transposed convolution and the mask logits.
     pub mask_dim_reduced: usize,
+    /// No object of the training set had an outline, so filled boxes were learnt as masks: these say no more than boxes.
+    pub masks_from_boxes: bool,
 
     /// How the channels of an image became R, G, B in training; `None` where nobody said.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -140,6 +142,7 @@ impl Default for DetectorConfig {
             box_positive_fraction: 0.25,
             mask_layers: vec![256; 4],
             mask_dim_reduced: 256,
+            masks_from_boxes: false,
             merge: None,
             trained: None,
         }

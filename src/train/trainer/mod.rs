@@ -1,6 +1,8 @@
 //! The whole of a training: epochs, schedule, the fold of the norms, validations, checkpoints, events.
 
+mod extend;
 mod state;
+mod stream;
 
 use burn::module::Module;
 use web_time::Instant;
@@ -17,6 +19,7 @@ use crate::train::optimizer::Optimizer;
 use crate::train::parameters::Names;
 use crate::train::rng::TrainRng;
 use crate::train::sampler::EpochSampler;
+use crate::train::selection::Selection;
 use crate::train::step::{Batch, Learner, StepFault, Stepped};
 use crate::train::truth::Example;
 use crate::train::validation::validate;
@@ -49,6 +52,8 @@ pub struct Trainer {
     validated: u64,
     finished: bool,
     restored: u32,
+    /// Of the images, to be told at the beginning.
+    notices: Vec<String>,
 }
 
 /// How a training ended.
@@ -83,20 +88,25 @@ impl Trainer {
         validation: Vec<Example>,
     ) -> Result<Self> {
         config.validate()?;
+        let Selection { examples, masks_from_boxes, notices } =
+            Selection::new(examples, &config, detector.config.has_mask());
+        detector.config.masks_from_boxes = masks_from_boxes;
         if examples.is_empty() {
-            return Err(Error::Training("there are no images to train on".into()));
+            let sentences: Vec<String> =
+                std::iter::once("there are no images to train on".to_owned()).chain(notices).collect();
+            return Err(Error::Training(sentences.join("; ")));
         }
         if examples.iter().all(|e| e.objects.is_empty()) {
             return Err(Error::Training("no image has a box; there is nothing to learn".into()));
         }
-        if let Some(norm) = config.norm {
-            norms::install(&mut detector.network, norm.scope, &detector.device);
+        match config.norm {
+            Some(norm) => norms::install(&mut detector, norm.scope),
+            None => norms::unfold(&mut detector),
         }
         let folded = config.norm.is_none();
         let (rng, sampler) = (TrainRng::new(config.seed), EpochSampler::new(examples.len() * config.repeats));
         let learner = learner(&detector, &config, Optimizer::new(config.optimizer));
         let average = (config.ema_decay > 0.0).then(|| MovingAverage::new(detector.network.clone()));
-        let examples = without_difficult(examples, &config);
         Ok(Self {
             frame: detector,
             learner,
@@ -113,6 +123,7 @@ impl Trainer {
             validated: 0,
             finished: false,
             restored: 0,
+            notices,
             config,
         })
     }
@@ -131,9 +142,14 @@ impl Trainer {
             from_step: self.step,
         });
         if self.step == 0 {
+            for sentence in std::mem::take(&mut self.notices) {
+                observer.event(TrainEvent::Notice { step: 0, sentence });
+            }
             // A rate that is too high shows in the first steps, before a checkpoint is due.
-            let start = self.checkpoint().await?;
-            self.tell_unsaved(store.put(0, start).await, observer);
+            match store.put(0, self.stream()?).await {
+                Err(error @ (Error::DeviceFailed { .. } | Error::Training(_))) => return Err(error),
+                stored => self.tell_unsaved(stored, observer),
+            };
         }
         let (mut skipped, mut saved, mut saved_step) = (0, Instant::now(), self.step);
         while !self.finished {
@@ -148,6 +164,7 @@ impl Trainer {
                         self.save(store, observer).await?;
                         (saved, saved_step) = (Instant::now(), self.step);
                     }
+                    observer.rest().await;
                     continue;
                 }
                 Wish::Stop => break,
@@ -214,7 +231,11 @@ impl Trainer {
         let mut samples = Vec::with_capacity(self.config.batch_size);
         for i in self.sampler.batch(self.config.batch_size, &mut self.rng) {
             let example = &self.examples[i % self.examples.len()];
-            samples.push(self.config.augment.apply(example, &self.frame.config, &mut self.rng)?);
+            let mut sample = self.config.augment.apply(example, &self.frame.config, &mut self.rng)?;
+            if !self.config.use_difficult {
+                sample.ignore_difficult();
+            }
+            samples.push(sample);
         }
         let batch = Batch::new(samples);
         let stepped = self.learner.step(&self.frame.config, &self.config, &batch, &mut self.rng, rate).await;
@@ -341,11 +362,4 @@ fn learner(detector: &Detector, config: &TrainConfig, optimizer: Optimizer) -> L
     let network = names.freeze(detector.network.clone().train(), config.trainable, config.norm.is_none());
     let class_loss_weight = config.class_loss_weight;
     Learner { network, names, optimizer, class_loss_weight, device: detector.device.clone().autodiff() }
-}
-
-fn without_difficult(mut examples: Vec<Example>, config: &TrainConfig) -> Vec<Example> {
-    if !config.use_difficult {
-        examples.iter_mut().for_each(|e| e.objects.retain(|o| !o.difficult));
-    }
-    examples
 }

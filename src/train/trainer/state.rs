@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Tensor, Transaction};
+use burn::tensor::{Device, Tensor};
 
+use super::stream::Stream;
 use super::{GENTLER, SKIPS, Trainer, learner};
 use crate::error::{Error, Result};
-use crate::model::{Detector, read};
-use crate::train::checkpoint::{Checkpoint, State, Store, VERSION};
+use crate::model::Detector;
+use crate::train::checkpoint::{Checkpoint, State, Store, VERSION, whole};
 use crate::train::config::TrainConfig;
 use crate::train::events::{TrainEvent, TrainObserver};
 use crate::train::optimizer::Optimizer;
@@ -21,20 +22,26 @@ impl Trainer {
     /// A checkpoint that is broken or of another training.
     pub fn resume(bytes: &[u8], examples: Vec<Example>, validation: Vec<Example>, device: &Device) -> Result<Self> {
         let Checkpoint { state, tensors } = Checkpoint::from_bytes(bytes)?;
-        let names: Vec<&str> = examples.iter().map(|e| e.name.as_str()).collect();
+        let informative = examples.iter().filter(|e| e.is_informative(state.train.use_difficult));
+        let names: Vec<&str> = informative.map(|e| e.name.as_str()).collect();
         if state.images != names {
             let reason = "the checkpoint was made with other images; begin anew, or bring the same ones";
             return Err(Error::Training(reason.into()));
         }
         let (mut network, mut average, mut moments) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut scales = BTreeMap::new();
         for (key, values) in tensors {
             match key.split_once(':') {
                 Some(("network", name)) => drop(network.insert(name.to_owned(), values)),
                 Some(("average", name)) => drop(average.insert(name.to_owned(), values)),
+                Some(("scale", name)) => drop(scales.insert(name.to_owned(), values)),
                 _ => drop(moments.insert(key, values)),
             }
         }
-        let detector = Detector::init(state.detector.clone(), state.train.seed, device)?;
+        let mut detector = Detector::init(state.detector.clone(), state.train.seed, device)?;
+        for layer in &mut detector.layers {
+            layer.scale = scales.remove(&layer.spec.name).filter(|scale| scale.len() == layer.spec.kind.output());
+        }
         let unfolded = TrainConfig { norm: if state.folded { None } else { state.train.norm }, ..state.train.clone() };
         let mut this = Self::new(unfolded, detector, examples, validation)?;
         this.config = state.train;
@@ -51,11 +58,12 @@ impl Trainer {
         Ok(this)
     }
 
-    /// Everything that [`Self::resume`] needs, read from the device.
+    /// Everything that [`Self::resume`] needs, read from the device as it is asked for.
     ///
     /// # Errors
-    /// A device that failed; [`Error::Training`] for values that are no numbers, from which nothing can go on.
-    pub async fn checkpoint(&self) -> Result<Vec<u8>> {
+    /// A state that cannot be written. Of the parts: a device that failed; [`Error::Training`] for values that are not
+    /// finite numbers, from which nothing can go on.
+    pub fn stream(&self) -> Result<Stream<'_>> {
         let named = |of: &str, network| -> Vec<(String, Tensor<1>)> {
             let values = parameters::collect(network, &self.learner.names);
             values.into_iter().map(|(name, values)| (format!("{of}:{name}"), values)).collect()
@@ -63,12 +71,24 @@ impl Trainer {
         let mut tensors = named("network", &self.learner.network);
         tensors.extend(self.average.iter().flat_map(|average| named("average", average.network())));
         tensors.extend(self.learner.optimizer.state());
-        let transaction = tensors.iter().fold(Transaction::default(), |all, (_, t)| all.register(t.clone()));
-        let values = read::execute_unchecked(transaction, &self.frame.device).await?;
-        if let Some(i) = values.iter().position(|values| values.iter().any(|v| !v.is_finite())) {
-            return Err(Error::Training(format!("{} holds values that are not finite numbers", tensors[i].0)));
-        }
-        let state = State {
+        let device = &self.frame.device;
+        tensors.extend(self.frame.layers.iter().filter_map(|layer| {
+            let scale = Tensor::from_floats(layer.scale.as_deref()?, device);
+            Some((format!("scale:{}", layer.spec.name), scale))
+        }));
+        Stream::new(&self.state(), tensors, device)
+    }
+
+    /// [`Self::stream`] in one.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn checkpoint(&self) -> Result<Vec<u8>> {
+        whole(self.stream()?).await
+    }
+
+    fn state(&self) -> State {
+        State {
             version: VERSION,
             detector: self.frame.config.clone(),
             train: self.config.clone(),
@@ -84,8 +104,7 @@ impl Trainer {
             validated: self.validated,
             finished: self.finished,
             restored: self.restored,
-        };
-        Checkpoint { state, tensors: tensors.into_iter().map(|(name, _)| name).zip(values).collect() }.to_bytes()
+        }
     }
 
     /// Back to the last checkpoint, and on from there at a lower learning rate.
@@ -107,10 +126,9 @@ impl Trainer {
     }
 
     pub(super) async fn save(&self, store: &mut impl Store, observer: &impl TrainObserver) -> Result<()> {
-        let stored = match self.checkpoint().await {
-            Ok(checkpoint) => store.put(self.step, checkpoint).await,
-            Err(error @ Error::Training(_)) => Err(error),
-            Err(error) => return Err(error),
+        let stored = match store.put(self.step, self.stream()?).await {
+            Err(error @ Error::DeviceFailed { .. }) => return Err(error),
+            stored => stored,
         };
         if self.tell_unsaved(stored, observer) {
             observer.event(TrainEvent::Checkpoint { step: self.step });

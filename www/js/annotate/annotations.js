@@ -259,7 +259,10 @@ export function removeBox(index) {
 export function toggleVerified(image = currentImage()) {
   if (!image || image.problem) return false;
   const verified = !image.annotations?.verified;
-  const done = commit(verified ? 'Marked verified' : 'Marked not verified', [[image, { ...(image.annotations ?? NOTHING), verified }]]);
+  const { incomplete, ...rest } = image.annotations ?? NOTHING;
+  // Whoever has looked at the whole image has also seen to what a file left out.
+  const after = { ...rest, verified, ...(incomplete && !verified ? { incomplete } : {}) };
+  const done = commit(verified ? 'Marked verified' : 'Marked not verified', [[image, after]]);
   if (done) announce(`${image.name} is ${verified ? '' : 'not '}verified.`);
   return done;
 }

@@ -30,6 +30,15 @@ function objectsOf(found, image) {
 }
 
 /**
+ * What annotations have beside their objects where a file holds something that is no object.
+ * @param {import('../engine/protocol.js').ImageAnnotations} found
+ */
+function leftOutOf({ ignored = [], incomplete = false }) {
+  const regions = ignored.map(({ box, label, reason }) => ({ box: /** @type {typeof box} */ ([...box]), ...(label ? { label } : {}), reason }));
+  return { ...(regions.length ? { ignored: regions } : {}), ...(incomplete ? { incomplete } : {}) };
+}
+
+/**
  * Boxes with the masks of a label image that came without any; null where one of its objects has no box.
  * @template {{objects: import('../shared/page-state.js').AnnotatedObject[]}} Boxes
  * @param {Boxes} boxes @param {{objects: import('../shared/page-state.js').AnnotatedObject[]}} masks
@@ -66,7 +75,7 @@ export async function putAnnotations(found) {
   /** A user's boxes stay a user's when they get masks. @type {Set<object>} */
   const masked = new Set();
   for (const { image, found: one, boxed } of found) {
-    const after = { verified: Boolean(one.verified), objects: objectsOf(one, image) };
+    const after = { verified: Boolean(one.verified), objects: objectsOf(one, image), ...leftOutOf(one) };
     const before = image.annotations;
     if (before && JSON.stringify(before) === JSON.stringify(after)) continue;
     const both = before && !boxed && withMasks(before, after);

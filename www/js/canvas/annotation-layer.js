@@ -148,6 +148,7 @@ function drawAll(context, view, annotations, without, quiet) {
   const [left, top, right, bottom] = windowOf(view);
   const deadline = performance.now() + TRACE_TIME;
   let complete = true;
+  for (const { box } of annotations.ignored ?? []) drawIgnored(context, view, box);
   for (const { label, indices } of classes) {
     const style = classStyle(label);
     const seen = [];
@@ -187,6 +188,18 @@ function drawAll(context, view, annotations, without, quiet) {
     }
   }
   return complete;
+}
+
+/**
+ * A region that is neither object nor background: grey and dotted, as nothing that can be selected.
+ * @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {Box} box
+ */
+function drawIgnored(context, view, box) {
+  context.strokeStyle = 'rgb(200 200 200 / 80%)';
+  context.lineWidth = 1;
+  context.setLineDash([1, 3]);
+  strokeBox(context, view, box, 0);
+  context.setLineDash([]);
 }
 
 /** @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {ArrayLike<number>} corners @param {number} at */

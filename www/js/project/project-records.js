@@ -79,6 +79,24 @@ function annotatedObject(one, what) {
   };
 }
 
+/** @param {any} one @param {string} what @returns {import('../shared/page-state.js').IgnoredRegion} */
+function ignoredRegion(one, what) {
+  demand(isObject(one), `${what} is not an object`);
+  demand(one.reason === 'crowd' || one.reason === 'unreadable', `${what} has no known reason`);
+  const named = one.label !== null && one.label !== undefined;
+  return { box: box(one.box, what), ...(named ? { label: label(one.label, `the label of ${what}`) } : {}), reason: one.reason };
+}
+
+/**
+ * What annotations have beside their objects where something was left out; nothing where nothing was.
+ * @param {any} value @param {string} what
+ * @returns {Pick<import('../shared/page-state.js').Annotations, 'ignored'|'incomplete'>}
+ */
+function leftOut(value, what) {
+  const ignored = list(value.ignored ?? [], `ignored region of ${what}`, limits.OBJECTS, ignoredRegion);
+  return { ...(ignored.length ? { ignored } : {}), ...(value.incomplete === true ? { incomplete: true } : {}) };
+}
+
 /**
  * @param {any} value
  * @param {string} what
@@ -96,7 +114,7 @@ export function readAnnotations(value, what, leaveOut = null) {
       return null;
     }
   });
-  return { verified: value.verified === true, objects: objects.filter((object) => object !== null) };
+  return { verified: value.verified === true, objects: objects.filter((object) => object !== null), ...leftOut(value, what) };
 }
 
 /** @param {any} value @param {string} what @returns {NonNullable<import('../shared/page-state.js').ImageEntry['result']>} */

@@ -33,6 +33,10 @@ const HIDDEN = 250;
  * @typedef {Object} Annotations never changed, only replaced: undo and saving compare them by identity
  * @property {boolean} verified a person looked at the whole image
  * @property {AnnotatedObject[]} objects
+ * @property {IgnoredRegion[]} [ignored] where it is neither object nor background
+ * @property {boolean} [incomplete] objects were left out whose place is not known
+ *
+ * @typedef {{box: [number, number, number, number], label?: string, reason: 'crowd'|'unreadable'}} IgnoredRegion
  *
  * @typedef {Object} AnnotatedObject
  * @property {[number, number, number, number]} box x1, y1, x2, y2 in pixels of the merged image, 0 ≤ x1 < x2 ≤ W

@@ -154,6 +154,6 @@ export function createForm() {
     ),
     toggle('difficult', 'learn difficult cells too', (preset) => preset.use_difficult),
   );
-  const form = el('div', { class: 'train-form' }, startField(), list('architecture', 'Detector', ARCHITECTURES), fresh, stages, budgetField(), more);
+  const form = el('div', { class: 'train-form' }, startField(), list('architecture', 'Detector', ARCHITECTURES, () => (fromDetector() && store.state.model?.report.config.architecture) || ARCHITECTURES[0][0]), fresh, stages, budgetField(), more);
   return { form, refresh: (preset) => fields.forEach((field) => field.refresh(preset)) };
 }

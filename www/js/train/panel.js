@@ -152,13 +152,21 @@ function drawSetup() {
   p.findings.hidden = findings === 0;
   p.findings.textContent = `${plural(findings, 'thing')} worth a look`;
   p.masks.hidden = !preparation?.withoutMask;
-  p.masks.textContent = `${plural(preparation?.withoutMask ?? 0, 'cell')} without an outline: the box stands in for it.`;
+  p.masks.textContent = aboutMasks(preparation);
   drawAnchors();
   drawEstimate();
   const { trainingProblem } = store.state;
   p.problem.hidden = !trainingProblem;
   p.problem.textContent = trainingProblem;
   drawInterrupted();
+}
+
+/** What the mask head learns where outlines are missing. @param {import('../engine/protocol.js').Preparation|null} of */
+function aboutMasks(of) {
+  const bare = of?.withoutMask ?? 0;
+  const cells = (of?.classes ?? []).reduce((sum, { cells: count }) => sum + count, 0);
+  if (bare === cells) return 'No cell has an outline: boxes stand in for masks.';
+  return `${plural(bare, 'cell')} without an outline: not used to train masks.`;
 }
 
 /** @param {number} share */

@@ -7,7 +7,7 @@ import { store } from '../shared/page-state.js';
 /**
  * @typedef {Object} Choices what the user chose; null where the preset decides
  * @property {'scratch'|'detector'|null} from null: the loaded detector, where there is one
- * @property {'maskrcnn_resnet_fpn'|'fasterrcnn_resnet_fpn'} architecture
+ * @property {'maskrcnn_resnet_fpn'|'fasterrcnn_resnet_fpn'|null} architecture null: that of the detector to go on from
  * @property {'resnet18'|'resnet34'|'resnet50'|'resnet101'} backbone
  * @property {'narrow'|'medium'|'wide'} width
  * @property {'minutes'|'epochs'} unit
@@ -46,7 +46,7 @@ import { store } from '../shared/page-state.js';
 /** @type {Choices} */
 export const DEFAULTS = {
   from: null,
-  architecture: 'maskrcnn_resnet_fpn',
+  architecture: null,
   backbone: 'resnet18',
   width: 'medium',
   unit: 'minutes',
@@ -172,6 +172,5 @@ export function trainable() {
 /** @param {import('../shared/page-state.js').ImageEntry} image whose size is known @returns {import('../engine/protocol.js').ImageAnnotations} */
 export function annotationsOf(image) {
   const { width, height } = /** @type {{width: number, height: number}} */ (image.size);
-  const { verified, objects } = image.annotations ?? { verified: false, objects: [] };
-  return { image: image.name, file: '', width, height, verified, objects };
+  return { image: image.name, file: '', width, height, verified: false, objects: [], ...image.annotations };
 }

@@ -2,7 +2,7 @@
  * The training that runs: begun, watched, steered and gone on with. What it tells is kept in `store.state.training`; that
  * one was running is kept with the project, so that it can be gone on with after the page was closed.
  */
-import { announce, notify, plural } from '../ui/dom.js';
+import { announce, ask as askUser, notify, plural } from '../ui/dom.js';
 import { compute, connection, ensure, explain, putModel } from '../engine/engine.js';
 import { evaluateOn } from './evaluation.js';
 import { inputOf, measure } from '../images/images.js';
@@ -84,8 +84,17 @@ export async function prepare(chosen = choices()) {
   return ask({ ...plan, settings: settingsOn(preset, chosen) });
 }
 
+/** What is left of an interrupted run goes only when the user says so. @param {Running} running */
+async function mayReplace({ step, finished }) {
+  const what = finished ? 'Its detector is nowhere but in its checkpoints' : `It was saved at step ${step}`;
+  const answer = await askUser('Replace the interrupted run?', `${what}, and they are removed when another run starts.`, [['keep', 'Keep it'], ['replace', 'Start a new run']]);
+  return answer === 'replace';
+}
+
 /** Begins a training. @param {import('../engine/protocol.js').Preparation} preparation the newest */
-export function begin(preparation) {
+export async function begin(preparation) {
+  const before = interrupted();
+  if (before?.step && !(await mayReplace(before))) return undefined;
   const name = `${store.state.trainingSettings.name || 'trained'}.safetensors`;
   const images = trainable().map((image) => image.name);
   const plan = { ...barePlan(), settings: preparation.settings };
@@ -193,7 +202,7 @@ async function ask(running, resume, training) {
   const transfer = images.flatMap(({ image }) => image.files.map((file) => file.bytes.buffer));
   const { store: name, plan } = running;
   remember(running);
-  return compute({ type: 'train', name: running.name, plan, images, store: name, resume }, {
+  return compute({ type: 'train', name: running.name, plan, images, store: name, resume, knownSteps: running.step }, {
     transfer,
     signal: training.abort.signal,
     begun: (id) => {

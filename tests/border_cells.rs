@@ -1,0 +1,105 @@
+//! What becomes of cells at the border, where training crops cut cells as the image's edge does: trains on synthetic
+//! images for a few minutes and prints how well cells at the border are found, beside those within.
+//!
+//! ```text
+//! cargo test --release --test border_cells -- --ignored --nocapture
+//! ```
+#![cfg(not(target_arch = "wasm32"))]
+
+use burn::tensor::Device;
+use cytobox::annotations::ImageAnnotations;
+use cytobox::channels::{Merge, Picture, merge};
+use cytobox::detections::ImageDetections;
+use cytobox::evaluate::{Options, evaluate};
+use cytobox::model::config::Changes;
+use cytobox::model::{Architecture, Backbone};
+use cytobox::observe::Unwatched;
+use cytobox::predict;
+use cytobox::synth::{SynthOptions, generate};
+use cytobox::train::setup::{self, Shape};
+use cytobox::train::{Budget, Example, MemoryStore, Plan, Start, Trainer};
+
+const SIDE: u32 = 192;
+const TRAINED_ON: u32 = 16;
+const TESTED_ON: u32 = 24;
+
+/// A synthetic image and what is on it, all of one class.
+fn image(index: u32) -> (ImageAnnotations, Picture) {
+    let options =
+        SynthOptions { width: SIDE, height: SIDE, cell_size: 0.5, crowding: 1.3, seed: 3, ..Default::default() };
+    let synthetic = generate(&options, index).unwrap();
+    let picture = merge(&synthetic.set, &Merge::hpa()).unwrap();
+    let mut objects = synthetic.objects;
+    objects.iter_mut().for_each(|object| object.label = "cell".to_owned());
+    let annotations =
+        ImageAnnotations { image: synthetic.name, width: SIDE, height: SIDE, objects, ..Default::default() };
+    (annotations, picture)
+}
+
+/// AP at IoU 0.5 of the cells of which `counts` says so; the others are neither asked for nor held against a detection.
+fn ap(found: &[(ImageAnnotations, ImageDetections)], counts: impl Fn(&[f32; 4]) -> bool) -> f64 {
+    let mut found = found.to_vec();
+    for object in found.iter_mut().flat_map(|(truth, _)| &mut truth.objects) {
+        object.difficult = !counts(&object.bbox.corners());
+    }
+    let pairs: Vec<_> = found.iter().map(|(truth, found)| (truth, found)).collect();
+    evaluate(&pairs, &Options::default()).unwrap().map_50.unwrap()
+}
+
+#[test]
+#[ignore = "trains for minutes"]
+fn cells_at_the_border_are_found() {
+    let classes = ["__background__", "cell"].map(str::to_owned).to_vec();
+    let examples: Vec<Example> = (0..TRAINED_ON)
+        .map(|i| {
+            let (annotations, picture) = image(i);
+            Example::new(picture, &annotations, &classes).unwrap()
+        })
+        .collect();
+    let shape = Shape {
+        architecture: Architecture::FasterRcnn,
+        backbone: Backbone::ResNet18,
+        fpn_channels: 64,
+        representation: 128,
+    };
+    let plan = Plan { start: Start::Scratch { shape }, settings: None, anchors: None, detector: Changes::new() };
+    let layouts: Vec<setup::Layout> = examples.iter().map(setup::Layout::from).collect();
+    let config = plan.detector_config(None, classes.clone(), &layouts).unwrap();
+    let mut settings = plan.settings(&config, &layouts).unwrap();
+    // Crops so small that they cut many cells.
+    settings.augment.crop = Some(96);
+    (settings.budget, settings.repeats, settings.validate_every) = (Budget::Epochs(20), 4, 1000);
+    let mut border = Vec::new();
+    for seed in [1, 2] {
+        settings.seed = seed;
+        let begun = plan.detector(None, classes.clone(), None, &examples, seed, &Device::flex()).unwrap();
+        let mut trainer = Trainer::new(settings.clone(), begun.detector, examples.clone(), Vec::new()).unwrap();
+        let trained = pollster::block_on(trainer.run(&mut MemoryStore::default(), &Unwatched)).unwrap().detector;
+        let found: Vec<(ImageAnnotations, ImageDetections)> = (TRAINED_ON..TRAINED_ON + TESTED_ON)
+            .map(|i| {
+                let (annotations, picture) = image(i);
+                let detections = ImageDetections {
+                    image: annotations.image.clone(),
+                    file: String::new(),
+                    width: SIDE,
+                    height: SIDE,
+                    detections: pollster::block_on(predict::detect(&trained, &picture, &())).unwrap(),
+                    merge: None,
+                    filled: Vec::new(),
+                };
+                (annotations, detections)
+            })
+            .collect();
+        let end = SIDE as f32;
+        let at_border = |[x1, y1, x2, y2]: &[f32; 4]| *x1 <= 0.0 || *y1 <= 0.0 || *x2 >= end || *y2 >= end;
+        let small = |corners: &[f32; 4]| at_border(corners) && cytobox::boxes::area(*corners) < 400.0;
+        let aps =
+            [ap(&found, at_border), ap(&found, small), ap(&found, |corners| !at_border(corners)), ap(&found, |_| true)];
+        println!(
+            "seed {seed}: AP50 of cells at the border {:.3}, of small ones among them {:.3}, within {:.3}, of all {:.3}",
+            aps[0], aps[1], aps[2], aps[3]
+        );
+        border.push(aps[0]);
+    }
+    assert!(border.iter().all(|ap| *ap > 0.3), "{border:?}");
+}
