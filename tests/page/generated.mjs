@@ -57,7 +57,7 @@ function elements() {
   return `${NOTE.replace('the source of the engine', 'index.html')}/** What has an id. */\nexport interface Elements {\n${lines.join('\n')}\n}\n`;
 }
 
-const PRELOADS = /(?:    <link rel="modulepreload" [^>]*>\n)*(?=    <script type="module" src="\.\/js\/app\/main\.js">)/;
+const PRELOADS = /(?: {4}<link rel="modulepreload" [^>]*>\n)*(?= {4}<script type="module" src="\.\/js\/app\/main\.js">)/;
 
 /** index.html with all that its script imports, so that the browser asks for everything at once and not step by step. */
 function preloads() {

@@ -77,8 +77,8 @@ export interface Thing {
 
 test('what has a default may be left out where it is only sent', () => {
   const text = '#[derive(Serialize)]\npub struct A {\n    #[serde(default)]\n    pub b: bool,\n    pub c: Option<u8>,\n}\n';
-  assert.match(declared(text, 'A', true), /b\?: boolean;\n  c\?: number \| null;/);
-  assert.match(declared(text, 'A'), /b: boolean;\n  c: number \| null;/);
+  assert.match(declared(text, 'A', true), /b\?: boolean;\n {2}c\?: number \| null;/);
+  assert.match(declared(text, 'A'), /b: boolean;\n {2}c: number \| null;/);
 });
 
 test('what cannot be read is an error', () => {
