@@ -5,8 +5,22 @@ import { Delta } from '../../www/js/project/changes-since-save.js';
 import { store } from '../../www/js/shared/page-state.js';
 
 const image = (id) => ({
-  id, name: `image ${id}`, files: [], channels: [], missing: [], fill: [], problem: null, notes: [], failure: '', merge: null, state: 'new',
-  thumbnail: null, result: null, size: null, annotations: null, absent: null,
+  id,
+  name: `image ${id}`,
+  files: [],
+  channels: [],
+  missing: [],
+  fill: [],
+  problem: null,
+  notes: [],
+  failure: '',
+  merge: null,
+  state: 'new',
+  thumbnail: null,
+  result: null,
+  size: null,
+  annotations: null,
+  absent: null,
 });
 
 /** The operations that are due, as `store key`, with `×` for what is deleted. */

@@ -25,10 +25,15 @@ test('seven classes have seven colours, the next ones other dashes, and letters 
 
 test('the colours of classes are those that charts are drawn in, but for the last of each', () => {
   const rust = readFileSync(new URL('../../src/plot/mod.rs', import.meta.url), 'utf8');
-  const charts = [...rust.matchAll(/RGBColor\((\d+), (\d+), (\d+)\)/g)].map(([, ...parts]) => `#${parts.map((part) => Number(part).toString(16).padStart(2, '0')).join('')}`);
+  const charts = [...rust.matchAll(/RGBColor\((\d+), (\d+), (\d+)\)/g)].map(
+    ([, ...parts]) => `#${parts.map((part) => Number(part).toString(16).padStart(2, '0')).join('')}`,
+  );
   const page = Array.from({ length: 7 }, (_, index) => classStyle(`class ${index}`).color);
   // Yellow is not to be seen on white, and grey is no colour on a grey image.
-  assert.deepEqual(page.filter((color) => !charts.includes(color)), ['#f0e442']);
+  assert.deepEqual(
+    page.filter((color) => !charts.includes(color)),
+    ['#f0e442'],
+  );
 });
 
 test('a new label gets the colour that its class has, unless another label took it while one is free', () => {

@@ -29,7 +29,11 @@ function limit(source, name) {
   const [, docs, expression] = new RegExp(`((?:^/// .*\\n)+)pub const ${name}: \\w+ = ([\\d_]+(?: << \\d+)?);`, 'm').exec(source) ?? [];
   if (!expression) throw new Error(`src/limits.rs has no ${name} that can be read`);
   const [value, shift = 0] = expression.replaceAll('_', '').split(' << ').map(Number);
-  const reason = docs.trim().replaceAll('/// ', '').replace(/\n/g, ' ').replace(/\[(`\w+`)\]/g, '$1');
+  const reason = docs
+    .trim()
+    .replaceAll('/// ', '')
+    .replace(/\n/g, ' ')
+    .replace(/\[(`\w+`)\]/g, '$1');
   return `/** ${reason} */\nexport const ${name} = ${value * 2 ** shift};\n`;
 }
 
@@ -53,7 +57,9 @@ function limits() {
 /** The elements of index.html that have an id, each with its kind. */
 function elements() {
   const html = readFileSync(INDEX, 'utf8');
-  const lines = [...html.matchAll(/<([a-z]+)\b[^>]*? id="([\w-]+)"/g)].map(([, tag, id]) => `  '${id}': ${tag === 'filter' ? 'SVG' : 'HTML'}ElementTagNameMap['${tag}'];`);
+  const lines = [...html.matchAll(/<([a-z]+)\b[^>]*? id="([\w-]+)"/g)].map(
+    ([, tag, id]) => `  '${id}': ${tag === 'filter' ? 'SVG' : 'HTML'}ElementTagNameMap['${tag}'];`,
+  );
   return `${NOTE.replace('the source of the engine', 'index.html')}/** What has an id. */\nexport interface Elements {\n${lines.join('\n')}\n}\n`;
 }
 

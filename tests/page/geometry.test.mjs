@@ -26,7 +26,13 @@ test('overlap, area, edges and equality', () => {
   assert.equal(iou([0, 0, 10, 10], [5, 0, 15, 10]), 50 / 150);
   assert.equal(iou([0, 0, 10, 10], [10, 0, 20, 10]), 0);
   assert.equal(touchesEdge([1, 1, 99, 49], SIZE), false);
-  for (const box of [[0, 1, 9, 9], [1, 0, 9, 9], [1, 1, 100, 9], [1, 1, 9, 50]]) assert.equal(touchesEdge(box, SIZE), true);
+  for (const box of [
+    [0, 1, 9, 9],
+    [1, 0, 9, 9],
+    [1, 1, 100, 9],
+    [1, 1, 9, 50],
+  ])
+    assert.equal(touchesEdge(box, SIZE), true);
   assert.equal(sameBox([1, 2, 3, 4], new Float32Array([1, 2, 3, 4])), true);
   assert.equal(sameBox([1, 2, 3, 4], [1, 2, 3, 5]), false);
 });
@@ -39,8 +45,13 @@ test('run lengths become closed outlines along the pixel edges; holes go round t
   assert.equal(outlines(square).length, 1);
   assert.equal(Math.abs(shoelace(outline)), 4);
   const ring = { size: [3, 3], counts: [0, 4, 1, 4] };
-  const areas = outlines(ring).map(shoelace).sort((a, b) => a - b);
-  assert.deepEqual(areas.map(Math.abs).sort((a, b) => a - b), [1, 9]);
+  const areas = outlines(ring)
+    .map(shoelace)
+    .sort((a, b) => a - b);
+  assert.deepEqual(
+    areas.map(Math.abs).sort((a, b) => a - b),
+    [1, 9],
+  );
   assert.ok(areas[0] < 0 && areas[1] > 0);
 });
 

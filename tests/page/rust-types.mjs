@@ -8,10 +8,18 @@ import path from 'node:path';
 const PRIMITIVES = { bool: 'boolean', String: 'string', str: 'string', char: 'string', ByteBuf: 'Uint8Array<ArrayBuffer>' };
 for (const name of ['u8', 'u16', 'u32', 'u64', 'usize', 'i8', 'i16', 'i32', 'i64', 'isize', 'f32', 'f64']) PRIMITIVES[name] = 'number';
 
-const WORDS = (name) => name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase().split('_').filter(Boolean);
+const WORDS = (name) =>
+  name
+    .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
+    .toLowerCase()
+    .split('_')
+    .filter(Boolean);
 const CAPITAL = (word) => word[0].toUpperCase() + word.slice(1);
 const CASES = {
-  camelCase: (name) => WORDS(name).map((word, index) => (index ? CAPITAL(word) : word)).join(''),
+  camelCase: (name) =>
+    WORDS(name)
+      .map((word, index) => (index ? CAPITAL(word) : word))
+      .join(''),
   snake_case: (name) => WORDS(name).join('_'),
   'kebab-case': (name) => WORDS(name).join('-'),
   lowercase: (name) => name.toLowerCase(),
@@ -74,7 +82,9 @@ function heading(text) {
 
 /** The Rust files of a folder by path, without their tests. */
 function sources(folder) {
-  const files = readdirSync(folder, { recursive: true }).map(String).filter((file) => file.endsWith('.rs'));
+  const files = readdirSync(folder, { recursive: true })
+    .map(String)
+    .filter((file) => file.endsWith('.rs'));
   return new Map(files.map((file) => [file.split(path.sep).join('/'), readFileSync(path.join(folder, file), 'utf8').split('\n#[cfg(test)]\nmod ')[0]]));
 }
 
@@ -95,7 +105,10 @@ export class Declarations {
     const known = this.#done.get(key);
     if (known) return known.name;
     const taken = [...this.#done.values()].some((one) => one.name === name);
-    const own = taken || name in { Map: 1, Set: 1, Event: 1, File: 1, Object: 1 } ? `${CAPITAL(path.basename(home === 'lib.rs' ? 'cytobox' : home.replace(/\/mod\.rs$/, '').replace(/\.rs$/, '')))}${name}` : name;
+    const own =
+      taken || name in { Map: 1, Set: 1, Event: 1, File: 1, Object: 1 }
+        ? `${CAPITAL(path.basename(home === 'lib.rs' ? 'cytobox' : home.replace(/\/mod\.rs$/, '').replace(/\.rs$/, '')))}${name}`
+        : name;
     const entry = { name: own, text: '' };
     this.#done.set(key, entry);
     entry.text = this.#text(name, own, home);
@@ -117,7 +130,10 @@ export class Declarations {
 
   /** All that was declared, in order of name. */
   toString() {
-    return [...this.#done.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).map(({ text }) => text).join('\n\n');
+    return [...this.#done.values()]
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+      .map(({ text }) => text)
+      .join('\n\n');
   }
 
   /** The file that has the definition which a name means in another file. */
@@ -129,7 +145,9 @@ export class Declarations {
       if (all.length === 0) throw new Error(`${file} speaks of ${name}, which is defined nowhere`);
       return all[0];
     }
-    const imported = [...(this.#files.get(file) ?? '').matchAll(/^(?:pub )?use ([^;]+);/gm)].map(([, text]) => text.replace(/\s+/g, ' ')).filter((text) => new RegExp(`\\b${name}\\b`).test(text));
+    const imported = [...(this.#files.get(file) ?? '').matchAll(/^(?:pub )?use ([^;]+);/gm)]
+      .map(([, text]) => text.replace(/\s+/g, ' '))
+      .filter((text) => new RegExp(`\\b${name}\\b`).test(text));
     const near = all.filter((home) => imported.some((text) => text.includes(`${path.basename(home.replace(/\/mod\.rs$/, ''), '.rs')}::`)));
     if (near.length !== 1) throw new Error(`${file} speaks of ${name}: is that the one of ${all.join(' or ')}?`);
     return near[0];
@@ -149,7 +167,8 @@ export class Declarations {
   }
 
   #struct(own, file, rest, serde, comment) {
-    if (rest.startsWith('(')) return `${comment}export type ${own} = ${this.type(parts(bracketed(rest, 0)).map((one) => one.replace(/^pub(?:\([a-z]+\))? /, ''))[0], file)};`;
+    if (rest.startsWith('('))
+      return `${comment}export type ${own} = ${this.type(parts(bracketed(rest, 0)).map((one) => one.replace(/^pub(?:\([a-z]+\))? /, ''))[0], file)};`;
     const { fields, flat } = this.#fields(file, bracketed(rest, 0), serde.get('rename_all'), '  ');
     const body = `{\n${fields.join('\n')}\n}`;
     return flat.length ? `${comment}export type ${own} = ${[...flat, body].join(' & ')};` : `${comment}export interface ${own} ${body}`;
@@ -179,26 +198,35 @@ export class Declarations {
 
   #variants(file, text, serde) {
     const tag = serde.get('tag');
-    return parts(joined(text)).map((one) => {
-      const { docs, serde: own, rest } = heading(one);
-      const [, name] = /^(\w+)/.exec(rest);
-      const written = own.get('rename') ?? (serde.has('rename_all') ? CASES[serde.get('rename_all')](name) : name);
-      const content = rest.slice(name.length).trim();
-      const fields = content.startsWith('{') ? this.#fields(file, bracketed(content, 0), serde.get('rename_all_fields'), '') : null;
-      const inner = content.startsWith('(') ? this.type(parts(bracketed(content, 0))[0], file) : '';
-      const inline = fields ? fields.fields.map((field) => field.replace(/\/\*\*[^]*?\*\/\s*/g, '')).join(' ') : '';
-      if (serde.has('untagged')) return `\n${block(docs, '  ')}  | ${fields ? `{ ${inline} }` : inner}`;
-      const whole = tag
-        ? `{ ${tag}: '${written}'; ${inline} }`.replace(/\s+/g, ' ') + (inner ? ` & ${inner}` : '')
-        : fields ? `{ ${written}: { ${inline} } }` : inner ? `{ ${written}: ${inner} }` : `'${written}'`;
-      return `\n${block(docs, '  ')}  | ${whole}`;
-    }).join('');
+    return parts(joined(text))
+      .map((one) => {
+        const { docs, serde: own, rest } = heading(one);
+        const [, name] = /^(\w+)/.exec(rest);
+        const written = own.get('rename') ?? (serde.has('rename_all') ? CASES[serde.get('rename_all')](name) : name);
+        const content = rest.slice(name.length).trim();
+        const fields = content.startsWith('{') ? this.#fields(file, bracketed(content, 0), serde.get('rename_all_fields'), '') : null;
+        const inner = content.startsWith('(') ? this.type(parts(bracketed(content, 0))[0], file) : '';
+        const inline = fields ? fields.fields.map((field) => field.replace(/\/\*\*[^]*?\*\/\s*/g, '')).join(' ') : '';
+        if (serde.has('untagged')) return `\n${block(docs, '  ')}  | ${fields ? `{ ${inline} }` : inner}`;
+        const whole = tag
+          ? `{ ${tag}: '${written}'; ${inline} }`.replace(/\s+/g, ' ') + (inner ? ` & ${inner}` : '')
+          : fields
+            ? `{ ${written}: { ${inline} } }`
+            : inner
+              ? `{ ${written}: ${inner} }`
+              : `'${written}'`;
+        return `\n${block(docs, '  ')}  | ${whole}`;
+      })
+      .join('');
   }
 
   /** A Rust type in TypeScript. @param {string} text @param {string} file that says it @returns {string} */
   type(text, file) {
     const rust = text.trim().replace(/^&(?:'\w+ )?/, '');
-    if (rust.startsWith('(')) return `[${parts(bracketed(rust, 0)).map((one) => this.type(one, file)).join(', ')}]`;
+    if (rust.startsWith('('))
+      return `[${parts(bracketed(rust, 0))
+        .map((one) => this.type(one, file))
+        .join(', ')}]`;
     if (rust.startsWith('[')) {
       const [, inner, count] = /^\[([^]+);\s*(\d+)\]$/.exec(rust) ?? [];
       if (!inner) throw new Error(`${file}: how long is ${rust}?`);
@@ -222,14 +250,20 @@ const arrayOf = (type) => (/[|& ]/.test(type) && !/^\[/.test(type) ? `(${type})[
 
 /** Comments of one line each must not lose their line when a body is cut at commas inside them. */
 function joined(text) {
-  return text.replace(/^(\s*\/\/.*)$/gm, (line) => line.replace(/,/g, '\uE000').replace(/[<>(){}[\]"]/g, (one) => String.fromCharCode(0xe100 + one.charCodeAt(0)))).trim();
+  return text
+    .replace(/^(\s*\/\/.*)$/gm, (line) => line.replace(/,/g, '\uE000').replace(/[<>(){}[\]"]/g, (one) => String.fromCharCode(0xe100 + one.charCodeAt(0))))
+    .trim();
 }
 
 const restored = (line) => line.replace(/\uE000/g, ',').replace(/[\uE100-\uE1FF]/g, (one) => String.fromCharCode(one.charCodeAt(0) - 0xe100));
 
 /** @param {string[]} docs @param {string} indent */
 function block(docs, indent) {
-  const lines = docs.map((line) => restored(line).replace(/\[(`[^`]*`)\]/g, '$1').trimEnd());
+  const lines = docs.map((line) =>
+    restored(line)
+      .replace(/\[(`[^`]*`)\]/g, '$1')
+      .trimEnd(),
+  );
   if (lines.length === 0) return '';
   if (lines.length === 1) return `${indent}/** ${lines[0]} */\n`;
   return `${indent}/**\n${lines.map((line) => `${indent} * ${line}`.trimEnd()).join('\n')}\n${indent} */\n`;
