@@ -1,8 +1,6 @@
 /** The panel beside the canvas while somebody annotates: the boxes of the image, and what can be done with them all. */
 import { acceptAll, acceptSelected, copyFromPrevious, previousImage } from './annotate-tool.js';
-import {
-  currentObjects, duplicate, historyNames, redo, relabel, removeBox, toggleDifficult, toggleVerified, undo,
-} from './annotations.js';
+import { currentObjects, duplicate, historyNames, redo, relabel, removeBox, toggleDifficult, toggleVerified, undo } from './annotations.js';
 import { openDetections } from '../canvas/open-detections.js';
 import { openClassChart } from './class-chart.js';
 import { classStyle } from '../canvas/colors.js';
@@ -60,7 +58,10 @@ function startBoxes(viewer) {
     if (tab !== 'annotate') return;
     const image = currentImage();
     const objects = currentObjects();
-    list.set(objects.map((object, index) => ({ object, index })), selectedBox);
+    list.set(
+      objects.map((object, index) => ({ object, index })),
+      selectedBox,
+    );
     grid.setAttribute('aria-rowcount', String(objects.length + 1));
     byId('box-count').textContent = objects.length ? plural(objects.length, 'box', 'boxes') : '';
     const empty = byId('boxes-empty');
@@ -93,8 +94,15 @@ function startBoxTools() {
 
 function startButtons() {
   const actions = /** @type {const} */ ([
-    ['undo', undo], ['redo', redo], ['verified', () => toggleVerified()], ['accept-all', acceptAll], ['accept-selected', acceptSelected], ['accept-one', acceptSelected],
-    ['copy-previous', copyFromPrevious], ['save-annotations', openSaveAnnotations], ['class-chart', openClassChart],
+    ['undo', undo],
+    ['redo', redo],
+    ['verified', () => toggleVerified()],
+    ['accept-all', acceptAll],
+    ['accept-selected', acceptSelected],
+    ['accept-one', acceptSelected],
+    ['copy-previous', copyFromPrevious],
+    ['save-annotations', openSaveAnnotations],
+    ['class-chart', openClassChart],
   ]);
   for (const [id, run] of actions) byId(id).addEventListener('click', run);
 

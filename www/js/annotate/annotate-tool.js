@@ -3,7 +3,18 @@
  * selects. Everything the pointer does, the keyboard does too. Hand-drawn edges lie on whole pixels.
  */
 import {
-  accept, copyFrom, createBox, currentObjects, duplicate, nextLabel, refused, relabel, removeBox, setBox, toggleDifficult, toggleVerified,
+  accept,
+  copyFrom,
+  createBox,
+  currentObjects,
+  duplicate,
+  nextLabel,
+  refused,
+  relabel,
+  removeBox,
+  setBox,
+  toggleDifficult,
+  toggleVerified,
 } from './annotations.js';
 import { openDetections } from '../canvas/open-detections.js';
 import { boxAt, pending, readingOrder } from '../canvas/annotation-layer.js';
@@ -251,7 +262,9 @@ export class AnnotateTool {
     if (next < 0 || next >= order.length) return false;
     store.set({ selectedBox: order[next] });
     const { label, box } = currentObjects()[order[next]];
-    announce(`${label}, ${Math.round(box[2] - box[0])} by ${Math.round(box[3] - box[1])} at ${Math.round(box[0])}, ${Math.round(box[1])}; ${next + 1} of ${order.length}`);
+    announce(
+      `${label}, ${Math.round(box[2] - box[0])} by ${Math.round(box[3] - box[1])} at ${Math.round(box[0])}, ${Math.round(box[1])}; ${next + 1} of ${order.length}`,
+    );
     this.#reveal();
     return true;
   }

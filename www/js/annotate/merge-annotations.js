@@ -88,9 +88,15 @@ export async function putAnnotations(found) {
     (free ? edits : conflicts).push([image, after]);
   }
   if (conflicts.length && !store.state.readOnly) {
-    const some = conflicts.slice(0, 3).map(([{ name }]) => name).join(', ');
+    const some = conflicts
+      .slice(0, 3)
+      .map(([{ name }]) => name)
+      .join(', ');
     const sentence = `${plural(conflicts.length, 'image')} (${some}${conflicts.length > 3 ? ', …' : ''}) ${conflicts.length === 1 ? 'has' : 'have'} annotations already, and the files say something else. Replacing can be undone.`;
-    const answer = await ask('Keep your annotations?', sentence, [['keep', 'Keep mine'], ['replace', 'Replace them']]);
+    const answer = await ask('Keep your annotations?', sentence, [
+      ['keep', 'Keep mine'],
+      ['replace', 'Replace them'],
+    ]);
     if (answer === 'replace') edits.push(...conflicts);
   }
   for (const [image, after] of edits) if (!masked.has(after) || imported.has(image.annotations ?? after)) imported.add(after);

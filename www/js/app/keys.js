@@ -151,7 +151,7 @@ export function startKeys(annotateTool) {
       event.preventDefault();
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat && !'ad'.includes(event.key)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || (event.repeat && !'ad'.includes(event.key))) return;
     if (event.key === '?') {
       openShortcuts();
     } else if (!singleKeys()) {

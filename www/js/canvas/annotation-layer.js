@@ -108,8 +108,19 @@ function drawStill(context, view, annotations, without, quiet) {
   const { labels, show } = store.state;
   const alpha = quiet ? 0.55 : 1;
   const key = [
-    annotations, without, quiet, labels, width, height, view.scale, view.offsetX, view.offsetY,
-    show.boxes, show.masks, show.labels, store.state.mode,
+    annotations,
+    without,
+    quiet,
+    labels,
+    width,
+    height,
+    view.scale,
+    view.offsetX,
+    view.offsetY,
+    show.boxes,
+    show.masks,
+    show.labels,
+    store.state.mode,
   ];
   if (key.some((value, at) => value !== still.key[at])) {
     // While the view moves, each frame is another one: a picture would be made for nothing.
@@ -167,7 +178,10 @@ function drawAll(context, view, annotations, without, quiet) {
     if (show.boxes || mode === 'annotate') {
       // Rectangle by rectangle: one path of 2,000 takes the browser's rasteriser 15 times as long.
       const alpha = context.globalAlpha;
-      for (const { color, width, dash } of [{ color: HALO, width: quiet ? 2 : 2.5, dash: [] }, { color: style.color, width: quiet ? 1 : 1.5, dash: style.dash }]) {
+      for (const { color, width, dash } of [
+        { color: HALO, width: quiet ? 2 : 2.5, dash: [] },
+        { color: style.color, width: quiet ? 1 : 1.5, dash: style.dash },
+      ]) {
         context.strokeStyle = color;
         context.lineWidth = width;
         context.setLineDash(dash);
@@ -288,7 +302,12 @@ function drawHandles(context, view, box) {
   const [x1, y1] = view.toScreen(box[0], box[1]);
   const [x2, y2] = view.toScreen(box[2], box[3]);
   const [middleX, middleY] = [(x1 + x2) / 2, (y1 + y2) / 2];
-  const places = [[x1, y1], [x2, y1], [x1, y2], [x2, y2]];
+  const places = [
+    [x1, y1],
+    [x2, y1],
+    [x1, y2],
+    [x2, y2],
+  ];
   if (x2 - x1 > HANDLE * 4) places.push([middleX, y1], [middleX, y2]);
   if (y2 - y1 > HANDLE * 4) places.push([x1, middleY], [x2, middleY]);
   context.fillStyle = '#fff';
@@ -366,5 +385,7 @@ function drawCross(context, view, { x, y }) {
 /** Indices of all boxes from the top of the image to its foot, for going along them with a key. */
 export function readingOrder() {
   const objects = currentImage()?.annotations?.objects ?? [];
-  return objects.map((_, index) => index).sort((a, b) => objects[a].box[1] - objects[b].box[1] || objects[a].box[0] - objects[b].box[0] || boxArea(objects[a].box) - boxArea(objects[b].box));
+  return objects
+    .map((_, index) => index)
+    .sort((a, b) => objects[a].box[1] - objects[b].box[1] || objects[a].box[0] - objects[b].box[0] || boxArea(objects[a].box) - boxArea(objects[b].box));
 }

@@ -10,7 +10,7 @@ export function runs(rle) {
 function fromCoco(text) {
   /** @type {number[]} */
   const counts = [];
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     let value = 0;
     for (let shift = 0; ; shift += 5) {
       const bits = text.charCodeAt(at++) - 48;

@@ -72,7 +72,11 @@ export class Viewer {
     region.addEventListener('pointermove', (event) => this.#move(event));
     region.addEventListener('pointerup', (event) => this.#up(event));
     region.addEventListener('pointercancel', () => this.#lose());
-    this.#pinch = new Pinch(region, () => this.#lose(), (change) => this.move(change));
+    this.#pinch = new Pinch(
+      region,
+      () => this.#lose(),
+      (change) => this.move(change),
+    );
     region.addEventListener('pointerleave', () => {
       this.onpointer(null);
       if (!this.#drag) this.#tool.leave?.();

@@ -128,7 +128,15 @@ function openWeights() {
   const rows = channels.map((channel) => {
     const weights = opened.merge[channel] ?? [0, 0, 0];
     const cells = PARTS.map((part, index) =>
-      el('input', { type: 'number', min: '0', max: '16', step: 'any', required: true, value: String(round(weights[index])), 'aria-label': `${channel} into ${part}` }),
+      el('input', {
+        type: 'number',
+        min: '0',
+        max: '16',
+        step: 'any',
+        required: true,
+        value: String(round(weights[index])),
+        'aria-label': `${channel} into ${part}`,
+      }),
     );
     inputs.set(channel, cells);
     return el('tr', {}, el('th', { scope: 'row' }, channel), ...cells.map((cell) => el('td', {}, cell)));
@@ -157,7 +165,11 @@ function openWeights() {
   const form = el(
     'form',
     { onsubmit: submit },
-    el('p', {}, 'The detector sees the merged picture. Each channel is added to red, green and blue with these weights; sums over full brightness are clipped. The weights are stored with the results.'),
+    el(
+      'p',
+      {},
+      'The detector sees the merged picture. Each channel is added to red, green and blue with these weights; sums over full brightness are clipped. The weights are stored with the results.',
+    ),
     el('table', { class: 'plain weights' }, el('thead', {}, head), el('tbody', {}, ...rows)),
     el('label', { class: 'check' }, everywhere, 'For all images with these channels'),
     el(

@@ -21,10 +21,20 @@ export function openLeftOut() {
     leftOutSummary(),
     [
       ignored.length && remarks.length ? el('h3', {}, 'Files left out') : null,
-      ignored.length ? table(['File', 'Why'], ignored.map(({ file, reason }) => [file, reason])) : null,
+      ignored.length
+        ? table(
+            ['File', 'Why'],
+            ignored.map(({ file, reason }) => [file, reason]),
+          )
+        : null,
       more(ignored.length),
       remarks.length && ignored.length ? el('h3', {}, 'Annotations') : null,
-      remarks.length ? table(['File', 'Object', 'What'], remarks.map(({ file, object, reason }) => [file, object, reason])) : null,
+      remarks.length
+        ? table(
+            ['File', 'Object', 'What'],
+            remarks.map(({ file, object, reason }) => [file, object, reason]),
+          )
+        : null,
       more(remarks.length),
     ],
     { wide: true },

@@ -146,7 +146,9 @@ function show({ project, restored, inStep, copied, revision: when }, edit) {
   store.set({ faults: project.faults });
   if (restored) {
     const what = 'Annotations, results, settings and the detector';
-    notify(`The browser lost its database, as can happen when it is killed. ${what} are back as they were on ${new Date(when).toLocaleString()}.`, { kind: 'error' });
+    notify(`The browser lost its database, as can happen when it is killed. ${what} are back as they were on ${new Date(when).toLocaleString()}.`, {
+      kind: 'error',
+    });
   }
 }
 

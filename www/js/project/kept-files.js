@@ -106,7 +106,7 @@ async function round() {
   await keepDetector();
   const list = wanted();
   let room = list.some(({ always }) => !always) ? await roomLeft() : 0;
-  for (let at = 0; at < list.length && !again && target; ) {
+  for (let at = 0; at < list.length && !again && target;) {
     tell(list.length - at);
     const batch = nextBatch(list, at);
     at += batch.length;
@@ -234,7 +234,11 @@ export async function makeRoom(bytes) {
 /** @param {string[]} paths */
 async function forget(paths) {
   if (!target || paths.length === 0) return;
-  await write(target.database, paths.map((key) => ({ store: 'files', key })), { writer: target.writer });
+  await write(
+    target.database,
+    paths.map((key) => ({ store: 'files', key })),
+    { writer: target.writer },
+  );
   for (const path of paths) kept.delete(path);
 }
 

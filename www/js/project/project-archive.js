@@ -21,7 +21,10 @@ const TOGETHER = 16;
 
 /** A name that every zip program takes and that was not given yet. @param {string} path @param {Set<string>} given */
 function entryName(path, given) {
-  const parts = path.replace(/[\\\p{Cc}]/gu, '_').split('/').map((part) => (part === '.' || part === '..' || part === '' ? '_' : part));
+  const parts = path
+    .replace(/[\\\p{Cc}]/gu, '_')
+    .split('/')
+    .map((part) => (part === '.' || part === '..' || part === '' ? '_' : part));
   let name = parts.join('/');
   for (let n = 2; given.has(name); n += 1) name = `${parts.join('/')}.${n}`;
   given.add(name);

@@ -51,7 +51,9 @@ async function storageSentence() {
   const { usage, quota } = (await navigator.storage?.estimate?.().catch(() => null)) ?? {};
   if (!quota) return '';
   const lasting = await navigator.storage.persisted?.().catch(() => false);
-  const kept = lasting ? 'The browser will not delete it by itself.' : 'If the disk runs full, the browser may delete it: keep the project file of what matters.';
+  const kept = lasting
+    ? 'The browser will not delete it by itself.'
+    : 'If the disk runs full, the browser may delete it: keep the project file of what matters.';
   return `It takes ${formatBytes(usage ?? 0)} of the ${formatBytes(quota)} that the browser gives. ${kept}`;
 }
 
@@ -61,12 +63,28 @@ function openPanel() {
   const room = el('p', { class: 'faint' });
   storageSentence().then((sentence) => (room.textContent = sentence));
   /** @param {string} label @param {() => void} run */
-  const act = (label, run, disabled = false) => el('button', { type: 'button', disabled, onclick: () => { dialog.close(); run(); } }, label);
+  const act = (label, run, disabled = false) =>
+    el(
+      'button',
+      {
+        type: 'button',
+        disabled,
+        onclick: () => {
+          dialog.close();
+          run();
+        },
+      },
+      label,
+    );
   const dialog = openDialog('Project', [
     ...sentences.slice(0, 50).map((sentence) => el('p', {}, sentence)),
     sentences.length > 50 ? el('p', {}, `and ${sentences.length - 50} more`) : null,
     room,
-    el('p', { class: 'faint' }, 'The project file is one zip with the images, annotations, results, settings and the detector, unless that is the one that comes with cytobox.'),
+    el(
+      'p',
+      { class: 'faint' },
+      'The project file is one zip with the images, annotations, results, settings and the detector, unless that is the one that comes with cytobox.',
+    ),
     el(
       'div',
       { class: 'actions' },
@@ -122,7 +140,11 @@ function agreed(title, sentence, yes) {
 
 async function askNew() {
   if (hindered()) return;
-  const yes = await agreed('New project', 'The present project is removed from the page and from this browser. The detector stays loaded.', 'Start new project');
+  const yes = await agreed(
+    'New project',
+    'The present project is removed from the page and from this browser. The detector stays loaded.',
+    'Start new project',
+  );
   if (!yes || hindered()) return;
   await replaceProject(emptyProject());
   announce('New project.');
@@ -140,7 +162,10 @@ async function saveProject() {
     save(`cytobox-${new Date().toISOString().slice(0, 10)}.zip`, blob);
     leftInFile(safe);
     if (missing.length) {
-      notify(`${plural(missing.length, 'file')} cannot be read any more and ${missing.length === 1 ? 'is' : 'are'} not in the project file: ${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ' …' : ''}`, { kind: 'error' });
+      notify(
+        `${plural(missing.length, 'file')} cannot be read any more and ${missing.length === 1 ? 'is' : 'are'} not in the project file: ${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ' …' : ''}`,
+        { kind: 'error' },
+      );
     }
   } catch (error) {
     const why = error instanceof RangeError ? `${error.message} Save the images on their own, and the results with Download.` : sentenceOf(error);
@@ -200,6 +225,7 @@ export function startProject() {
     failing = why;
   });
   store.subscribe(['faults'], ({ faults }) => {
-    if (faults.length) notify(`${plural(faults.length, 'saved record')} could not be read; the rest is here.`, { kind: 'error', action: { label: 'Show', run: openPanel } });
+    if (faults.length)
+      notify(`${plural(faults.length, 'saved record')} could not be read; the rest is here.`, { kind: 'error', action: { label: 'Show', run: openPanel } });
   });
 }

@@ -152,7 +152,10 @@ async function readProject(database, withFiles) {
     images: inOrder(entries, Array.isArray(order) ? order : []),
     current: entries.has(current) ? current : null,
     // What belongs to an image that cannot be read must not come to belong to a new one.
-    lastId: [images, annotations, results].flatMap((all) => [...all.entries.keys(), ...all.unreadable]).filter((id) => typeof id === 'number').reduce((most, id) => Math.max(most, id), 0),
+    lastId: [images, annotations, results]
+      .flatMap((all) => [...all.entries.keys(), ...all.unreadable])
+      .filter((id) => typeof id === 'number')
+      .reduce((most, id) => Math.max(most, id), 0),
     files: here,
     detector: file instanceof File ? file : null,
     faults,

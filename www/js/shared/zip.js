@@ -66,8 +66,16 @@ export class Zip {
     // Version 2.0, names in UTF-8, stored, 1 January 1980.
     /** @type {[number, 2|4][]} */
     const common = [
-      [20, 2], [0x0800, 2], [0, 2], [0, 2], [0x21, 2],
-      [crc, 4], [blob.size, 4], [blob.size, 4], [path.length, 2], [0, 2],
+      [20, 2],
+      [0x0800, 2],
+      [0, 2],
+      [0, 2],
+      [0x21, 2],
+      [crc, 4],
+      [blob.size, 4],
+      [blob.size, 4],
+      [path.length, 2],
+      [0, 2],
     ];
     const head = fields([0x04034b50, 4], ...common);
     const entry = fields([0x02014b50, 4], [20, 2], ...common, [0, 2], [0, 2], [0, 2], [0, 4], [this.#at, 4]);

@@ -21,7 +21,13 @@ const LOSSES = {
  * @param {{yMax?: number|null, width?: number, height?: number}} [options] @returns {Chart}
  */
 const chart = (xLabel, yLabel, series, { yMax = null, width = WIDTH, height = 200 } = {}) => ({
-  xLabel, yLabel, yMax, series, width, height, dark: false,
+  xLabel,
+  yLabel,
+  yMax,
+  series,
+  width,
+  height,
+  dark: false,
 });
 
 /** @param {{steps: import('./kept-training.js').StepPoint[]}} training */

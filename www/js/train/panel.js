@@ -62,7 +62,21 @@ function build() {
     evaluation: button('train-evaluation', 'Evaluation…', openEvaluation, { hidden: true, 'aria-haspopup': 'dialog' }),
     evaluate: button('train-evaluate', 'Evaluate on all annotated', evaluateAll),
   };
-  const setup = el('section', { 'aria-label': 'Before the training' }, p.interrupted, p.data, p.findings, p.form, p.masks, p.anchors, p.better, p.estimate, p.smaller, p.problem, el('div', { class: 'group' }, p.start));
+  const setup = el(
+    'section',
+    { 'aria-label': 'Before the training' },
+    p.interrupted,
+    p.data,
+    p.findings,
+    p.form,
+    p.masks,
+    p.anchors,
+    p.better,
+    p.estimate,
+    p.smaller,
+    p.problem,
+    el('div', { class: 'group' }, p.start),
+  );
   const live = el('section', { 'aria-label': 'Training', hidden: true }, p.facts, p.progress, p.left, el('div', { class: 'group' }, p.pause, p.stop, p.cancel));
   const curves = el('section', { 'aria-label': 'Curves', hidden: true }, p.losses, p.precision, p.notes);
   const after = el('section', { 'aria-label': 'Result' }, p.result, el('div', { class: 'group' }, p.download, p.evaluation, p.evaluate));
@@ -212,19 +226,33 @@ function drawInterrupted() {
   p.interrupted.hidden = !running;
   if (!running) return;
   const where = running.step ? `after step ${running.step}` : 'before it was saved for the first time';
-  const what = running.finished ? 'The detector of the last training could not be kept here; its checkpoint still has it.' : `A training was interrupted ${where}.`;
+  const what = running.finished
+    ? 'The detector of the last training could not be kept here; its checkpoint still has it.'
+    : `A training was interrupted ${where}.`;
   p.interrupted.replaceChildren(
     el('p', {}, what),
     el(
       'div',
       { class: 'group' },
-      el('button', { type: 'button', id: 'train-resume', class: 'primary', onclick: goOn, disabled: store.state.engine !== 'ready' }, running.step ? 'Go on' : 'Begin again'),
+      el(
+        'button',
+        { type: 'button', id: 'train-resume', class: 'primary', onclick: goOn, disabled: store.state.engine !== 'ready' },
+        running.step ? 'Go on' : 'Begin again',
+      ),
       el('button', { type: 'button', id: 'train-discard', onclick: discard }, 'Discard'),
     ),
   );
 }
 
-const STATES = { reading: 'Reading images', running: 'Training', paused: 'Paused', stopping: 'Finishing', cancelling: 'Cancelling', evaluating: 'Evaluating', done: '' };
+const STATES = {
+  reading: 'Reading images',
+  running: 'Training',
+  paused: 'Paused',
+  stopping: 'Finishing',
+  cancelling: 'Cancelling',
+  evaluating: 'Evaluating',
+  done: '',
+};
 
 /** @param {import('../shared/page-state.js').State} state */
 function drawLive({ training }) {
@@ -257,23 +285,26 @@ let pending = 0;
 /** The curves, at most every few seconds. */
 function drawCurves() {
   if (pending || byId('train-panel').hidden) return;
-  pending = setTimeout(async () => {
-    pending = 0;
-    const curves = shownCurves();
-    const last = curves?.steps.at(-1);
-    if (!curves || !last) return;
-    drawn = performance.now();
-    /** @type {[HTMLImageElement, import('../engine/protocol.js').Chart][]} */
-    const pairs = [[parts.losses, lossChart(curves)]];
-    parts.losses.alt = `Losses up to step ${last.step.toLocaleString('en')}; the last is ${last.total.toFixed(3)}`;
-    const best = curves.validations.at(-1);
-    parts.precision.hidden = !best;
-    if (best) {
-      pairs.push([parts.precision, validationChart(curves)]);
-      parts.precision.alt = `Average precision on images kept out; AP50 is ${best.map50.toFixed(3)} now`;
-    }
-    await draw(pairs).catch((error) => notify(explain(error), { kind: 'error' }));
-  }, Math.max(0, drawn + CURVES - performance.now()));
+  pending = setTimeout(
+    async () => {
+      pending = 0;
+      const curves = shownCurves();
+      const last = curves?.steps.at(-1);
+      if (!curves || !last) return;
+      drawn = performance.now();
+      /** @type {[HTMLImageElement, import('../engine/protocol.js').Chart][]} */
+      const pairs = [[parts.losses, lossChart(curves)]];
+      parts.losses.alt = `Losses up to step ${last.step.toLocaleString('en')}; the last is ${last.total.toFixed(3)}`;
+      const best = curves.validations.at(-1);
+      parts.precision.hidden = !best;
+      if (best) {
+        pairs.push([parts.precision, validationChart(curves)]);
+        parts.precision.alt = `Average precision on images kept out; AP50 is ${best.map50.toFixed(3)} now`;
+      }
+      await draw(pairs).catch((error) => notify(explain(error), { kind: 'error' }));
+    },
+    Math.max(0, drawn + CURVES - performance.now()),
+  );
 }
 
 /** @param {import('../shared/page-state.js').State} state */

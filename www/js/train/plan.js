@@ -114,15 +114,33 @@ export function fromDetector(chosen = choices()) {
 export function barePlan(chosen = choices()) {
   const { architecture, backbone, width, anchors } = chosen;
   /** @type {import('../engine/protocol.js').Plan['start']} */
-  const start = fromDetector(chosen)
-    ? { from: 'detector', architecture }
-    : { from: 'scratch', shape: { architecture, backbone, ...WIDTHS[width] } };
+  const start = fromDetector(chosen) ? { from: 'detector', architecture } : { from: 'scratch', shape: { architecture, backbone, ...WIDTHS[width] } };
   return { start, settings: null, anchors };
 }
 
 /** The preset with everything that the user changed. @param {TrainConfig} preset @param {Choices} [chosen] @returns {TrainConfig} */
 export function settingsOn(preset, chosen = choices()) {
-  const { trainable, optimizer, rate, warmup, decay, clip, classWeight, average, detectionScale, batch, crop, seed, validation, brightness, turns, flips, scaled, difficult, checkpoint } = chosen;
+  const {
+    trainable,
+    optimizer,
+    rate,
+    warmup,
+    decay,
+    clip,
+    classWeight,
+    average,
+    detectionScale,
+    batch,
+    crop,
+    seed,
+    validation,
+    brightness,
+    turns,
+    flips,
+    scaled,
+    difficult,
+    checkpoint,
+  } = chosen;
   /** @template T @param {T|null} value @param {T} otherwise */
   const or = (value, otherwise) => value ?? otherwise;
   const amount = chosen.unit === 'epochs' ? Math.max(1, Math.round(chosen.amount)) : chosen.amount;

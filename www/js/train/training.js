@@ -87,7 +87,10 @@ export async function prepare(chosen = choices()) {
 /** What is left of an interrupted run goes only when the user says so. @param {Running} running */
 async function mayReplace({ step, finished }) {
   const what = finished ? 'Its detector is nowhere but in its checkpoints' : `It was saved at step ${step}`;
-  const answer = await askUser('Replace the interrupted run?', `${what}, and they are removed when another run starts.`, [['keep', 'Keep it'], ['replace', 'Start a new run']]);
+  const answer = await askUser('Replace the interrupted run?', `${what}, and they are removed when another run starts.`, [
+    ['keep', 'Keep it'],
+    ['replace', 'Start a new run'],
+  ]);
   return answer === 'replace';
 }
 
@@ -141,7 +144,16 @@ async function run(running, resume) {
   const first = resume && before && !before.ending ? before : { steps: [], validations: [] };
   /** @type {Training} */
   const training = {
-    state: 'reading', request: 0, stage: '', started: null, last: null, steps: [...first.steps], validations: [...first.validations], notes: [], saved: null, abort,
+    state: 'reading',
+    request: 0,
+    stage: '',
+    started: null,
+    last: null,
+    steps: [...first.steps],
+    validations: [...first.validations],
+    notes: [],
+    saved: null,
+    abort,
   };
   store.set({ training, trainingProblem: '' });
   const wake = await keepAwake();
@@ -202,18 +214,21 @@ async function ask(running, resume, training) {
   const transfer = images.flatMap(({ image }) => image.files.map((file) => file.bytes.buffer));
   const { store: name, plan } = running;
   remember(running);
-  return compute({ type: 'train', name: running.name, plan, images, store: name, resume, knownSteps: running.step }, {
-    transfer,
-    signal: training.abort.signal,
-    begun: (id) => {
-      training.request = id;
+  return compute(
+    { type: 'train', name: running.name, plan, images, store: name, resume, knownSteps: running.step },
+    {
+      transfer,
+      signal: training.abort.signal,
+      begun: (id) => {
+        training.request = id;
+      },
+      progress: ({ stage, done, total }) => {
+        training.stage = `${stage} ${done + 1} of ${total}`;
+        store.touch('training');
+      },
+      training: (event) => heard(event, training, running),
     },
-    progress: ({ stage, done, total }) => {
-      training.stage = `${stage} ${done + 1} of ${total}`;
-      store.touch('training');
-    },
-    training: (event) => heard(event, training, running),
-  });
+  );
 }
 
 /** @param {import('../engine/protocol.js').TrainEvent} event @param {Training} training @param {Running} running */
@@ -252,7 +267,11 @@ function heard(event, training, running) {
 function failed(error, training, running) {
   if (error instanceof Cancelled) {
     remember(null);
-    notify(training.last ? `The training was cancelled after ${plural(training.last.step, 'step')}. The detector is the one from before.` : 'The training was cancelled.');
+    notify(
+      training.last
+        ? `The training was cancelled after ${plural(training.last.step, 'step')}. The detector is the one from before.`
+        : 'The training was cancelled.',
+    );
     return;
   }
   // With a checkpoint there is something to go on from; without one the same would happen again.
@@ -260,7 +279,10 @@ function failed(error, training, running) {
   if (lost) remember(null);
   const sentence = explain(error);
   store.set({ trainingProblem: sentence });
-  notify(`The training ended: ${sentence}${lost ? '' : ' It can go on from where it was saved.'}`, { kind: 'error', action: lost ? undefined : { label: 'Go on', run: goOn } });
+  notify(`The training ended: ${sentence}${lost ? '' : ' It can go on from where it was saved.'}`, {
+    kind: 'error',
+    action: lost ? undefined : { label: 'Go on', run: goOn },
+  });
 }
 
 /** A screen that goes off takes some computers with it. */

@@ -73,7 +73,18 @@ export function ask(title, sentence, answers) {
   return new Promise((resolve) => {
     let answer = '';
     const buttons = answers.map(([value, text], index) =>
-      el('button', { type: 'button', class: index === 0 ? 'primary' : '', onclick: () => { answer = value; dialog.close(); } }, text),
+      el(
+        'button',
+        {
+          type: 'button',
+          class: index === 0 ? 'primary' : '',
+          onclick: () => {
+            answer = value;
+            dialog.close();
+          },
+        },
+        text,
+      ),
     );
     const dialog = openDialog(title, [el('p', {}, sentence), el('div', { class: 'actions' }, ...buttons)]);
     dialog.addEventListener('close', () => resolve(answer));
@@ -96,7 +107,17 @@ export function notify(sentence, { kind = 'info', action } = {}) {
     { class: `notice ${kind}` },
     el('p', {}, sentence),
     action
-      ? el('button', { type: 'button', onclick: () => { remove(); action.run(); } }, action.label)
+      ? el(
+          'button',
+          {
+            type: 'button',
+            onclick: () => {
+              remove();
+              action.run();
+            },
+          },
+          action.label,
+        )
       : null,
     el('button', { type: 'button', class: 'quiet', 'aria-label': 'Dismiss', onclick: remove }, '✕'),
   );
