@@ -1,6 +1,7 @@
 /**
  * A zip without compression (PKWARE's APPNOTE, version 2.0), for files that are compressed already. The parts are
- * blobs, so that the browser may keep them on the disk. Under 4 GiB and 65,535 files.
+ * blobs, so that the browser may keep them on the disk. Under 4 GiB and 65,535 files. The engine writes zips as well, but holds
+ * them in its memory, which ends long before a project does.
  */
 import { ARCHIVE_BYTES, ARCHIVE_FILES } from './limits.js';
 
