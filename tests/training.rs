@@ -8,7 +8,6 @@ mod scene;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::process::Command;
 
 use burn::tensor::{Device, Tensor};
 use cytobox::model::pooler::MultiScaleRoiAlign;
@@ -344,13 +343,27 @@ fn write_tensors(path: &std::path::Path, tensors: &[(String, Vec<usize>, Vec<f32
 /// What was trained from nothing, norms folded, torchvision loads with `strict=True` and computes the same of.
 #[test]
 fn torchvision_takes_what_was_trained() {
-    if golden::folder().is_none() {
-        return;
+    if golden::folder().is_some() {
+        let mut store = MemoryStore::default();
+        let trained = pollster::block_on(trainer(short_training()).run(&mut store, &Watch::default())).unwrap();
+        torchvision_takes(&trained.detector);
     }
-    let mut store = MemoryStore::default();
-    let trained = pollster::block_on(trainer(short_training()).run(&mut store, &Watch::default())).unwrap().detector;
+}
+
+/// And so it does what was fine-tuned, frozen norms beside the weights.
+#[test]
+fn torchvision_takes_what_was_fine_tuned() {
+    if golden::folder().is_some() {
+        let mut trainer =
+            Trainer::new(TrainConfig::fine_tune(), with_frozen_norms(), vec![example(0)], Vec::new()).unwrap();
+        (0..2).for_each(|_| drop(pollster::block_on(trainer.step()).unwrap()));
+        torchvision_takes(&trainer.detector());
+    }
+}
+
+fn torchvision_takes(trained: &Detector) {
     let folder = tempfile::tempdir().unwrap();
-    let bytes = pollster::block_on(weights::save(&trained, Precision::F32)).unwrap();
+    let bytes = pollster::block_on(weights::save(trained, Precision::F32)).unwrap();
     std::fs::write(folder.path().join("trained.safetensors"), bytes).unwrap();
 
     let (config, network, picture) = (&trained.config, &trained.network, example(0).picture);
@@ -378,7 +391,7 @@ fn torchvision_takes_what_was_trained() {
     write_tensors(&folder.path().join("answers.safetensors"), &answers);
 
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/trained.py");
-    let output = Command::new("python3").arg(script).arg(folder.path()).output().unwrap();
+    let output = golden::python().arg(script).arg(folder.path()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
     println!("{}", text(&output.stdout));

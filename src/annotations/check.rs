@@ -69,9 +69,8 @@ fn check_image(image: &ImageAnnotations, findings: &mut Vec<Finding>) {
         let sentence = format!("{name} has no boxes; it is trained on as an image without cells");
         add(Kind::NoBoxes, None, sentence);
     } else if image.incomplete {
-        let sentence = format!(
-            "{name}: objects were left out whose place is not known; what is not annotated is not taken for background"
-        );
+        let sentence =
+            format!("{name}: objects at unknown places were left out; unannotated areas do not count as background");
         add(Kind::LeftOut, None, sentence);
     }
     // From left to right, so that only boxes that begin before another ends need to be compared.

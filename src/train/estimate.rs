@@ -110,7 +110,8 @@ pub fn estimate(
     let per_image = backbone + PASSES * (pyramid * usual + heads);
     let kept = maps * 1e6 * largest / reference * learning.max(0.1) + 3.0 * places * largest * c + head_maps;
     let batch = settings.batch_size as f64;
-    let parameters = parameters * 1e6 + lateral * 16.0 + head_weights;
+    let body_parameters = parameters * 1e6;
+    let parameters = body_parameters + lateral * 16.0 + head_weights;
     let moments = match settings.optimizer {
         OptimizerConfig::Sgd { .. } => 1.0,
         OptimizerConfig::AdamW { .. } => 2.0,
@@ -122,11 +123,13 @@ pub fn estimate(
         Budget::Epochs(epochs) => f64::from(epochs) * steps_per_epoch as f64 * seconds_per_step,
         Budget::Minutes(minutes) => 60.0 * f64::from(minutes),
     };
+    // The backbone's weights times the frozen norms beside them, which the way back needs.
+    let scaled = if settings.norm.is_none() { body_parameters } else { 0.0 };
     // A checkpoint is read tensor by tensor, and the largest of them is the box head's first layer.
     let saved = SAVED_COPIES * pooled * c * hidden;
     Estimate {
         parameters: parameters as u64,
-        memory_bytes: (4.0 * (parameters * (2.0 + moments + average) + COPIES * batch * kept + saved)) as u64,
+        memory_bytes: (4.0 * (parameters * (2.0 + moments + average) + scaled + COPIES * batch * kept + saved)) as u64,
         seconds_per_step,
         steps_per_epoch,
         seconds,

@@ -26,7 +26,7 @@ impl Selection {
             let names = left_out.iter().take(NAMED).map(|e| e.name.as_str()).collect::<Vec<_>>().join(", ");
             let more = if left_out.len() > NAMED { ", …" } else { "" };
             notices.push(format!(
-                "not trained on, because every object of them was left out: {} ({names}{more})",
+                "not trained on, as none of the objects can be used: {} ({names}{more})",
                 images(left_out.len())
             ));
         }
@@ -35,12 +35,12 @@ impl Selection {
             // Without any background everything would become a cell.
             examples.iter_mut().for_each(|e| e.incomplete = false);
             notices.push(
-                "every image lacks objects at unknown places; what is not annotated is taken for background all the same"
+                "objects are missing from every image at unknown places; unannotated areas count as background nevertheless"
                     .to_owned(),
             );
         } else if incomplete > 0 {
             notices.push(format!(
-                "{} lack objects at unknown places; what is not annotated there is not taken for background",
+                "objects are missing at unknown places: unannotated areas of {} do not count as background",
                 images(incomplete)
             ));
         }
@@ -114,7 +114,7 @@ mod tests {
 
         let only = vec![Example { incomplete: true, ..example("a", &[(false, false)]) }];
         let found = Selection::new(only, &config, false);
-        assert!(!found.examples[0].incomplete && found.notices[0].contains("all the same"), "{:?}", found.notices);
+        assert!(!found.examples[0].incomplete && found.notices[0].contains("nevertheless"), "{:?}", found.notices);
     }
 
     #[test]

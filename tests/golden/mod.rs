@@ -49,7 +49,7 @@ fn make() -> Option<PathBuf> {
 }
 
 /// `$PYTHON`, which xtask sets to one that has torchvision, or the system's.
-fn python() -> Command {
+pub fn python() -> Command {
     Command::new(std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into()))
 }
 

@@ -37,11 +37,11 @@ function uses(name) {
 function relabelled(images, from, to) {
   return images.map((image) => {
     const annotations = image.annotations ?? { verified: false, objects: [] };
-    const { objects } = annotations;
-    const changed = to
-      ? objects.map((object) => (object.label === from ? { ...object, label: to } : object))
-      : objects.filter(({ label }) => label !== from);
-    return [image, { ...annotations, objects: changed }];
+    const { objects, ignored } = annotations;
+    /** @template {{label?: string}} T @param {T} one */
+    const renamed = (one) => (one.label === from ? { ...one, label: to } : one);
+    const changed = to ? objects.map(renamed) : objects.filter(({ label }) => label !== from);
+    return [image, { ...annotations, objects: changed, ...(to && ignored ? { ignored: ignored.map(renamed) } : {}) }];
   });
 }
 

@@ -88,16 +88,6 @@ function ignoredRegion(one, what) {
 }
 
 /**
- * What annotations have beside their objects where something was left out; nothing where nothing was.
- * @param {any} value @param {string} what
- * @returns {Pick<import('../shared/page-state.js').Annotations, 'ignored'|'incomplete'>}
- */
-function leftOut(value, what) {
-  const ignored = list(value.ignored ?? [], `ignored region of ${what}`, limits.OBJECTS, ignoredRegion);
-  return { ...(ignored.length ? { ignored } : {}), ...(value.incomplete === true ? { incomplete: true } : {}) };
-}
-
-/**
  * @param {any} value
  * @param {string} what
  * @param {((sentence: string) => void)|null} [leaveOut] told of each object that cannot be used; without it one such spoils all
@@ -105,16 +95,24 @@ function leftOut(value, what) {
  */
 export function readAnnotations(value, what, leaveOut = null) {
   demand(isObject(value), `${what} are no annotations`);
-  const objects = list(value.objects, what, limits.OBJECTS, (one, name) => {
+  /** @template T @param {(one: any, what: string) => T} read @returns {(one: any, what: string) => T|null} */
+  const orNull = (read) => (one, name) => {
     try {
-      return annotatedObject(one, name);
+      return read(one, name);
     } catch (error) {
       if (!leaveOut || !(error instanceof BadRecord)) throw error;
       leaveOut(error.message);
       return null;
     }
-  });
-  return { verified: value.verified === true, objects: objects.filter((object) => object !== null), ...leftOut(value, what) };
+  };
+  const objects = list(value.objects, what, limits.OBJECTS, orNull(annotatedObject)).filter((one) => one !== null);
+  const ignored = list(value.ignored ?? [], `${what}, ignored region`, limits.OBJECTS, orNull(ignoredRegion)).filter((one) => one !== null);
+  return {
+    verified: value.verified === true,
+    objects,
+    ...(ignored.length ? { ignored } : {}),
+    ...(value.incomplete === true ? { incomplete: true } : {}),
+  };
 }
 
 /** @param {any} value @param {string} what @returns {NonNullable<import('../shared/page-state.js').ImageEntry['result']>} */
