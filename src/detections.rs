@@ -24,11 +24,12 @@ pub struct Detection {
 }
 
 /// Everything that was found on one image, and what the picture was made of.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ImageDetections {
-    /// The image's name without channel and extension.
+    /// The image's name without channel and extension; with its folder where another image has that name.
     pub image: String,
-    /// The name of a file of the image, without folders; empty where unknown.
+    /// The file that tables name: its path below the folder that was scanned or dropped, parts separated by `/`; empty
+    /// where unknown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub file: String,
     pub width: u32,
@@ -40,6 +41,10 @@ pub struct ImageDetections {
     /// Channels that were missing and taken as black.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filled: Vec<Channel>,
+    /// The limit of detections an image, where it was reached: there may be more cells, which score no higher than the
+    /// last detection here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_reached: Option<usize>,
 }
 
 impl ImageDetections {
@@ -61,9 +66,11 @@ impl ImageDetections {
         Ok(())
     }
 
-    /// The same image with the detections of at least this score.
+    /// The same image with the detections of at least this score. Where some are below it, the limit left out none that
+    /// is not.
     pub fn above(&self, score: f32) -> Self {
-        let detections = self.detections.iter().filter(|d| d.score >= score).cloned().collect();
-        Self { detections, ..self.clone() }
+        let detections: Vec<_> = self.detections.iter().filter(|d| d.score >= score).cloned().collect();
+        let limit_reached = self.limit_reached.filter(|_| detections.len() == self.detections.len());
+        Self { detections, limit_reached, ..self.clone() }
     }
 }

@@ -4,16 +4,34 @@ use crate::boxes::BoxXyxy;
 use crate::channels::Picture;
 use crate::detections::Detection;
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::model::mask_head::paste_mask;
 use crate::model::roi_heads::NetworkDetection;
 use crate::model::transform::NetworkInput;
-use crate::model::{Detector, Go, Progress, Stage};
+use crate::model::{Detector, DetectorConfig, Go, Progress, Stage};
 use crate::observe::Observer;
 
 /// Corners that rounding moved over the edge of the picture by less than this many pixels are moved back.
 const EDGE_TOLERANCE: f32 = 1.0;
 /// Masks that are pasted between two words to `progress`.
 const MASKS_AT_A_TIME: usize = 16;
+
+/// What one run asks of a detector; `None` takes the detector's own setting.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct DetectOptions {
+    /// Detections of a lower score are left out (`box_score_thresh`).
+    pub score: Option<f32>,
+    /// Detections of one image, best first (`box_detections_per_img`).
+    pub max_detections: Option<usize>,
+}
+
+/// What a detector found on one picture, best first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    pub detections: Vec<Detection>,
+    /// The limit of detections an image, where there were more; they score no higher than the last one here.
+    pub limit_reached: Option<usize>,
+}
 
 /// Hears a cancellation between the stages of an image, for work that tells of images and not of stages.
 pub struct Unseen<'a, O>(pub &'a O);
@@ -27,18 +45,36 @@ impl<O: Observer> Progress for Unseen<'_, O> {
     }
 }
 
-/// Everything the detector finds above its own score threshold, best first.
+/// Everything the detector finds above the score threshold, best first. The detector itself is left as it is.
 ///
 /// `progress` is told of every stage, may wait (for a browser's event loop) and may end the run.
 ///
 /// # Errors
-/// A picture that the detector cannot take; [`crate::Error::DeviceFailed`] when the device fails or computes what is
-/// not finite, in which case nothing is returned; what `progress` answers.
-pub async fn detect(detector: &Detector, picture: &Picture, progress: &dyn Progress) -> Result<Vec<Detection>> {
+/// A picture that the detector cannot take, or a limit of detections that is 0 or over [`limits::PROPOSALS`];
+/// [`crate::Error::DeviceFailed`] when the device fails or computes what is not finite, in which case nothing is returned;
+/// what `progress` answers.
+pub async fn detect(
+    detector: &Detector,
+    picture: &Picture,
+    options: &DetectOptions,
+    progress: &dyn Progress,
+) -> Result<Found> {
     progress.at(Stage::Transform, 0.0).await?;
-    let config = &detector.config;
-    let input = NetworkInput::new(picture, config)?;
-    let found = detector.network.forward(config, &input, &detector.device, progress).await?;
+    let limit = options.max_detections.unwrap_or(detector.config.box_detections_per_img);
+    if !(1..=limits::PROPOSALS).contains(&limit) {
+        let most = limits::PROPOSALS;
+        return Err(Error::Usage(format!("a limit of {limit} detections per image; it must be from 1 to {most}")));
+    }
+    let config = DetectorConfig {
+        box_score_thresh: options.score.unwrap_or(detector.config.box_score_thresh),
+        // One more than is wanted shows whether there are more.
+        box_detections_per_img: limit + 1,
+        ..detector.config.clone()
+    };
+    let input = NetworkInput::new(picture, &config)?;
+    let mut found = detector.network.forward(&config, &input, &detector.device, progress).await?;
+    let limit_reached = (found.len() > limit).then_some(limit);
+    found.truncate(limit);
     let mut detections = Vec::with_capacity(found.len());
     for (i, one) in found.iter().enumerate() {
         if i % MASKS_AT_A_TIME == 0 {
@@ -48,7 +84,7 @@ pub async fn detect(detector: &Detector, picture: &Picture, progress: &dyn Progr
             detections.push(detection);
         }
     }
-    Ok(detections)
+    Ok(Found { detections, limit_reached })
 }
 
 /// `None` for a box so small that no width is left of it in the picture's pixels.

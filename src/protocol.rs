@@ -54,8 +54,14 @@ pub enum Command {
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
-    /// Finds the cells of one image, all with at least `score`. Done: [`Outcome::Detections`].
-    Detect { image: ImageInput, score: f32 },
+    /// Finds the cells of one image, all with at least `score`, and at most `max_detections`, or as many as the detector's
+    /// own limit lets through. Done: [`Outcome::Detections`].
+    Detect {
+        image: ImageInput,
+        score: f32,
+        #[serde(default)]
+        max_detections: Option<usize>,
+    },
     /// Writes results in one or several formats; `zip` puts them into one file. Done: [`Outcome::Files`].
     Export { images: Vec<ImageDetections>, classes: Vec<String>, formats: Vec<Format>, zip: bool },
     /// Reads annotation files of every kind and brings them to the images. Done: [`Outcome::Annotations`].
@@ -176,6 +182,9 @@ pub struct EvaluateOptions {
     pub measure: Measure,
     /// Detections below it are left out of the confusion matrix.
     pub score: f32,
+    /// Detections of one class that count on one image; all of them when absent. COCO takes 100.
+    #[serde(default)]
+    pub max_detections: Option<usize>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

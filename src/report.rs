@@ -63,6 +63,9 @@ fn evaluated(page: &mut String, e: &Evaluation) -> Result<()> {
     row(page, "mean of the classes", None, e.map_50, e.map_50_95);
     row(page, "whatever the class", None, e.class_ignoring.ap_50, e.class_ignoring.ap_50_95);
     page.push_str("</table>");
+    for sentence in e.limits() {
+        let _ = write!(page, "<p>{}</p>", escaped(&sentence));
+    }
     let chart = precision_recall(e, 640, 320, false);
     if !chart.series.is_empty() {
         figure(page, "Precision and recall at IoU 0.5", &chart)?;
@@ -155,7 +158,7 @@ mod tests {
             ..ImageAnnotations::default()
         };
         let detections = vec![Detection { bbox, label, score: 0.9, mask: None }];
-        let found = ImageDetections { image, file, width: 10, height: 10, detections, merge: None, filled: Vec::new() };
+        let found = ImageDetections { image, file, width: 10, height: 10, detections, ..ImageDetections::default() };
         let evaluation = evaluate::evaluate(&[(&truth, &found)], &evaluate::Options::default()).unwrap();
         let charts = vec![("losses & more".to_owned(), precision_recall(&evaluation, 300, 200, false))];
         let facts = vec![("Seed".to_owned(), "1 < 2".to_owned())];

@@ -133,7 +133,8 @@ async fn a_detector_finds_the_same_on_cpu_and_gpu() {
     let mut found = Vec::new();
     for device in [Device::flex(), gpu().await] {
         let detector = Detector::init(config.clone(), 7, &device).expect("a detector");
-        found.push(predict::detect(&detector, &picture, &()).await.expect("detections"));
+        let options = predict::DetectOptions::default();
+        found.push(predict::detect(&detector, &picture, &options, &()).await.expect("detections").detections);
     }
     assert_eq!(device::take_fault(), None);
     assert!(!found[0].is_empty(), "a test without detections shows nothing");

@@ -89,9 +89,8 @@ fn equal_names_are_merged_into_the_out_folder_and_over_no_image() {
     picture(&first, 10);
     picture(&second, 20);
     let out = folder.path().join("merged");
-    // The whole path stands in the name of an image whose stem is not the only one.
     succeeds(merge(&folder.path().join("images"), &out, &[]));
-    assert_eq!([out.join("X.png"), out.join("X-2.png")].map(|file| brightness(&file)), [10, 20]);
+    assert_eq!([out.join("a/X.png"), out.join("b/X.png")].map(|file| brightness(&file)), [10, 20]);
     let before = [&first, &second].map(|file| fs::read(file).unwrap());
     assert_eq!([&first, &second].map(|file| brightness(file)), [10, 20]);
 
@@ -111,7 +110,7 @@ fn a_scan_tells_images_of_one_name_apart() {
     // Another folder with the same names is other work, and takes nothing away.
     succeeds(detect(&two, &out, &["--format", "jsonl,voc"]));
     assert_eq!(found(&out), ["X", "two/X"]);
-    assert!(out.join("X.xml").is_file() && out.join("X-2.xml").is_file());
+    assert!(out.join("X.xml").is_file() && out.join("two/X.xml").is_file());
     for folder in [&one, &two] {
         let text = succeeds(detect(folder, &out, &[]));
         assert!(text.contains("1 images were done before"), "{text}");
@@ -199,4 +198,62 @@ fn a_large_detector_file_is_read() {
     fs::write(&file, weights::safetensors::write("large", &state).unwrap()).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_cytobox")).arg("info").arg(&file).output().unwrap();
     succeeds(output);
+}
+
+/// The `file` of each image of a COCO file and the first column of the table, once an image.
+fn named(out: &Path) -> [Vec<String>; 2] {
+    let coco: Value = serde_json::from_slice(&fs::read(out.join("detections.json")).unwrap()).unwrap();
+    let images = coco["images"].as_array().unwrap().iter();
+    let table = fs::read_to_string(out.join("detections.csv")).unwrap();
+    let mut rows: Vec<String> = table.lines().skip(1).map(|l| l.split(',').next().unwrap().to_owned()).collect();
+    rows.dedup();
+    [images.map(|image| image["file_name"].as_str().unwrap().to_owned()).collect(), rows]
+}
+
+#[test]
+fn images_of_one_name_in_two_plates_are_told_apart_in_every_result_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let screen = folder.path().join("screen");
+    for (place, brightness) in [("plateA/f01.png", 10), ("plateB/f01.png", 20), ("plateB/g07.png", 30)] {
+        picture(&screen.join(place), brightness);
+    }
+    let out = folder.path().join("out");
+    succeeds(detect(&screen, &out, &["--format", "jsonl,voc,yolo,coco,csv"]));
+    let places = ["plateA/f01.png", "plateB/f01.png", "plateB/g07.png"].map(str::to_owned);
+    for mut files in named(&out) {
+        files.sort();
+        assert_eq!(files, places);
+    }
+    for image in ["plateA/f01", "plateB/f01", "g07"] {
+        assert!(out.join(format!("{image}.xml")).is_file() && out.join(format!("{image}.txt")).is_file(), "{image}");
+    }
+    let xml = fs::read_to_string(out.join("plateB/f01.xml")).unwrap();
+    assert!(xml.contains("<folder>plateB</folder>") && xml.contains("<path>plateB/f01.png</path>"), "{xml}");
+
+    // One folder by itself has the names that it always had.
+    let one = folder.path().join("one");
+    succeeds(detect(&screen.join("plateA"), &one, &["--format", "csv,coco,voc"]));
+    assert_eq!(named(&one), [["f01.png"], ["f01.png"]].map(|names| names.map(str::to_owned).to_vec()));
+    let xml = fs::read_to_string(one.join("f01.xml")).unwrap();
+    assert!(xml.contains("<folder></folder>") && xml.contains("<path>f01.png</path>"), "{xml}");
+}
+
+#[test]
+fn a_limit_that_was_reached_is_said_at_the_end_and_in_the_results() {
+    let folder = tempfile::tempdir().unwrap();
+    let [images, out] = ["images", "out"].map(|name| folder.path().join(name));
+    let noise = |i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8;
+    fs::create_dir_all(&images).unwrap();
+    GrayImage::from_fn(64, 64, |x, y| Luma([noise(64 * y + x)])).save(images.join("dense.png")).unwrap();
+    let run = |options: &[&str]| {
+        let model = model().to_str().unwrap();
+        let fixed = ["--device", "cpu", "--model", model, "--score", "0.05", "--force"];
+        succeeds(cytobox("detect", &[&images], &out, &[&fixed, options].concat()))
+    };
+    let line = || fs::read_to_string(out.join("detections.jsonl")).unwrap();
+    let text = run(&["--max-detections", "1"]);
+    assert!(text.contains("1 of 1 images reached the limit of 1 detections") && text.contains("dense"), "{text}");
+    assert!(line().contains("\"limit_reached\":1"), "{}", line());
+    let text = run(&["--max-detections", "2000"]);
+    assert!(!text.contains("limit") && !line().contains("limit_reached"), "{text}");
 }

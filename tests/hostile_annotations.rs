@@ -225,9 +225,7 @@ fn names_from_files_never_become_paths() {
             file: name.to_owned(),
             width: 5,
             height: 5,
-            detections: Vec::new(),
-            merge: None,
-            filled: Vec::new(),
+            ..ImageDetections::default()
         };
         for file in export::export(&[image], &[], &Format::ALL).unwrap() {
             let ok = !file.name.contains(['/', '\\', ':', '\0', '\u{202e}']) && !file.name.starts_with('.');

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use cytobox::boxes;
 use cytobox::channels::{self, Merge, Picture};
 use cytobox::detections::Detection;
 use cytobox::model::anchors::pyramid_anchors;
@@ -18,8 +19,8 @@ use cytobox::model::roi_heads::{BoxPredictions, postprocess_detections};
 use cytobox::model::rpn::{Proposal, TopN, filter_proposals, read_predictions};
 use cytobox::model::transform::NetworkInput;
 use cytobox::model::{Architecture, Backbone, Detector, DetectorConfig};
+use cytobox::predict::{self, DetectOptions};
 use cytobox::weights::{self, Precision};
-use cytobox::{boxes, predict};
 use golden::Golden;
 
 type Stages = BTreeMap<String, Golden>;
@@ -148,11 +149,15 @@ fn detections(check: &Check, config: &DetectorConfig, proposals: &[[f32; 4]], si
     assert_eq!(labels, check.stages["network.labels"].values);
 }
 
+fn detect(detector: &Detector, picture: &Picture, options: &DetectOptions) -> Vec<Detection> {
+    pollster::block_on(predict::detect(detector, picture, options, &())).unwrap().detections
+}
+
 /// From picture to detections in one go: the same labels in the same order, corners within half a pixel, masks alike.
 fn end_to_end(case: &str, device: &Device) {
     let stages = golden::read(&format!("{case}.golden.safetensors"));
     let detector = load(case, device);
-    let found = pollster::block_on(predict::detect(&detector, &picture(&stages["picture"]), &())).unwrap();
+    let found = detect(&detector, &picture(&stages["picture"]), &DetectOptions::default());
     let (expected, scores) = (stages["final.boxes"].boxes(), &stages["final.scores"].values);
     assert_eq!(found.len(), expected.len(), "{case}");
     let pixels = stages["picture"].shape[0] * stages["picture"].shape[1];
@@ -290,16 +295,15 @@ struct Reference {
 fn reference_model(device: &Device, images: usize, score: f32) {
     let Some(data) = common::real_data() else { return };
     let file = data.join("models/hpa_maskrcnn_resnet18_fpn.safetensors");
-    let (mut detector, report) = weights::load("reference", &std::fs::read(file).unwrap(), device).unwrap();
+    let (detector, report) = weights::load("reference", &std::fs::read(file).unwrap(), device).unwrap();
     assert_eq!((report.missing.len(), report.unexpected.len()), (0, 0), "{report:?}");
-    detector.config.box_score_thresh = score;
     let expected = std::fs::read(data.join("models/predictions_hpa_test.json")).unwrap();
     let expected: BTreeMap<String, Vec<Reference>> = serde_json::from_slice(&expected).unwrap();
     assert_eq!(expected.len(), 5);
     for (stem, expected) in expected.iter().rev().take(images) {
         let picture = hpa_picture(&data, stem);
         let started = std::time::Instant::now();
-        let found = pollster::block_on(predict::detect(&detector, &picture, &())).unwrap();
+        let found = detect(&detector, &picture, &DetectOptions { score: Some(score), ..DetectOptions::default() });
         println!("{stem}: {:.2} s, {} detections", started.elapsed().as_secs_f32(), found.len());
         // One for one: whatever is above 0.5 on either side has a partner on the other, of any score that differs little.
         let mut free: Vec<&Detection> = found.iter().collect();

@@ -414,7 +414,10 @@ fn two_images_are_learnt() {
     // What was folded away is not missed: the file of the detector finds the same.
     let bytes = pollster::block_on(weights::save(&finished.detector, Precision::F32)).unwrap();
     let loaded = weights::load("a", &bytes, &Device::flex()).unwrap().0;
-    let find = |d: &Detector| pollster::block_on(cytobox::predict::detect(d, &example(0).picture, &())).unwrap();
+    let options = cytobox::predict::DetectOptions::default();
+    let find = |d: &Detector| {
+        pollster::block_on(cytobox::predict::detect(d, &example(0).picture, &options, &())).unwrap().detections
+    };
     let (a, b) = (find(&finished.detector), find(&loaded));
     assert_eq!(a.len(), b.len());
     for (a, b) in a.iter().zip(&b) {

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use csv::{ReaderBuilder, StringRecord, Trim, WriterBuilder};
 use serde::{Deserialize, Serialize};
 
-use crate::annotations::{ImageAnnotations, Object, Parsed, brief, checked_box, label, names, quote, text};
+use crate::annotations::{ImageAnnotations, Object, Parsed, brief, checked_box, label, names, quote, reference, text};
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -129,7 +129,7 @@ fn read_object(row: &StringRecord, columns: &Columns) -> Result<(Object, bool), 
 pub fn write_boxes(images: &[ImageAnnotations]) -> Result<Vec<u8>> {
     let mut rows = Vec::new();
     for image in images {
-        let file = names::base_name(if image.file.is_empty() { &image.image } else { &image.file });
+        let file = reference::path(&image.file, &image.image);
         let file = guarded(&file);
         if image.objects.is_empty() {
             rows.push([file.to_string(), String::new(), String::new(), String::new(), String::new(), String::new()]);

@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Result},
     evaluate::{self, Options},
     limits,
-    predict::{self, Unseen},
+    predict::{self, DetectOptions, Found, Unseen},
     protocol::{AnnotatedInput, EvaluateOptions, ImageInput, Outcome, Preparation, TrainJob, Trained},
     train::{
         Begun, Example, Plan, Start, Store, TrainConfig, TrainEvent, Trainer, checkpoint::Checkpoint, estimate, resume,
@@ -142,7 +142,7 @@ impl Engine {
 
     /// What the detector finds on annotated images, and how well it agrees.
     pub(super) async fn evaluate(
-        &mut self,
+        &self,
         images: Vec<AnnotatedInput>,
         options: &EvaluateOptions,
         host: &impl Host,
@@ -150,29 +150,32 @@ impl Engine {
         /// COCO's curves need the detections of low scores too.
         const LOWEST_SCORE: f32 = 0.05;
         let active = self.device.as_ref().ok_or_else(|| Error::Usage("no device has been opened yet".into()))?;
-        let detector = self.detector.as_mut().ok_or_else(|| Error::Usage("load a model first".into()))?;
-        detector.config.box_score_thresh = LOWEST_SCORE;
+        let detector = self.detector.as_ref().ok_or_else(|| Error::Usage("load a model first".into()))?;
+        let wanted = DetectOptions { score: Some(LOWEST_SCORE), ..DetectOptions::default() };
         let total = images.len() as u32;
         let (mut truths, mut found) = (Vec::new(), Vec::new());
         for (i, AnnotatedInput { image, annotations }) in images.into_iter().enumerate() {
             host.stage("evaluation", i as u32, total).await?;
             let Opened { set, merge, picture } = picture_with(&image, detector.config.merge.as_ref())?;
-            let detections = predict::detect(detector, &picture, &Unseen(host)).await;
+            let detected = predict::detect(detector, &picture, &wanted, &Unseen(host)).await;
             active.check()?;
+            let Found { detections, limit_reached } = detected?;
             found.push(ImageDetections {
                 file: super::display_name(&image),
                 image: image.name,
                 width: picture.width,
                 height: picture.height,
-                detections: detections?,
+                detections,
                 merge: Some(merge),
                 filled: set.filled,
+                limit_reached,
             });
             truths.push(annotations);
             active.device.memory_cleanup();
         }
         let pairs: Vec<_> = truths.iter().zip(&found).collect();
-        let options = Options { measure: options.measure, score: options.score, ..Options::default() };
+        let EvaluateOptions { measure, score, max_detections } = *options;
+        let options = Options { measure, score, max_detections, ..Options::default() };
         let evaluation = Box::new(evaluate::evaluate(&pairs, &options)?);
         Ok(Outcome::Evaluation { evaluation, detections: found })
     }

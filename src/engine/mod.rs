@@ -3,6 +3,8 @@
 //! The page's worker and the command line both drive this and nothing below it.
 
 mod annotations;
+#[cfg(test)]
+mod detect_tests;
 mod learn;
 
 use burn::module::Module;
@@ -18,7 +20,8 @@ use crate::{
     export::{self, NamedBytes},
     kernels,
     model::{self, Detector},
-    plot, predict,
+    plot,
+    predict::{self, DetectOptions, Found},
     protocol::{Command, DroppedFile, ImageInput, LayerImage, Measured, ModelReport, OpenedImage, Outcome, Thumbnail},
     report,
     synth::{self, SynthOptions},
@@ -73,10 +76,14 @@ impl Engine {
             Command::Measure { image } => measure(&image).map(Outcome::Measured),
             Command::Merge { image } => {
                 let bytes = picture(&image)?.picture.to_png()?;
-                Ok(Outcome::Files { files: vec![NamedBytes { name: format!("{}.png", image.name), bytes }] })
+                let name = format!("{}.png", export::safe_path(&image.name));
+                Ok(Outcome::Files { files: vec![NamedBytes { name, bytes }] })
             }
             Command::LoadModel { name, bytes } => self.load_model(&name, &bytes).await,
-            Command::Detect { image, score } => self.detect(&image, score, host).await,
+            Command::Detect { image, score, max_detections } => {
+                let options = DetectOptions { score: Some(score), max_detections };
+                self.detect(&image, &options, host).await
+            }
             Command::Export { images, classes, formats, zip } => {
                 packed("cytobox-results.zip", export::export(&images, &classes, &formats)?, zip)
             }
@@ -127,16 +134,15 @@ impl Engine {
         Ok(Outcome::Model(Box::new(report)))
     }
 
-    async fn detect(&mut self, image: &ImageInput, score: f32, observer: &impl Observer) -> Result<Outcome> {
+    async fn detect(&self, image: &ImageInput, options: &DetectOptions, observer: &impl Observer) -> Result<Outcome> {
         let started = Instant::now();
-        let detector = self.detector.as_mut().ok_or_else(|| Error::Usage("load a model first".into()))?;
-        detector.config.box_score_thresh = score;
+        let detector = self.detector.as_ref().ok_or_else(|| Error::Usage("load a model first".into()))?;
         let active = self.device.as_ref().ok_or_else(|| Error::Usage("no device has been opened yet".into()))?;
         let Opened { set, merge, picture } = picture_with(image, detector.config.merge.as_ref())?;
-        let found = predict::detect(detector, &picture, &Stages(observer)).await;
+        let found = predict::detect(detector, &picture, options, &Stages(observer)).await;
         // A fault of the device explains whatever else went wrong, and makes worthless what went right.
         active.check()?;
-        let detections = found?;
+        let Found { detections, limit_reached } = found?;
         // So that images of many sizes do not add up in the device's memory.
         active.device.memory_cleanup();
         let detections = ImageDetections {
@@ -147,6 +153,7 @@ impl Engine {
             detections,
             merge: Some(merge),
             filled: set.filled,
+            limit_reached,
         };
         Ok(Outcome::Detections { detections, seconds: started.elapsed().as_secs_f64(), warnings: set.warnings })
     }

@@ -84,7 +84,8 @@ fn match_image(
     options: &Options,
 ) -> Result<Outcome> {
     objects.sort_by_key(|o| o.difficult);
-    let best: Vec<&Detection> = by_score(found).into_iter().take(options.max_detections).map(|i| found[i]).collect();
+    let cap = options.max_detections.unwrap_or(usize::MAX);
+    let best: Vec<&Detection> = by_score(found).into_iter().take(cap).map(|i| found[i]).collect();
     let overlaps = overlaps(&best, &objects, options.measure)?;
     let lies_on = |detection: &&Detection| {
         ignored.iter().try_fold(0f64, |most, region| Ok(most.max(region.overlap(detection, options.measure)?)))

@@ -32,8 +32,8 @@ pub enum Measure {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
     pub measure: Measure,
-    /// Detections of one class that count on one image, best first; COCO takes 100.
-    pub max_detections: usize,
+    /// Detections of one class that count on one image, best first; `None` for all of them. COCO's `maxDets` is 100.
+    pub max_detections: Option<usize>,
     /// For the confusion matrix and the scores of images, which need a decision: detections below it are left out.
     pub score: f32,
     /// For the same: overlap from which a detection has found an object.
@@ -42,7 +42,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { measure: Measure::Boxes, max_detections: 100, score: 0.5, iou: 0.5 }
+        Self { measure: Measure::Boxes, max_detections: None, score: 0.5, iou: 0.5 }
     }
 }
 
@@ -64,6 +64,47 @@ pub struct Evaluation {
     pub confusion: Confusion,
     /// The worst first.
     pub worst_images: Vec<ImageScore>,
+    /// [`Options::max_detections`].
+    #[serde(default)]
+    pub max_detections: Option<usize>,
+    /// Images with more detections than that, of all classes together, so that average precision leaves some out.
+    #[serde(default)]
+    pub cut_images: Vec<String>,
+    /// Images on which the detector reached its own limit, so that it may have left out cells.
+    #[serde(default)]
+    pub limited_images: Vec<String>,
+}
+
+impl Evaluation {
+    /// What limits left out, in sentences; none where they left out nothing.
+    pub fn limits(&self) -> Vec<String> {
+        let mut sentences = Vec::new();
+        if let Some(cap) = self.max_detections
+            && !self.cut_images.is_empty()
+        {
+            let images = in_words(&self.cut_images);
+            sentences.push(format!("Only the best {cap} detections of each class count in {images}."));
+        }
+        if !self.limited_images.is_empty() {
+            let images = in_words(&self.limited_images);
+            sentences.push(format!(
+                "The detector reached its limit of detections per image (box_detections_per_img) in {images}; cells may \
+                 count as missed that it would have found."
+            ));
+        }
+        sentences
+    }
+}
+
+/// How many images, and which.
+fn in_words(images: &[String]) -> String {
+    const NAMED: usize = 5;
+    let named = images[..images.len().min(NAMED)].join(", ");
+    let more = if images.len() > NAMED { ", …" } else { "" };
+    match images.len() {
+        1 => format!("1 image ({named})"),
+        n => format!("{n} images ({named}{more})"),
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -101,7 +142,13 @@ pub fn evaluate(images: &[(&ImageAnnotations, &ImageDetections)], options: &Opti
     }
     let (class_ignoring, _, boxes) = ap::average_precision(&pairs, None, options)?;
     let (confusion, worst_images) = confusion::confuse(&pairs, &classes, options)?;
+    let cap = options.max_detections.unwrap_or(usize::MAX);
+    let cut = pairs.iter().filter(|pair| pair.detections.len() > cap);
+    let limited = images.iter().filter(|(_, d)| d.limit_reached.is_some());
     Ok(Evaluation {
+        max_detections: options.max_detections,
+        cut_images: cut.map(|pair| pair.image.to_owned()).collect(),
+        limited_images: limited.map(|(a, _)| a.image.clone()).collect(),
         map_50: mean(per_class.values().filter_map(|c| c.average.ap_50)),
         map_50_95: mean(per_class.values().filter_map(|c| c.average.ap_50_95)),
         per_class,

@@ -89,7 +89,7 @@ fn image(
             objects,
             ..ImageAnnotations::default()
         },
-        ImageDetections { image, file, width, height, detections, merge: None, filled: Vec::new() },
+        ImageDetections { image, file, width, height, detections, ..ImageDetections::default() },
     )
 }
 
@@ -102,7 +102,7 @@ fn average_precision_is_that_of_pycocotools() {
         let images = case.images();
         let pairs: Vec<_> = images.iter().map(|(a, d)| (a, d)).collect();
         let measure = if case.masks { Measure::Masks } else { Measure::Boxes };
-        let options = Options { measure, max_detections: case.max, ..Options::default() };
+        let options = Options { measure, max_detections: Some(case.max), ..Options::default() };
         let found = evaluate(&pairs, &options).unwrap();
         assert!(found.per_class.keys().eq(case.per_class.keys()), "case {n}");
         for (label, expected) in &case.per_class {
@@ -222,4 +222,45 @@ fn nothing_to_compare_is_said() {
     let found = evaluate(&[(&a, &d)], &Options::default()).unwrap();
     assert_eq!(found.map_50, Some(0.0), "nothing found is no undefined value");
     assert!(evaluate(&[(&a, &d)], &Options { measure: Measure::Masks, ..Options::default() }).is_err());
+}
+
+/// As many cells of one class as `cells`, all found.
+fn crowded(name: &str, cells: usize) -> (ImageAnnotations, ImageDetections) {
+    let corners = |i: usize| [i % 16, i / 16, i % 16 + 1, i / 16 + 1].map(|c| c as f32 * 5.0);
+    let objects = (0..cells).map(|i| object("x", corners(i), false)).collect();
+    let detections = (0..cells).map(|i| detection("x", corners(i), 0.9 - i as f32 / 1000.0)).collect();
+    image(name, 100, objects, detections)
+}
+
+#[test]
+fn every_detection_counts_unless_a_cap_is_asked_for_and_a_cut_is_said() {
+    let (few, many) = (crowded("few", 20), crowded("many", 200));
+    let pairs = [(&few.0, &few.1), (&many.0, &many.1)];
+    let all = evaluate(&pairs, &Options::default()).unwrap();
+    assert_eq!((all.map_50, all.max_detections, all.cut_images.len()), (Some(1.0), None, 0));
+    assert!(all.limits().is_empty());
+
+    let coco = evaluate(&pairs, &Options { max_detections: Some(100), ..Options::default() }).unwrap();
+    assert!(coco.map_50 < Some(0.6), "{:?}", coco.map_50);
+    assert_eq!((coco.max_detections, &coco.cut_images[..]), (Some(100), &["many".to_owned()][..]));
+    let [sentence] = &coco.limits()[..] else { panic!("{:?}", coco.limits()) };
+    assert!(sentence.contains("best 100") && sentence.contains("1 image (many)"), "{sentence}");
+    let json = serde_json::to_value(&coco).unwrap();
+    assert_eq!((&json["max_detections"], &json["cut_images"][0]), (&100.into(), &"many".into()));
+}
+
+#[test]
+fn a_detector_that_reached_its_own_limit_is_said() {
+    let (truth, mut found) = crowded("many", 120);
+    found.detections.truncate(100);
+    found.limit_reached = Some(100);
+    let evaluation = evaluate(&[(&truth, &found)], &Options::default()).unwrap();
+    assert_eq!(evaluation.limited_images, ["many"]);
+    assert!(evaluation.limits()[0].contains("box_detections_per_img"), "{:?}", evaluation.limits());
+    // An evaluation that was kept before limits were said still reads.
+    let mut old = serde_json::to_value(&evaluation).unwrap();
+    for key in ["max_detections", "cut_images", "limited_images"] {
+        old.as_object_mut().unwrap().remove(key);
+    }
+    assert!(serde_json::from_value::<Evaluation>(old).unwrap().limits().is_empty());
 }

@@ -1,10 +1,8 @@
 //! Annotations as files: the same formats as detections, without scores, and masks as label images.
 
-use std::collections::HashSet;
-
 use serde::{Deserialize, Serialize};
 
-use super::{NamedBytes, unique};
+use super::{NamedBytes, YOLO_CLASSES, YOLO_RESERVED, file_names};
 use crate::annotations::{ImageAnnotations, coco, csv, voc, yolo};
 use crate::error::Result;
 use crate::masks::LabelImage;
@@ -22,8 +20,8 @@ pub enum AnnotationFormat {
     Masks,
 }
 
-/// The files of all images in each format; `classes` is without a background. Two images of one name get `-2`, `-3` …
-/// behind it.
+/// The files of all images in each format; `classes` is without a background. Where there is one file an image,
+/// [`file_names`] says what it is called; its mask has the same name with `_mask` behind it.
 ///
 /// # Errors
 /// A label that is not among `classes`, in formats that number the classes; an image without a size, in YOLO; a mask of
@@ -33,28 +31,32 @@ pub fn annotated(
     classes: &[String],
     formats: &[AnnotationFormat],
 ) -> Result<Vec<NamedBytes>> {
+    let names: Vec<&str> = images.iter().map(|image| image.image.as_str()).collect();
     let mut files = Vec::new();
-    let mut taken = HashSet::new();
-    let mut add = |name: &str, extension: &str, bytes: Vec<u8>| {
-        files.push(NamedBytes { name: unique(name, extension, &mut taken), bytes });
-    };
+    let mut add = |name: String, bytes: Vec<u8>| files.push(NamedBytes { name, bytes });
     for format in formats {
         match format {
-            AnnotationFormat::Voc => images.iter().for_each(|i| add(&i.image, "xml", voc::write(i).into_bytes())),
-            AnnotationFormat::Coco => add("annotations", "json", coco::write(images, classes)?),
-            AnnotationFormat::Yolo => {
-                // First, so that no image can take the name of the list.
-                add("classes", "txt", yolo::write_classes(classes).into_bytes());
-                for image in images {
-                    add(&image.image, "txt", yolo::write(image, classes)?.into_bytes());
+            AnnotationFormat::Voc => {
+                for (image, name) in images.iter().zip(file_names(&names, &[])) {
+                    add(format!("{name}.xml"), voc::write(image).into_bytes());
                 }
             }
-            AnnotationFormat::Csv => add("annotations", "csv", csv::write_boxes(images)?),
+            AnnotationFormat::Coco => add("annotations.json".to_owned(), coco::write(images, classes)?),
+            AnnotationFormat::Yolo => {
+                add(YOLO_CLASSES.to_owned(), yolo::write_classes(classes).into_bytes());
+                for (image, name) in images.iter().zip(file_names(&names, &YOLO_RESERVED)) {
+                    add(format!("{name}.txt"), yolo::write(image, classes)?.into_bytes());
+                }
+            }
+            AnnotationFormat::Csv => add("annotations.csv".to_owned(), csv::write_boxes(images)?),
             AnnotationFormat::Masks => {
-                for image in images.iter().filter(|i| i.objects.iter().any(|o| o.mask.is_some())) {
+                let masked = |image: &ImageAnnotations| image.objects.iter().any(|o| o.mask.is_some());
+                // Of all images, so that a mask is called as the boxes are.
+                let named = images.iter().zip(file_names(&names, &[]));
+                for (image, name) in named.filter(|(image, _)| masked(image)) {
                     let masks = image.objects.iter().map(|o| o.mask.as_ref());
                     let labels = LabelImage::from_masks(image.width, image.height, masks)?;
-                    add(&format!("{}_mask", image.image), "png", labels.encode_png()?);
+                    add(format!("{name}_mask.png"), labels.encode_png()?);
                 }
             }
         }

@@ -1,16 +1,19 @@
 //! Results into a folder, one image in memory at a time.
 
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use super::{CSV_HEADER, Format, YOLO_CLASSES, csv_rows, jsonl_line, unique, voc_file, write_coco, yolo_file};
+use super::{
+    CSV_HEADER, Format, YOLO_CLASSES, YOLO_RESERVED, csv_rows, file_names, jsonl_line, voc_file, write_coco, yolo_file,
+};
 use crate::annotations::yolo;
 use crate::detections::ImageDetections;
 use crate::error::{Error, Result};
+use crate::files;
 
-/// Writes what [`super::export`] makes, with the same names, into `out`. `source` is run through once, for COCO twice.
+/// Writes what [`super::export`] makes, with the same names, into `out`. `source` is run through once for CSV and JSON lines,
+/// else twice.
 ///
 /// # Errors
 /// Those of `source` and of the disk, and those of [`super::export`].
@@ -20,7 +23,7 @@ where
 {
     match format.table() {
         Some(name) => write_table(&out.join(name), format, classes, source),
-        None => write_each(out, format, classes, source()),
+        None => write_each(out, format, classes, source),
     }
 }
 
@@ -50,25 +53,22 @@ where
     fs::rename(&part, path).map_err(failed)
 }
 
-fn write_each(
-    out: &Path,
-    format: Format,
-    classes: &[String],
-    images: impl Iterator<Item = Result<ImageDetections>>,
-) -> Result<()> {
-    let write = |name: &str, text: String| {
-        let path = out.join(name);
-        fs::write(&path, text).map_err(|e| Error::io(&path, e))
-    };
-    let mut taken = HashSet::new();
+fn write_each<I>(out: &Path, format: Format, classes: &[String], source: impl Fn() -> I) -> Result<()>
+where
+    I: Iterator<Item = Result<ImageDetections>>,
+{
+    let write = |name: &str, text: String| files::write_file(&out.join(name), text.as_bytes());
+    // Names of all images come first: which are alike cannot be told from one.
+    let images: Vec<String> = source().map(|image| Ok(image?.image)).collect::<Result<_>>()?;
+    let images: Vec<&str> = images.iter().map(String::as_str).collect();
+    let reserved: &[&str] = if format == Format::Yolo { &YOLO_RESERVED } else { &[] };
     if format == Format::Yolo {
-        taken.insert(YOLO_CLASSES.to_owned());
         write(YOLO_CLASSES, yolo::write_classes(classes))?;
     }
-    for image in images {
+    for (image, name) in source().zip(file_names(&images, reserved)) {
         let image = image?;
         let text = if format == Format::Yolo { yolo_file(&image, classes)? } else { voc_file(&image) };
-        write(&unique(&image.image, format.extension(), &mut taken), text)?;
+        write(&format!("{name}.{}", format.extension()), text)?;
     }
     Ok(())
 }

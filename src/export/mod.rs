@@ -6,11 +6,11 @@
 
 mod annotated;
 mod archive;
+mod file_names;
 #[cfg(not(target_arch = "wasm32"))]
 mod folder;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::io::{BufRead, Write};
 use std::str::FromStr;
 
@@ -18,12 +18,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 use crate::annotations::coco::{self, CocoImage, CocoItem};
-use crate::annotations::{ImageAnnotations, Object, brief, csv, names, voc, yolo};
+use crate::annotations::{ImageAnnotations, Object, brief, csv, reference, voc, yolo};
 use crate::detections::{Detection, ImageDetections};
 use crate::error::{Error, Result};
 
 pub use annotated::{AnnotationFormat, annotated};
 pub use archive::zip;
+pub use file_names::{file_names, safe_path};
 #[cfg(not(target_arch = "wasm32"))]
 pub use folder::write_folder;
 
@@ -93,10 +94,13 @@ impl FromStr for Format {
 /// The list of classes beside YOLO's files.
 pub const YOLO_CLASSES: &str = "classes.txt";
 
+/// Names that no file of an image may have there.
+const YOLO_RESERVED: [&str; 1] = ["classes"];
+
 /// The header of the table that [`csv_rows`] appends to.
 pub const CSV_HEADER: &str = "file,x1,y1,x2,y2,class,score\n";
 
-/// A file to be written; the name is safe and has no folder.
+/// A file to be written; the name is safe on every system, and may have folders, separated by `/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedBytes {
     pub name: String,
@@ -104,59 +108,50 @@ pub struct NamedBytes {
     pub bytes: Vec<u8>,
 }
 
-/// The files of all images in each format; `classes` is without the background, in the model's order. Two images of one
-/// name get `-2`, `-3` … behind it.
+/// The files of all images in each format; `classes` is without the background, in the model's order. Where there is one
+/// file an image, [`file_names`] says what it is called.
 ///
 /// # Errors
 /// A label that is not among `classes`, in formats that number the classes; an image without a size, in YOLO.
 pub fn export(images: &[ImageDetections], classes: &[String], formats: &[Format]) -> Result<Vec<NamedBytes>> {
+    let names: Vec<&str> = images.iter().map(|image| image.image.as_str()).collect();
     let mut files = Vec::new();
-    let mut taken = HashSet::new();
     for format in Format::ALL.into_iter().filter(|f| formats.contains(f)) {
-        let mut add = |name: &str, bytes| {
-            files.push(NamedBytes { name: unique(name, format.extension(), &mut taken), bytes });
-        };
+        let mut bytes = Vec::new();
         match format {
-            Format::Voc => images.iter().for_each(|image| add(&image.image, voc_file(image).into_bytes())),
-            Format::Yolo => {
-                // First, so that no image can take the name of the list.
-                add("classes", yolo::write_classes(classes).into_bytes());
-                for image in images {
-                    add(&image.image, yolo_file(image, classes)?.into_bytes());
+            Format::Voc => {
+                for (image, name) in images.iter().zip(file_names(&names, &[])) {
+                    files.push(NamedBytes { name: format!("{name}.xml"), bytes: voc_file(image).into_bytes() });
                 }
             }
-            Format::Coco => {
-                let mut bytes = Vec::new();
-                write_coco(&mut bytes, || images.iter().cloned().map(Ok), classes)?;
-                add("detections", bytes);
+            Format::Yolo => {
+                files.push(NamedBytes {
+                    name: YOLO_CLASSES.to_owned(),
+                    bytes: yolo::write_classes(classes).into_bytes(),
+                });
+                for (image, name) in images.iter().zip(file_names(&names, &YOLO_RESERVED)) {
+                    let bytes = yolo_file(image, classes)?.into_bytes();
+                    files.push(NamedBytes { name: format!("{name}.txt"), bytes });
+                }
             }
+            Format::Coco => write_coco(&mut bytes, || images.iter().cloned().map(Ok), classes)?,
             Format::Csv => {
-                let mut bytes = CSV_HEADER.as_bytes().to_vec();
+                bytes.extend(CSV_HEADER.as_bytes());
                 for image in images {
                     bytes.extend(csv_rows(image)?);
                 }
-                add("detections", bytes);
             }
             Format::Jsonl => {
-                let mut bytes = Vec::new();
                 for image in images {
                     bytes.extend(jsonl_line(image)?.into_bytes());
                 }
-                add("detections", bytes);
             }
+        }
+        if let Some(name) = format.table() {
+            files.push(NamedBytes { name: name.to_owned(), bytes });
         }
     }
     Ok(files)
-}
-
-/// The name of a file for an image: safe, without a folder, and one that no file has yet. Some systems do not tell `A` from
-/// `a`.
-pub fn unique(name: &str, extension: &str, taken: &mut HashSet<String>) -> String {
-    let stem = names::safe_name(name);
-    let numbered = (2..).map(|n| format!("{stem}-{n}.{extension}"));
-    let mut candidates = std::iter::once(format!("{stem}.{extension}")).chain(numbered);
-    // The numbers never end.
-    candidates.find(|name| taken.insert(name.to_lowercase())).unwrap_or_default()
 }
 
 /// The Pascal VOC XML of one image. As in LabelImg, a box that touches the edge is `truncated`.
@@ -177,7 +172,7 @@ pub fn yolo_file(image: &ImageDetections, classes: &[String]) -> Result<String> 
 /// # Errors
 /// None that the data can cause; the writer's are passed on.
 pub fn csv_rows(image: &ImageDetections) -> Result<Vec<u8>> {
-    let file = names::base_name(if image.file.is_empty() { &image.image } else { &image.file });
+    let file = reference::path(&image.file, &image.image);
     let file = csv::guarded(&file).into_owned();
     if image.detections.is_empty() {
         let empty = String::new;
@@ -204,20 +199,25 @@ pub fn jsonl_line(image: &ImageDetections) -> Result<String> {
 /// breaks [`ImageDetections::check`], is an `Err`; the lines after it can still be read.
 pub fn read_jsonl<R: BufRead>(file: &str, reader: R) -> impl Iterator<Item = Result<ImageDetections>> + use<R> {
     let file = file.to_owned();
-    let lines = reader.lines().enumerate().filter(|(_, line)| line.as_ref().map_or(true, |l| !l.trim().is_empty()));
+    let is_blank = |line: &std::io::Result<Vec<u8>>| line.as_ref().is_ok_and(|l| l.trim_ascii().is_empty());
+    let lines = reader.split(b'\n').enumerate().filter(move |(_, line)| !is_blank(line));
     lines.map(move |(i, line)| {
         let line = line.map_err(|e| Error::Io { path: file.clone(), reason: e.to_string() })?;
-        let broken = |reason: &dyn std::fmt::Display| {
-            Error::annotation(file.clone(), format!("line {} is no line of detections: {}", i + 1, brief(reason)))
-        };
-        let image: ImageDetections = serde_json::from_str(&line).map_err(|e| broken(&e))?;
-        image.check().map_err(|e| broken(&e))?;
-        Ok(image)
+        read_jsonl_line(&line).map_err(|reason| {
+            Error::annotation(file.clone(), format!("line {} is no line of detections: {reason}", i + 1))
+        })
     })
 }
 
-/// Writes one COCO file of all images, holding one at a time: `source` is run through twice. How an image was merged and
-/// which channels were filled stand beside its name, as in the JSON lines.
+/// One line of [`read_jsonl`], or what is wrong with it.
+pub(crate) fn read_jsonl_line(line: &[u8]) -> Result<ImageDetections, String> {
+    let image: ImageDetections = serde_json::from_slice(line).map_err(|e| brief(e))?;
+    image.check().map_err(brief)?;
+    Ok(image)
+}
+
+/// Writes one COCO file of all images, holding one at a time: `source` is run through twice. How an image was merged, which
+/// channels were filled and whether the limit of detections was reached stand beside its name, as in the JSON lines.
 ///
 /// # Errors
 /// Those of `source` and of writing, and a label that is not among `classes`.
@@ -235,7 +235,7 @@ where
         mask: d.mask.map(Cow::Owned),
     };
     let split = |image: Result<ImageDetections>| {
-        let ImageDetections { image, file, width, height, detections, merge, filled } = image?;
+        let ImageDetections { image, file, width, height, detections, merge, filled, limit_reached } = image?;
         let header = ImageAnnotations { image, file, width, height, ..ImageAnnotations::default() };
         let mut extra = Map::new();
         if let Some(merge) = merge {
@@ -243,6 +243,9 @@ where
         }
         if !filled.is_empty() {
             extra.insert("filled".to_owned(), serde_json::to_value(filled).map_err(failed)?);
+        }
+        if let Some(limit) = limit_reached {
+            extra.insert("limit_reached".to_owned(), limit.into());
         }
         Ok(CocoImage { header, extra, items: detections.into_iter().map(item).collect() })
     };

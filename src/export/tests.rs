@@ -21,6 +21,7 @@ fn image(name: &str) -> ImageDetections {
         detections,
         merge,
         filled,
+        limit_reached: None,
     }
 }
 
@@ -106,13 +107,68 @@ fn names_stay_in_the_folder_and_apart() {
     let files = export(&images, &classes(), &[Format::Yolo, Format::Voc]).unwrap();
     let names: Vec<&str> = files.iter().map(|f| f.name.as_str()).collect();
     let expected =
-        ["x.xml", "X-2.xml", "classes.xml", "_CON.xml", "classes.txt", "x.txt", "X-2.txt", "classes-2.txt", "_CON.txt"];
+        ["x-2.xml", "X.xml", "classes.xml", "_CON.xml", "classes.txt", "x-2.txt", "X.txt", "classes-2.txt", "_CON.txt"];
     assert_eq!(names, expected);
     let mut archive = zip::ZipArchive::new(std::io::Cursor::new(zip(&files).unwrap())).unwrap();
     let mut first = String::new();
     archive.by_index(0).unwrap().read_to_string(&mut first).unwrap();
-    assert_eq!((archive.len(), first.as_str()), (9, text(&files, "x.xml")));
+    assert_eq!((archive.len(), first.as_str()), (9, text(&files, "x-2.xml")));
     assert_eq!(zip(&files), zip(&files));
+}
+
+/// Two plates with images of the same names, and one image that only one of them has.
+fn plates() -> [ImageDetections; 3] {
+    let of = |name: &str, file: &str| ImageDetections { file: file.into(), ..image(name) };
+    [of("plateA/f01", "plateA/f01.png"), of("plateB/f01", "plateB/f01.png"), of("g07", "plateB/g07.png")]
+}
+
+#[test]
+fn images_of_one_name_in_two_folders_are_told_apart_in_every_format() {
+    let files = export(&plates(), &classes(), &Format::ALL).unwrap();
+    let names: Vec<&str> = files.iter().map(|f| f.name.as_str()).collect();
+    for expected in ["plateA/f01.xml", "plateB/f01.xml", "g07.xml", "plateA/f01.txt", "plateB/f01.txt", "g07.txt"] {
+        assert!(names.contains(&expected), "{names:?}");
+    }
+    let paths = ["plateA/f01.png", "plateB/f01.png", "plateB/g07.png"];
+    let coco: serde_json::Value = serde_json::from_str(text(&files, "detections.json")).unwrap();
+    let named: Vec<_> = coco["images"].as_array().unwrap().iter().map(|i| i["file_name"].as_str().unwrap()).collect();
+    assert_eq!(named, paths);
+    let mut rows: Vec<_> =
+        text(&files, "detections.csv").lines().skip(1).map(|l| l.split(',').next().unwrap()).collect();
+    rows.dedup();
+    assert_eq!(rows, paths);
+    let lines: Vec<_> = read_jsonl("x", text(&files, "detections.jsonl").as_bytes()).map(|i| i.unwrap().file).collect();
+    assert_eq!(lines, paths);
+    let xml = text(&files, "plateB/f01.xml");
+    for element in ["<folder>plateB</folder>", "<filename>f01.png</filename>", "<path>plateB/f01.png</path>"] {
+        assert!(xml.contains(element), "{xml}");
+    }
+}
+
+#[test]
+fn a_folder_gets_the_files_of_a_download() {
+    let out = tempfile::tempdir().unwrap();
+    let images = [&plates()[..], &[image("G07"), image("classes")]].concat();
+    for format in Format::ALL {
+        write_folder(out.path(), format, &classes(), || images.iter().cloned().map(Ok)).unwrap();
+    }
+    for NamedBytes { name, bytes } in export(&images, &classes(), &Format::ALL).unwrap() {
+        assert_eq!(std::fs::read(out.path().join(&name)).unwrap(), bytes, "{name}");
+    }
+}
+
+#[test]
+fn a_limit_that_was_reached_stands_in_the_result_files() {
+    let images = [ImageDetections { limit_reached: Some(100), ..image("a") }, image("b")];
+    let files = export(&images, &classes(), &[Format::Coco, Format::Jsonl]).unwrap();
+    let coco: serde_json::Value = serde_json::from_str(text(&files, "detections.json")).unwrap();
+    assert_eq!((&coco["images"][0]["limit_reached"], coco["images"][1].get("limit_reached")), (&100.into(), None));
+    let lines: Vec<serde_json::Value> =
+        text(&files, "detections.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["limit_reached"], lines[1].get("limit_reached")), (&100.into(), None));
+    // A limit leaves out the lowest scores: where some that were kept are below the threshold, all above it are there.
+    assert_eq!(images[0].above(0.2).limit_reached, Some(100));
+    assert_eq!(images[0].above(0.5).limit_reached, None);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::evaluate::{self, Evaluation, Options};
 use crate::model::Detector;
 use crate::observe::Observer;
-use crate::predict::{self, Unseen};
+use crate::predict::{self, DetectOptions, Found, Unseen};
 
 /// The agreement of boxes and labels; `None` without examples. Masks are left out: they take most of the time and change
 /// no box.
@@ -26,15 +26,16 @@ pub async fn validate(
     let mut found = Vec::with_capacity(examples.len());
     for (i, example) in examples.iter().enumerate() {
         observer.stage("validation", i as u32, examples.len() as u32).await?;
-        let detections = predict::detect(&detector, &example.picture, &Unseen(observer)).await?;
+        let (picture, options) = (&example.picture, DetectOptions::default());
+        let Found { detections, limit_reached } =
+            predict::detect(&detector, picture, &options, &Unseen(observer)).await?;
         let detections = ImageDetections {
             image: example.name.clone(),
-            file: String::new(),
-            width: example.picture.width,
-            height: example.picture.height,
+            width: picture.width,
+            height: picture.height,
             detections,
-            merge: None,
-            filled: Vec::new(),
+            limit_reached,
+            ..ImageDetections::default()
         };
         found.push((example.annotations(&detector.config.classes)?, detections));
         detector.device.memory_cleanup();

@@ -77,6 +77,7 @@ export interface Elements {
   'classes': HTMLElementTagNameMap['div'];
   'accept-selected': HTMLElementTagNameMap['button'];
   'stale': HTMLElementTagNameMap['p'];
+  'limited': HTMLElementTagNameMap['p'];
   'detections': HTMLElementTagNameMap['div'];
   'detections-empty': HTMLElementTagNameMap['p'];
   'annotate-panel': HTMLElementTagNameMap['div'];

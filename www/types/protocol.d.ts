@@ -195,8 +195,11 @@ export type Command =
   | { type: 'merge'; image: ImageInput; }
   /** Replaces the detector. Done: `Outcome::Model`. A file that does not fit leaves the old one in place. */
   | { type: 'loadModel'; name: string; bytes: Uint8Array<ArrayBuffer>; }
-  /** Finds the cells of one image, all with at least `score`. Done: `Outcome::Detections`. */
-  | { type: 'detect'; image: ImageInput; score: number; }
+  /**
+   * Finds the cells of one image, all with at least `score`, and at most `max_detections`, or as many as the detector's
+   * own limit lets through. Done: `Outcome::Detections`.
+   */
+  | { type: 'detect'; image: ImageInput; score: number; maxDetections?: number | null; }
   /** Writes results in one or several formats; `zip` puts them into one file. Done: `Outcome::Files`. */
   | { type: 'export'; images: ImageDetections[]; classes: string[]; formats: Format[]; zip: boolean; }
   /** Reads annotation files of every kind and brings them to the images. Done: `Outcome::Annotations`. */
@@ -399,6 +402,8 @@ export interface EvaluateOptions {
   measure: Measure;
   /** Detections below it are left out of the confusion matrix. */
   score: number;
+  /** Detections of one class that count on one image; all of them when absent. COCO takes 100. */
+  maxDetections?: number | null;
 }
 
 /** The outcome; as JSON it has the keys `map_50`, `map_50_95`, `per_class`, `images`, `boxes` and more. */
@@ -418,6 +423,12 @@ export interface Evaluation {
   confusion: Confusion;
   /** The worst first. */
   worst_images: ImageScore[];
+  /** `Options::max_detections`. */
+  max_detections: number | null;
+  /** Images with more detections than that, of all classes together, so that average precision leaves some out. */
+  cut_images: string[];
+  /** Images on which the detector reached its own limit, so that it may have left out cells. */
+  limited_images: string[];
 }
 
 /** One thing to look at. */
@@ -506,7 +517,7 @@ export interface IgnoredRegion {
 export interface ImageAnnotations {
   /** The image's name without extension, by which annotations and images find each other. */
   image: string;
-  /** The name of the image's file as the annotation says it, without folders; may be empty. */
+  /** The name of the image's file as the annotation says it; may be empty, may have folders (`reference`). */
   file: string;
   /**
    * 0 where the annotation does not say it; then boxes are checked against the right and lower edge when the image is
@@ -525,9 +536,12 @@ export interface ImageAnnotations {
 
 /** Everything that was found on one image, and what the picture was made of. */
 export interface ImageDetections {
-  /** The image's name without channel and extension. */
+  /** The image's name without channel and extension; with its folder where another image has that name. */
   image: string;
-  /** The name of a file of the image, without folders; empty where unknown. */
+  /**
+   * The file that tables name: its path below the folder that was scanned or dropped, parts separated by `/`; empty
+   * where unknown.
+   */
   file?: string;
   width: number;
   height: number;
@@ -536,6 +550,11 @@ export interface ImageDetections {
   merge?: Merge | null;
   /** Channels that were missing and taken as black. */
   filled?: Channel[];
+  /**
+   * The limit of detections an image, where it was reached: there may be more cells, which score no higher than the
+   * last detection here.
+   */
+  limit_reached?: number | null;
 }
 
 /** One image, complete or not. */
@@ -684,7 +703,7 @@ export interface ModelReport {
   load: LoadReport;
 }
 
-/** A file to be written; the name is safe and has no folder. */
+/** A file to be written; the name is safe on every system, and may have folders, separated by `/`. */
 export interface NamedBytes {
   name: string;
   bytes: Uint8Array<ArrayBuffer>;

@@ -4,7 +4,7 @@ use std::io::Write;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::annotations::{ImageAnnotations, names, shortest};
+use crate::annotations::{ImageAnnotations, reference, shortest};
 use crate::boxes::BoxXyxy;
 use crate::error::{Error, Result};
 use crate::masks::Rle;
@@ -113,8 +113,7 @@ where
     out.write_all(b"{\"images\":[").map_err(failed)?;
     for (i, image) in source().enumerate() {
         let CocoImage { header: image, extra, .. } = &image?;
-        let file = if image.file.is_empty() { &image.image } else { &image.file };
-        let file_name = &names::base_name(file);
+        let file_name = &reference::path(&image.file, &image.image);
         let (width, height) = (image.width, image.height);
         put(out, i == 0, &Image { id: i as u64 + 1, file_name, width, height, verified: image.verified, extra })?;
     }

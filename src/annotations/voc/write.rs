@@ -2,22 +2,23 @@ use std::fmt::Write;
 
 use quick_xml::escape::partial_escape;
 
-use crate::annotations::{ImageAnnotations, names, shortest};
+use crate::annotations::{ImageAnnotations, reference, shortest};
 
 /// The file as LabelImg writes it: the same elements in the same order, indented by tabs. Whole corners are whole numbers;
 /// others keep their fraction, which LabelImg cuts off when it reads. Masks have no place in it.
 ///
-/// No folder is named, and `path` is the name of the file: where an image lies on somebody's disk is nobody's business.
+/// `path` is the file's path below the folder of all images, and `folder` is that path without the name of the file: where
+/// an image lies on somebody's disk is nobody's business.
 pub fn write(annotations: &ImageAnnotations) -> String {
-    let file = if annotations.file.is_empty() { &annotations.image } else { &annotations.file };
-    let file = names::base_name(file);
-    let file = partial_escape(file.as_str());
+    let path = reference::path(&annotations.file, &annotations.image);
+    let (folder, file) = path.rsplit_once('/').unwrap_or(("", &path));
+    let [path, folder, file] = [&path, folder, file].map(partial_escape);
     let verified = if annotations.verified { " verified=\"yes\"" } else { "" };
     let (width, height) = (annotations.width, annotations.height);
     let mut xml = String::with_capacity(400 + 320 * annotations.objects.len());
     let _ = write!(
         xml,
-        "<annotation{verified}>\n\t<folder></folder>\n\t<filename>{file}</filename>\n\t<path>{file}</path>\n\
+        "<annotation{verified}>\n\t<folder>{folder}</folder>\n\t<filename>{file}</filename>\n\t<path>{path}</path>\n\
          \t<source>\n\t\t<database>Unknown</database>\n\t</source>\n\
          \t<size>\n\t\t<width>{width}</width>\n\t\t<height>{height}</height>\n\t\t<depth>3</depth>\n\t</size>\n\
          \t<segmented>0</segmented>\n"

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use cytobox::{
     channels::{ImageEntry, Merge},
+    detections::ImageDetections,
     device::DeviceChoice,
     engine::{Engine, Unwatched},
     export::{self, Format},
+    limits,
     protocol::{Command, Outcome},
-    scan::{Journal, ScanSettings, Source},
+    scan::{Called, Journal, Names, ScanSettings, Source},
 };
 use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
@@ -17,6 +19,11 @@ use crate::{
     first_model,
     images::{self, Channels},
 };
+
+/// What the network proposes at most; it cannot find more.
+const PROPOSALS: i64 = limits::PROPOSALS as i64;
+/// Images that a sentence names; the result files say it of every one.
+const NAMED: usize = 10;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -35,10 +42,13 @@ pub struct Arguments {
     /// The lowest score that is kept.
     #[arg(long, default_value_t = 0.7, value_parser = score)]
     score: f32,
+    /// The most detections of one image; the detector's own limit when absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=PROPOSALS))]
+    max_detections: Option<u32>,
     /// auto, gpu, software or cpu.
     #[arg(long, default_value = "auto", value_parser = device)]
     device: DeviceChoice,
-    /// Begin anew instead of going on behind the finished images.
+    /// Start over instead of resuming behind the finished images.
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -60,8 +70,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let merge = arguments.channels.weights()?;
     let (groups, mut failures) = images::find(&arguments.paths)?;
     let (name, bytes) = first_model::read(arguments.model.as_deref())?;
-    let settings = ScanSettings { model: hex(&Sha256::digest(&bytes)), score: arguments.score, merge: merge.clone() };
+    let max_detections = arguments.max_detections.map(|n| n as usize);
+    let model = hex(&Sha256::digest(&bytes));
+    let settings = ScanSettings { model, score: arguments.score, merge: merge.clone(), max_detections };
+    let names = Names::new(&arguments.paths, &groups)?;
     let mut journal = Journal::open(&arguments.out, &settings, arguments.force)?;
+    if journal.unreadable() > 0 {
+        eprintln!("{} lines of the journal cannot be read; their images are done again", journal.unreadable());
+    }
     let is_done = |entry: &ImageEntry| Source::of(entry).is_ok_and(|source| journal.is_done(&source));
     let todo: Vec<&ImageEntry> = groups.images.iter().filter(|entry| !is_done(entry)).collect();
     let before = groups.images.len() - todo.len();
@@ -73,7 +89,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let classes = start(&mut engine, arguments.device, name, bytes)?;
     let bar = images::progress_bar(todo.len());
     for entry in &todo {
-        if let Err(e) = one(&mut engine, arguments, entry, merge.as_ref(), &mut journal, &bar) {
+        let wanted = names.of(entry);
+        if let Err(e) = one(&mut engine, arguments, entry, &wanted, merge.as_ref(), &mut journal, &bar) {
             failures.add(&bar, &entry.name, &e);
         }
         bar.inc(1);
@@ -83,6 +100,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for format in &arguments.format {
         export::write_folder(&arguments.out, *format, &classes, || journal.images())?;
     }
+    say_limited(&journal);
     failures.finish(todo.len())
 }
 
@@ -103,20 +121,39 @@ fn one(
     engine: &mut Engine,
     arguments: &Arguments,
     entry: &ImageEntry,
+    wanted: &Called,
     merge: Option<&Merge>,
     journal: &mut Journal,
     bar: &ProgressBar,
 ) -> cytobox::Result<()> {
     let source = Source::of(entry)?;
     let mut image = arguments.channels.read(entry, merge)?;
-    image.name = journal.name_for(&entry.name, &source);
-    match pollster::block_on(engine.run(Command::Detect { image, score: arguments.score }, &Unwatched))? {
+    let called = journal.name_for(wanted, &source);
+    image.name.clone_from(&called.image);
+    let max_detections = arguments.max_detections.map(|n| n as usize);
+    let command = Command::Detect { image, score: arguments.score, max_detections };
+    match pollster::block_on(engine.run(command, &Unwatched))? {
         Outcome::Detections { detections, warnings, .. } => {
             images::warn(bar, &warnings);
-            journal.push(&detections, source)
+            journal.push(&ImageDetections { file: called.file, ..detections }, source)
         }
         other => Err(cytobox::Error::Usage(format!("a detection ended in {other:?}"))),
     }
+}
+
+/// Says on which images there may be more cells than were kept.
+fn say_limited(journal: &Journal) {
+    let limited: Vec<(&str, usize)> = journal.limited().collect();
+    let Some((_, limit)) = limited.first() else { return };
+    let named: Vec<&str> = limited.iter().take(NAMED).map(|(name, _)| *name).collect();
+    let more = if limited.len() > NAMED { ", …" } else { "" };
+    eprintln!(
+        "{} of {} images reached the limit of {limit} detections per image, so cells may be missing there: {}{more}. \
+         Raise it with --max-detections, or cut the images into smaller ones",
+        limited.len(),
+        journal.len(),
+        named.join(", ")
+    );
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -28,6 +28,9 @@ pub struct Arguments {
     /// Compare masks instead of boxes.
     #[arg(long)]
     masks: bool,
+    /// Detections of each class that count on an image in average precision; all when absent. COCO takes 100.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_dets: Option<u32>,
     /// Print everything as JSON.
     #[arg(long)]
     json: bool,
@@ -42,11 +45,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let images = data::read(&mut session, &arguments.data, &arguments.options)?;
     let (count, started) = (images.len(), Instant::now());
     let measure = if arguments.masks { Measure::Masks } else { Measure::Boxes };
-    let options = EvaluateOptions { measure, score: evaluate::Options::default().score };
+    let max_detections = arguments.max_dets.map(|n| n as usize);
+    let options = EvaluateOptions { measure, score: evaluate::Options::default().score, max_detections };
     let evaluation = match session.run(Command::Evaluate { images, options })? {
         Outcome::Evaluation { evaluation, .. } => evaluation,
         other => return Err(unexpected(&other).into()),
     };
+    evaluation.limits().iter().for_each(|sentence| eprintln!("{sentence}"));
     let seconds = started.elapsed().as_secs_f64() / count as f64;
     if arguments.json {
         say!("{}", serde_json::to_string(&evaluation)?);

@@ -10,6 +10,7 @@ use cytobox::{
     channels::ImageEntry,
     engine::{self, Opened},
     export, files,
+    scan::Names,
 };
 
 use crate::images::{self, Channels};
@@ -31,9 +32,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (groups, mut failures) = images::find(&arguments.paths)?;
     let known: HashSet<PathBuf> = groups.images.iter().flat_map(sources).collect();
     let bar = images::progress_bar(groups.images.len());
-    let mut taken = HashSet::new();
-    let mut one = |entry: &ImageEntry| -> cytobox::Result<()> {
-        let path = arguments.out.join(export::unique(&entry.name, "png", &mut taken));
+    let names = Names::new(&arguments.paths, &groups)?;
+    let images: Vec<String> = groups.images.iter().map(|entry| names.of(entry).image).collect();
+    let images: Vec<&str> = images.iter().map(String::as_str).collect();
+    let one = |entry: &ImageEntry, name: &str| -> cytobox::Result<()> {
+        let path = arguments.out.join(format!("{name}.png"));
         if path.canonicalize().is_ok_and(|place| known.contains(&place)) {
             return Err(Error::io(&path, "this is one of the images; choose another --out"));
         }
@@ -42,8 +45,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         images::warn(&bar, &set.warnings);
         files::write_file(&path, &picture.to_png()?)
     };
-    for entry in &groups.images {
-        if let Err(e) = one(entry) {
+    for (entry, name) in groups.images.iter().zip(export::file_names(&images, &[])) {
+        if let Err(e) = one(entry, &name) {
             failures.add(&bar, &entry.name, &e);
         }
         bar.inc(1);

@@ -1,6 +1,7 @@
 /** Annotations as files: of this image or of all, in the formats that other programs read. */
 import { plural } from '../ui/dom.js';
 import { save } from '../ui/save-file.js';
+import { fileNames } from '../images/file-names.js';
 import { openFormatDialog } from '../images/format-dialog.js';
 import { connection, measure } from '../images/images.js';
 import { currentImage, store } from '../shared/page-state.js';
@@ -18,17 +19,13 @@ const FORMATS = [
 /** Formats that put all images into one file; the others make a zip. */
 const ONE_FILE = new Set(['coco', 'csv']);
 
-/** The name that other programs find the image by; a set of channels goes by its merged picture. @param {Entry} image */
-function fileOf(image) {
-  return image.files.length === 1 && image.files[0].file.channel == null ? image.files[0].blob.name : `${image.name}.png`;
-}
-
 /** @param {Entry[]} images @returns {Promise<import('../engine/protocol.js').ImageAnnotations[]>} */
 async function outgoing(images) {
   await measure(images, () => {});
+  const files = fileNames(store.state.images);
   return images.map((image) => {
     if (!image.size) throw new Error(`${image.name} cannot be opened, so its size is not known: ${image.problem?.sentence ?? ''}`);
-    return { image: image.name, file: fileOf(image), ...image.size, ...(image.annotations ?? { verified: false, objects: [] }) };
+    return { image: image.name, file: files.get(image) ?? '', ...image.size, ...(image.annotations ?? { verified: false, objects: [] }) };
   });
 }
 

@@ -8,7 +8,7 @@ import { detect, ensure, explain, isDeviceFailure } from '../engine/engine.js';
 import { inputOf } from '../images/images.js';
 import { detectorMark } from '../engine/detector-mark.js';
 import { plain, DETECT_SCORE } from '../engine/protocol.js';
-import { busy, currentImage, shownDetections, store } from '../shared/page-state.js';
+import { busy, currentImage, isLimited, shownDetections, store } from '../shared/page-state.js';
 import { Cancelled, WorkerDied } from '../engine/connection.js';
 
 /**
@@ -137,6 +137,8 @@ function report(job, images) {
     notify(`${plural(job.total, 'image')} done in ${formatDuration(seconds)}.`);
   }
   const cells = images.reduce((sum, image) => sum + (image.result ? shownDetections(image).length : 0), 0);
+  const limited = images.filter(isLimited).length;
+  if (limited) notify(`In ${plural(limited, 'image')} the detector reached its limit of detections; cells may be missing there.`);
   announce(`${job.cancelling ? 'Cancelled' : 'Finished'}: ${plural(cells, 'cell')} with a score of at least ${store.state.score.toFixed(2)}.`);
 }
 

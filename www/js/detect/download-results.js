@@ -1,10 +1,11 @@
 /** Downloads: results of one image or of all, and merged pictures. Everything is made in the page's own worker. */
 import { byId, notify, plural } from '../ui/dom.js';
 import { save } from '../ui/save-file.js';
+import { fileNames } from '../images/file-names.js';
 import { openFormatDialog } from '../images/format-dialog.js';
 import { connection, inputOf } from '../images/images.js';
 import { leftInFile } from '../shared/left-in-file.js';
-import { currentImage, store } from '../shared/page-state.js';
+import { currentImage, isLimited, store } from '../shared/page-state.js';
 import { Zip } from '../shared/zip.js';
 
 /** @type {[import('../engine/protocol.js').Format|'png', string, string][]} */
@@ -27,11 +28,15 @@ function isFinished(image) {
   return image.result !== null;
 }
 
-/** Results as they leave: only what the slider lets through. @param {Finished} image */
-function outgoing(image) {
-  const { detections } = image.result;
+/**
+ * Results as they leave: only what the slider lets through, under the names that the images have now.
+ * @param {Finished} image @param {Map<import('../shared/page-state.js').ImageEntry, string>} files
+ */
+function outgoing(image, files) {
+  const { limit_reached: limit, ...detections } = image.result.detections;
   const kept = detections.detections.filter((detection) => detection.score >= store.state.score);
-  return { ...detections, detections: kept };
+  const reached = isLimited(image) ? { limit_reached: limit } : {};
+  return { ...detections, image: image.name, file: files.get(image) ?? detections.file, detections: kept, ...reached };
 }
 
 /**
@@ -47,7 +52,8 @@ function classNames(images) {
 
 /** @param {import('../shared/page-state.js').ImageEntry[]} entries @param {import('../engine/protocol.js').Format[]} formats */
 async function downloadResults(entries, formats) {
-  const images = entries.filter(isFinished).map(outgoing);
+  const names = fileNames(store.state.images);
+  const images = entries.filter(isFinished).map((image) => outgoing(image, names));
   const classes = classNames(images);
   const zip = formats.length > 1 || !(ONE_FILE.has(formats[0]) || (formats[0] === 'voc' && images.length === 1));
   const { files } = await connection.request({ type: 'export', images, classes, formats, zip });
@@ -99,8 +105,9 @@ export function openDownload() {
       const done = entries.filter(isFinished);
       if (!done.length) return 'Nothing was detected here yet; only the merged picture can be downloaded.';
       const old = done.filter((image) => image.result.stale).length;
-      const cells = done.reduce((sum, image) => sum + outgoing(image).detections.length, 0);
-      return `${plural(cells, 'cell')} with a score of at least ${score.toFixed(2)} in ${plural(done.length, 'image')}. Classes hidden on the canvas are written too.${old ? ` ${plural(old, 'image')} of them by another detector or with other weights.` : ''}`;
+      const cells = done.reduce((sum, image) => sum + image.result.detections.detections.filter((one) => one.score >= score).length, 0);
+      const limited = done.filter(isLimited).length;
+      return `${plural(cells, 'cell')} with a score of at least ${score.toFixed(2)} in ${plural(done.length, 'image')}. Classes hidden on the canvas are written too.${old ? ` ${plural(old, 'image')} of them by another detector or with other weights.` : ''}${limited ? ` In ${plural(limited, 'image')} the limit of detections was reached; cells may be missing there.` : ''}`;
     },
     async save(entries, formats, tell) {
       const results = formats.filter((format) => format !== 'png');

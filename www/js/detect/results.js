@@ -4,7 +4,7 @@ import { byId, el } from '../ui/dom.js';
 import { area } from '../canvas/masks.js';
 import { visibleDetections } from '../canvas/detection-layer.js';
 import { foregroundClasses } from '../engine/protocol.js';
-import { currentImage, shownDetections, store } from '../shared/page-state.js';
+import { currentImage, isLimited, shownDetections, store } from '../shared/page-state.js';
 import { VirtualList } from '../ui/virtual-list.js';
 
 /** @typedef {ReturnType<typeof shownDetections>[number]} Shown */
@@ -181,6 +181,9 @@ export function startResults(viewer) {
     byId('shown').textContent = image?.result ? `${counted} of ${all} shown` : '';
     const stale = byId('stale');
     stale.hidden = !image?.result?.stale;
+    const limited = byId('limited');
+    limited.hidden = !isLimited(image);
+    limited.textContent = `The detector reached its limit of ${image?.result?.detections.limit_reached} detections per image, so cells may be missing. Cut the image into smaller ones to find all.`;
   };
   const markSorting = startSorting(() => draw());
   startScore();

@@ -136,6 +136,9 @@ export function readResult(value, what) {
       detections,
       merge: merge(found.merge, what),
       filled: texts(found.filled, what),
+      ...(found.limit_reached === undefined || found.limit_reached === null
+        ? {}
+        : { limit_reached: whole(found.limit_reached, what, 1, limits.OBJECTS * 2) }),
     },
     seconds: number(value.seconds, what, 0),
     stale: value.stale === true,

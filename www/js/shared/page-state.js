@@ -193,6 +193,16 @@ export function shownDetections(image) {
   return shown;
 }
 
+/**
+ * Whether cells may be missing from what is shown because the detector reached its limit. The limit leaves out the lowest
+ * scores, so where the slider hides a detection, all above it are there.
+ * @param {ImageEntry|null} image
+ */
+export function isLimited(image) {
+  const found = image?.result?.detections;
+  return found?.limit_reached !== undefined && shownDetections(image).length === found.detections.length;
+}
+
 /** Makes an image the current one; its selection starts empty. @param {number|null} id */
 export function select(id) {
   if (id === store.state.current) return;

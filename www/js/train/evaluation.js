@@ -106,6 +106,13 @@ function worstTable(list, close) {
   return el('table', { class: 'plain' }, head('Image', 'Right', 'Wrong class', 'Missed', 'Extra'), el('tbody', {}, ...rows));
 }
 
+/** Said where the detector may have left out cells. @param {string[]} names */
+function limitNote(names) {
+  if (names.length === 0) return null;
+  const some = `${names.slice(0, 5).join(', ')}${names.length > 5 ? ', …' : ''}`;
+  return el('p', { class: 'note' }, `The detector reached its limit of detections in ${plural(names.length, 'image')} (${some}); cells may count as missed that it would have found.`);
+}
+
 export function openEvaluation() {
   const { evaluation } = store.state;
   if (!evaluation) return;
@@ -115,6 +122,7 @@ export function openEvaluation() {
     `Agreement with ${plural(evaluation.boxes, 'annotated cell')} on ${plural(evaluation.images, 'image')}`,
     [
       classTable(evaluation),
+      limitNote(evaluation.limited_images ?? []),
       curve,
       el('h3', {}, 'Which class was taken for which'),
       confusionTable(evaluation.confusion),

@@ -32,7 +32,10 @@ export function curvesOf({ steps, validations }, ending = null) {
 
 /** An evaluation as it is kept: of very many images the worst. @param {import('../engine/protocol.js').Evaluation} evaluation @returns {import('../engine/protocol.js').Evaluation} */
 export function bounded(evaluation) {
-  return { ...evaluation, worst_images: evaluation.worst_images.slice(0, limits.WORST_IMAGES) };
+  /** @template T @param {T[]} all */
+  const few = (all) => all.slice(0, limits.WORST_IMAGES);
+  const { worst_images, cut_images, limited_images } = evaluation;
+  return { ...evaluation, worst_images: few(worst_images), cut_images: few(cut_images), limited_images: few(limited_images) };
 }
 
 /** @template T @param {(value: unknown, what: string) => T} read @returns {(value: unknown, what: string) => T|null} */
@@ -132,5 +135,8 @@ export function readEvaluation(value) {
     measure: value.measure,
     confusion: confusion(value.confusion, `the table of ${what}`),
     worst_images: list(value.worst_images, what, limits.WORST_IMAGES, imageScore),
+    max_detections: orNull(count)(value.max_detections, what),
+    cut_images: list(value.cut_images ?? [], what, limits.WORST_IMAGES, text),
+    limited_images: list(value.limited_images ?? [], what, limits.WORST_IMAGES, text),
   };
 }

@@ -1,0 +1,36 @@
+use std::{fs, path::Path, time::UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    channels::ImageEntry,
+    error::{Error, Result},
+};
+
+/// What an image is on the disk. Another folder may hold other images under the same names, and a file may change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source(pub(super) Vec<SourceFile>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SourceFile {
+    /// From the root of the disk.
+    pub path: String,
+    pub bytes: u64,
+    /// Nanoseconds since 1970.
+    pub modified: u64,
+}
+
+impl Source {
+    /// # Errors
+    /// A file that is not there any more.
+    pub fn of(entry: &ImageEntry) -> Result<Self> {
+        let file = |path: &Path| -> std::io::Result<SourceFile> {
+            let metadata = fs::metadata(path)?;
+            let since = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+            let path = std::path::absolute(path)?.to_string_lossy().into_owned();
+            Ok(SourceFile { path, bytes: metadata.len(), modified: since.as_nanos() as u64 })
+        };
+        let files = entry.files.iter().map(|f| Path::new(&f.file));
+        files.map(|path| file(path).map_err(|e| Error::io(path, e))).collect::<Result<_>>().map(Self)
+    }
+}
