@@ -27,12 +27,16 @@ pub const OBJECTS: usize = 10_000;
 /// Pixels along the outlines of one object's polygons, or of a whole COCO file's: the 250,000 cells of the largest sets have
 /// some 500 each.
 pub const OUTLINE_PIXELS: u64 = 128 << 20;
+/// Stretches of one value in the columns of a label image: 10,000 objects of 800 columns each. Noise has one for each pixel.
+pub const LABEL_RUNS: u64 = 8 << 20;
 /// Images that one table or COCO file may speak of; the Atlas's largest public set has a hundred thousand.
 pub const TABLE_IMAGES: usize = 200_000;
 /// Objects that a COCO file may hold: COCO's own largest has 860,000.
 pub const TABLE_OBJECTS: usize = 1_000_000;
 /// Numbers and texts of one object in a COCO file: the outline of a cell has some hundreds.
 pub const OBJECT_VALUES: usize = 200_000;
+/// Numbers and texts of a VIA project, which people draw by hand: 20,000 outlines of 100.
+pub const PROJECT_VALUES: usize = 2_000_000;
 /// Characters of a label.
 pub const LABEL_CHARS: usize = 128;
 /// Classes of a detector without the background: Open Images, the largest detection set, has 601.

@@ -64,11 +64,14 @@ pub enum Command {
     },
     /// Writes results in one or several formats; `zip` puts them into one file. Done: [`Outcome::Files`].
     Export { images: Vec<ImageDetections>, classes: Vec<String>, formats: Vec<Format>, zip: bool },
-    /// Reads annotation files of every kind and brings them to the images. Done: [`Outcome::Annotations`].
+    /// Reads annotation files of every kind and brings them to the images; `number_pieces` gives each connected piece of a
+    /// label image a number of its own. Done: [`Outcome::Annotations`].
     ReadAnnotations {
         files: Vec<NamedBytes>,
         images: Vec<ImageInfo>,
         label: String,
+        #[serde(default)]
+        number_pieces: bool,
         /// The EXIF orientation, by name, of images that a camera turned; see [`Measured::orientation`].
         #[serde(default)]
         orientations: BTreeMap<String, u8>,

@@ -94,8 +94,9 @@ fn images(engine: &mut Engine) -> Vec<AnnotatedInput> {
             .partition(|file| Channel::HPA.iter().any(|channel| file.name.ends_with(&format!("_{channel}.png"))));
         let command = Command::ReadAnnotations {
             files: annotations,
-            images: vec![ImageInfo { name: name.clone(), width: SIDE, height: SIDE }],
+            images: vec![ImageInfo::new(&name, SIDE, SIDE)],
             label: "cell".into(),
+            number_pieces: false,
             orientations: Default::default(),
         };
         let Outcome::Annotations(found) = ask(engine, command, &Unwatched).unwrap() else { panic!("annotations") };

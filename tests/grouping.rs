@@ -86,14 +86,66 @@ fn names_stay_unique() {
 #[test]
 fn masks_belong_to_their_image() {
     let found = images(&["c/A.png", "c/A_label.png", "masks/B_mask.tif", "images/B.jpg", "E_mask.png"]);
-    assert_eq!(names(&found), ["A", "B", "E_mask"]);
+    assert_eq!(names(&found), ["A", "B"]);
     assert_eq!(found[0].mask.as_deref(), Some("c/A_label.png"));
     assert_eq!(found[1].mask.as_deref(), Some("masks/B_mask.tif"));
-    assert_eq!((codes(&found[2]), found[2].state), (vec!["mask-without-image"], EntryState::Ready));
+    let lone = &group(&heads(&["A.png", "E_mask.png"])).ignored;
+    assert!(lone[0].file == "E_mask.png" && lone[0].reason.contains("rename"), "{lone:?}");
 
     let found = images(&["A.png", "A_mask.png", "A_label.png", "B.png", "B_mask.jpg"]);
     assert_eq!((codes(&found[0]), found[0].mask.as_deref()), (vec!["mask-double"], Some("A_label.png")));
     assert_eq!((codes(&found[1]), found[1].mask.as_deref()), (vec!["mask-lossy"], None));
+}
+
+#[test]
+fn masks_and_figures_of_other_programs_are_no_images() {
+    let files = [
+        "c/f01.png",
+        "c/f01_cp_masks.tif",
+        "c/f01_cp_output.png",
+        "c/f01_seg.npy",
+        "s/images/x.tif",
+        "s/masks/x.tif",
+        "t/y.png",
+        "t/labels/y.png",
+        "z_seg.tif",
+        "z.png",
+        "w_Labels.tif",
+        "w.png",
+    ];
+    let groups = group(&heads(&files));
+    let masks: Vec<_> = groups.images.iter().map(|i| (i.name.as_str(), i.mask.as_deref())).collect();
+    let expected = [
+        ("f01", Some("c/f01_cp_masks.tif")),
+        ("w", Some("w_Labels.tif")),
+        ("x", Some("s/masks/x.tif")),
+        ("y", Some("t/labels/y.png")),
+        ("z", Some("z_seg.tif")),
+    ];
+    assert_eq!(masks, expected);
+    assert!(groups.images.iter().all(|image| image.problems.is_empty()));
+    let ignored: Vec<_> = groups.ignored.iter().map(|i| i.file.as_str()).collect();
+    assert_eq!(ignored, ["c/f01_cp_output.png", "c/f01_seg.npy"]);
+    assert!(groups.ignored[1].reason.contains("save the masks"), "{:?}", groups.ignored);
+}
+
+#[test]
+fn a_folder_for_each_image_has_a_mask_file_for_each_object() {
+    let found =
+        images(&["ab/images/ab.png", "ab/masks/00.png", "ab/masks/01.png", "cd/images/cd.png", "cd/masks/02.png"]);
+    assert_eq!(names(&found), ["ab", "cd"]);
+    assert_eq!(found[0].object_masks, ["ab/masks/00.png", "ab/masks/01.png"]);
+    assert_eq!((found[0].mask.as_deref(), found[1].object_masks.len()), (None, 1));
+    // A folder of that name without images that fit holds images.
+    assert_eq!(names(&images(&["labels/p.png", "labels/q.png"])), ["p", "q"]);
+}
+
+#[test]
+fn one_name_in_two_unicode_forms_is_one_image() {
+    let found =
+        images(&["zu\u{308}_red.png", "zü_green.png", "zü_blue.png", "zu\u{308}_yellow.png", "zu\u{308}_mask.png"]);
+    assert_eq!((names(&found), found[0].state), (vec!["zü"], EntryState::Ready));
+    assert_eq!(found[0].mask.as_deref(), Some("zu\u{308}_mask.png"), "the file is opened by the name that it has");
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cytobox::annotations::{ImageAnnotations, coco, csv, voc, yolo};
+use cytobox::annotations::dataset::ImageInfo;
+use cytobox::annotations::{ImageAnnotations, coco, csv, gather, labelme, via, voc, yolo};
 use cytobox::detections::ImageDetections;
 use cytobox::export::{self, Format};
 use cytobox::masks::{LabelImage, Rle};
@@ -32,6 +33,17 @@ fn feed_all(bytes: &[u8]) {
     }
     if let Ok(parsed) = yolo::read("a.txt", bytes, None, 64, 48) {
         sound(&parsed.value);
+    }
+    if let Ok(parsed) = labelme::read("a.json", bytes) {
+        sound(&parsed.value);
+    }
+    if let Ok(parsed) = via::read("a.json", bytes, "cell") {
+        parsed.value.iter().for_each(sound);
+    }
+    let images = [ImageInfo::new("a", 64, 48), ImageInfo::new("d/b", 0, 0)];
+    for name in ["a.xml", "a.json", "t.csv", "a.txt", "a_cp_outlines.txt", "data.yaml", "a_mask.png", "a_mask.tif"] {
+        let options = gather::Options { label: "cell", number_pieces: name.len() % 2 == 0 };
+        gather::gather_with(&[(name, bytes)], &images, &options).annotations.iter().for_each(sound);
     }
     let _ = csv::read_image_labels("a.csv", bytes);
     let _ = yolo::read_classes("classes.txt", bytes);
@@ -64,7 +76,30 @@ fn samples() -> Vec<Vec<u8>> {
         b"Id,Target\na,1 2 3\nb,27\n".to_vec(),
         labels.encode_png().unwrap(),
         json.as_bytes().to_vec(),
+        br#"{"shapes":[{"label":"c","points":[[1,1],[9,1],[9,9]],"group_id":1},{"label":"c","points":[[2,2],[5,5]],
+            "shape_type":"circle"}],"imagePath":"a.png","imageHeight":48,"imageWidth":64}"#
+            .to_vec(),
+        br#"{"a":{"filename":"a.png","regions":[{"shape_attributes":{"name":"polygon","all_points_x":[2,8,8],
+            "all_points_y":[2,2,9]},"region_attributes":{"class":"c"}}]}}"#
+            .to_vec(),
+        b"file;x;y;width;height;class\na.png;1;2;3,5;4;c\n".to_vec(),
+        b"<?xml version='1.0' encoding='gbk'?><annotation><imagesize><ncols>64</ncols><nrows>48</nrows></imagesize><object>\
+          <name>\xcf\xb8</name><polygon><pt><x>1</x><y>1</y></pt><pt><x>9</x><y>1</y></pt><pt><x>9</x><y>9</y></pt></polygon>\
+          </object><object><name>r</name><robndbox><cx>9</cx><cy>9</cy><w>4</w><h>2</h><angle>1</angle></robndbox></object>\
+          </annotation>"
+            .to_vec(),
+        b"names:\n  0: cell\n  1: 'dead, cell'\n".to_vec(),
+        tiff_labels(),
     ]
+}
+
+/// A TIFF of 32-bit labels.
+fn tiff_labels() -> Vec<u8> {
+    let mut out = std::io::Cursor::new(Vec::new());
+    let labels: Vec<u32> = (0..64 * 48).map(|i| if i % 64 < 20 { 70_000 } else { i % 3 }).collect();
+    let mut encoder = tiff::encoder::TiffEncoder::new(&mut out).unwrap();
+    encoder.write_image::<tiff::encoder::colortype::Gray32>(64, 48, &labels).unwrap();
+    out.into_inner()
 }
 
 fn real_files() -> Vec<PathBuf> {
@@ -93,7 +128,8 @@ fn within(limit: Duration, what: &str, work: impl FnOnce()) {
 #[test]
 fn truncation_anywhere_is_no_panic() {
     for bytes in samples() {
-        (0..bytes.len()).for_each(|end| feed_all(&bytes[..end]));
+        let step = 1 + bytes.len() / 2000;
+        (0..bytes.len()).step_by(step).for_each(|end| feed_all(&bytes[..end]));
     }
     for path in real_files() {
         let bytes = std::fs::read(&path).unwrap();
@@ -171,6 +207,57 @@ fn hostile_geometry_does_not_eat_time_or_memory() {
                 assert_eq!(parsed.rejected.len(), 1);
             }
         });
+    }
+}
+
+#[test]
+fn many_files_and_names_take_linear_time() {
+    let xml = b"<annotation><size><width>9</width><height>9</height></size></annotation>";
+    // One name in many folders, and a file for each.
+    let images: Vec<ImageInfo> = (0..20_000)
+        .map(|i| ImageInfo {
+            files: vec![format!("r/p{i}/images/f.png")],
+            ..ImageInfo::new(&format!("r/p{i}/images/f"), 9, 9)
+        })
+        .collect();
+    let names: Vec<String> = (0..20_000).map(|i| format!("r/p{i}/labels/f.xml")).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), xml as &[u8])).collect();
+    within(Duration::from_secs(2), "one name in many folders", || {
+        assert_eq!(gather::gather(&files, &images, "cell").annotations.len(), 20_000);
+    });
+    // As many class lists as files that need one.
+    let lists: Vec<String> = (0..5_000).map(|i| format!("r/q{i}/classes.txt")).collect();
+    let texts: Vec<String> = (0..5_000).map(|i| format!("r/p{i}/labels/f.txt")).collect();
+    let files: Vec<(&str, &[u8])> = (lists.iter().map(|name| (name.as_str(), b"c\n" as &[u8])))
+        .chain(texts.iter().map(|name| (name.as_str(), b"0 .5 .5 .5 .5\n" as &[u8])))
+        .collect();
+    within(Duration::from_secs(2), "many lists of classes", || {
+        assert_eq!(gather::gather(&files, &images, "cell").annotations.len(), 5_000);
+    });
+}
+
+#[test]
+fn noise_is_no_label_image() {
+    let noise = |side: u32, values: u32| {
+        let mut state = 1u32;
+        let pixel = |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            ((state >> 8) % values) as u16
+        };
+        let labels: Vec<u16> = (0..side * side).map(pixel).collect();
+        LabelImage::new(side, side, labels).unwrap().encode_png().unwrap()
+    };
+    let images = [ImageInfo::new("a", 0, 0)];
+    for (what, bytes) in
+        [("few values", noise(2000, 3)), ("many values", noise(2000, 255)), ("all values", noise(500, 65_535))]
+    {
+        for number_pieces in [false, true] {
+            within(Duration::from_secs(2), what, || {
+                let options = gather::Options { label: "cell", number_pieces };
+                let found = gather::gather_with(&[("a_mask.png", &bytes)], &images, &options);
+                assert!(found.annotations.is_empty() && found.rejected.len() == 1, "{what}: {:?}", found.rejected);
+            });
+        }
     }
 }
 
@@ -266,7 +353,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn changed_bytes_are_no_panic(which in 0usize..7, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+    fn changed_bytes_are_no_panic(which in 0usize..13, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
         let mut bytes = samples().swap_remove(which);
         for (at, value) in changes {
             let at = at.index(bytes.len());

@@ -1,10 +1,11 @@
 //! Label images (`STEM_mask.png`): value k is the mask of the k-th object of the annotation file beside it, or where there
 //! is none, an object by itself.
 
+use crate::annotations::left_out::Place;
 use crate::annotations::{ImageAnnotations, Object, Parsed};
-use crate::boxes::BoxXyxy;
+use crate::boxes::{BoxXyxy, iou};
 use crate::error::{Error, Result};
-use crate::masks::LabelImage;
+use crate::masks::{LabelImage, Rle};
 
 /// Pixels by which a side of a box and of its mask may differ before a warning.
 const SLACK: f32 = 2.0;
@@ -51,12 +52,43 @@ pub fn attach_masks(parsed: &mut Parsed<ImageAnnotations>, file: &str, labels: &
         }
         object.mask = Some(mask);
     }
-    let unused: Vec<String> =
-        masks.keys().filter(|k| !skipped.contains(&usize::from(**k))).take(10).map(u16::to_string).collect();
+    masks.retain(|value, _| !skipped.contains(&usize::from(*value)));
+    let unused: Vec<String> = masks.keys().take(10).map(u16::to_string).collect();
     if !unused.is_empty() {
         warnings.push(format!("{file}: no object belongs to the values {}", unused.join(", ")));
     }
+    // Something is there that nobody boxed.
+    for bounds in masks.values().filter_map(Rle::bbox) {
+        annotations.leave_out(Place::Within(bounds.map(f64::from)));
+    }
     Ok(())
+}
+
+/// Overlap from which a box and a mask are of the same object.
+const SAME_OBJECT: f32 = 0.5;
+
+/// Gives masks in no order to the boxes that they fill best; whether each found one. Where not, nothing is changed.
+pub(super) fn attach_by_overlap(annotations: &mut ImageAnnotations, masks: &[Rle]) -> bool {
+    let boxes: Vec<[f32; 4]> = annotations.objects.iter().map(|object| object.bbox.corners()).collect();
+    // From left to right, so that only boxes that begin before a mask ends are compared with it.
+    let mut order: Vec<usize> = (0..boxes.len()).collect();
+    order.sort_by(|&a, &b| boxes[a][0].total_cmp(&boxes[b][0]));
+    let mut owner: Vec<Option<usize>> = vec![None; boxes.len()];
+    for (k, mask) in masks.iter().enumerate() {
+        let Some(bounds) = mask.bbox().map(|bounds| bounds.map(|v| v as f32)) else { continue };
+        let near = order.iter().copied().take_while(|&i| boxes[i][0] < bounds[2]).filter(|&i| owner[i].is_none());
+        let best = near.map(|i| (i, iou(boxes[i], bounds))).max_by(|a, b| a.1.total_cmp(&b.1));
+        match best.filter(|(_, overlap)| *overlap >= SAME_OBJECT) {
+            Some((i, _)) => owner[i] = Some(k),
+            None => return false,
+        }
+    }
+    for (object, k) in annotations.objects.iter_mut().zip(owner) {
+        if let Some(k) = k {
+            object.mask = Some(masks[k].clone());
+        }
+    }
+    true
 }
 
 /// The objects of a label image that nobody boxed, each in the box round its pixels.
@@ -94,6 +126,18 @@ mod tests {
         let bounds: Vec<_> = parsed.value.objects.iter().map(|o| o.mask.as_ref().unwrap().bbox().unwrap()).collect();
         assert_eq!(bounds, [[0, 0, 2, 2], [3, 0, 4, 2]]);
         assert!(parsed.warnings.last().unwrap().ends_with("the values 7"), "{:?}", parsed.warnings);
+        let ignored: Vec<_> = parsed.value.ignored.iter().map(|region| region.bbox.corners()).collect();
+        assert_eq!(ignored, [[2.0, 1.0, 3.0, 2.0]], "what nobody boxed is no background");
+    }
+
+    #[test]
+    fn masks_without_numbers_go_to_the_boxes_that_they_fill() {
+        let mut image = voc::read("x.xml", XML.as_bytes()).unwrap().value;
+        let masks = |labels: Vec<u16>| LabelImage::new(4, 2, labels).unwrap().masks().into_values().collect::<Vec<_>>();
+        assert!(!attach_by_overlap(&mut image, &masks(vec![1, 0, 2, 2, 0, 0, 2, 2])), "a mask of a quarter of its box");
+        assert!(image.objects.iter().all(|object| object.mask.is_none()));
+        assert!(attach_by_overlap(&mut image, &masks(vec![2, 2, 1, 1, 2, 2, 1, 1])));
+        assert_eq!(image.objects[0].mask.as_ref().unwrap().bbox(), Some([0, 0, 2, 2]));
     }
 
     #[test]

@@ -8,16 +8,27 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::annotations::csv::ImageLabels;
+use crate::annotations::matching::{Index, Match};
 use crate::annotations::{ImageAnnotations, checked_box, names};
 use crate::boxes::{self, BoxXyxy};
 use crate::error::{Error, Result};
 
 /// An image that is there, by its name without channel and extension; 0 × 0 pixels where its size is not known yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ImageInfo {
     pub name: String,
     pub width: u32,
     pub height: u32,
+    /// Its files with their folders, by which images of one name are told apart.
+    #[serde(default)]
+    pub files: Vec<String>,
+}
+
+impl ImageInfo {
+    /// An image of which only the name is known.
+    pub fn new(name: &str, width: u32, height: u32) -> Self {
+        Self { name: name.to_owned(), width, height, files: Vec::new() }
+    }
 }
 
 /// What [`match_images`] found.
@@ -25,8 +36,12 @@ pub struct ImageInfo {
 pub struct Matched {
     /// One for each image that has annotations, with the image's name and size.
     pub annotations: Vec<ImageAnnotations>,
+    /// The file that each of them is from.
+    pub sources: Vec<String>,
     /// Annotations that belong to no image, by the name that they have.
     pub without_image: Vec<String>,
+    /// The file that each of those is from.
+    pub without_image_sources: Vec<String>,
     /// Images that nobody annotated.
     pub without_annotations: Vec<String>,
     pub warnings: Vec<String>,
@@ -34,42 +49,74 @@ pub struct Matched {
     pub rejected: Vec<Error>,
 }
 
-/// Channel endings that an annotation's name may have where the image's has none: people box one channel.
-const CHANNEL_ENDINGS: [&str; 5] = ["_red", "_green", "_blue", "_yellow", "_merged"];
-
-/// Brings annotations to images by their base names: the annotation's own name first, then the file that it names, each
-/// with and without the ending of a channel. No path is ever opened.
+/// Brings annotations to images by folder and name: by the file that the annotation names, or its own name. See
+/// [`super::matching`].
 pub fn match_images(annotations: Vec<ImageAnnotations>, images: &[ImageInfo]) -> Matched {
-    let by_name: HashMap<&str, &ImageInfo> = images.iter().map(|i| (i.name.as_str(), i)).collect();
+    let index = Index::new(images);
+    let claim = |annotations: ImageAnnotations| {
+        let source = annotations.image.clone();
+        Claim { found: index.of_annotations(&annotations), annotations, source }
+    };
+    settle(annotations.into_iter().map(claim).collect(), images)
+}
+
+/// Annotations and the image that they ask for.
+pub(super) struct Claim {
+    pub annotations: ImageAnnotations,
+    pub found: Match,
+    /// The file that they are from, for sentences.
+    pub source: String,
+}
+
+/// Gives each image the annotations whose folders agree best with its own, and of several such the first.
+pub(super) fn settle(claims: Vec<Claim>, images: &[ImageInfo]) -> Matched {
+    let mut best: HashMap<usize, usize> = HashMap::new();
+    for claim in &claims {
+        if let Match::Image(image, depth) = claim.found {
+            let most = best.entry(image).or_insert(depth);
+            *most = depth.max(*most);
+        }
+    }
     let mut matched = Matched::default();
-    let mut taken: HashSet<&str> = HashSet::new();
-    for mut annotation in annotations {
-        let Some(image) = candidates(&annotation).iter().find_map(|name| by_name.get(name.as_str())) else {
-            matched.without_image.push(annotation.image);
-            continue;
+    let mut taken: HashSet<usize> = HashSet::new();
+    for Claim { mut annotations, found, source } in claims {
+        let (at, depth) = match found {
+            Match::Image(at, depth) => (at, depth),
+            Match::Several => {
+                let name = &annotations.image;
+                let reason = format!("several images are called {name}, and the folders do not tell which is meant");
+                matched.rejected.push(Error::annotation(source, reason));
+                continue;
+            }
+            Match::None => {
+                matched.without_image.push(annotations.image);
+                matched.without_image_sources.push(source);
+                continue;
+            }
         };
-        if !taken.insert(&image.name) {
-            let reason = format!("is a second set of annotations for the image {}; only the first is used", image.name);
-            matched.rejected.push(Error::annotation(annotation.image, reason));
+        let image = &images[at];
+        if depth < best[&at] && !names::folders(&annotations.file).is_empty() {
+            // It speaks of an image of that name in another folder.
+            matched.without_image.push(names::relative(&annotations.file));
+            matched.without_image_sources.push(source);
             continue;
         }
-        match fit(&mut annotation, image, &mut matched) {
-            Ok(()) => matched.annotations.push(annotation),
+        if depth < best[&at] || !taken.insert(at) {
+            let reason = format!("is a second set of annotations for the image {}; only the first is used", image.name);
+            matched.rejected.push(Error::annotation(source, reason));
+            continue;
+        }
+        match fit(&mut annotations, image, &mut matched) {
+            Ok(()) => {
+                matched.annotations.push(annotations);
+                matched.sources.push(source);
+            }
             Err(error) => matched.rejected.push(error),
         }
     }
-    let without = images.iter().filter(|i| !taken.contains(i.name.as_str()));
-    matched.without_annotations = without.map(|i| i.name.clone()).collect();
+    let without = images.iter().enumerate().filter(|(i, _)| !taken.contains(i));
+    matched.without_annotations = without.map(|(_, image)| image.name.clone()).collect();
     matched
-}
-
-fn candidates(annotation: &ImageAnnotations) -> Vec<String> {
-    let names = [annotation.image.clone(), names::stem(&annotation.file)];
-    let short = names
-        .iter()
-        .filter_map(|name| CHANNEL_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).map(str::to_owned));
-    let short: Vec<String> = short.collect();
-    names.into_iter().chain(short).filter(|name| !name.is_empty()).collect()
 }
 
 /// Takes over the image's name and, where it is known, its size; checks boxes that were read without a size.
@@ -186,7 +233,7 @@ mod tests {
     use crate::annotations::csv;
 
     fn info(name: &str, width: u32, height: u32) -> ImageInfo {
-        ImageInfo { name: name.into(), width, height }
+        ImageInfo::new(name, width, height)
     }
 
     #[test]

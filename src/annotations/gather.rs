@@ -1,18 +1,17 @@
 //! Annotation files of every kind, as they are dropped together, brought to the images that are there.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
+use super::classes::{self, ClassLists};
 use super::csv::{self, ImageLabels};
-use super::dataset::{self, ImageInfo};
-use super::{ImageAnnotations, Parsed, attach, coco, names, voc, yolo};
+use super::dataset::{self, Claim, ImageInfo};
+use super::json::{self, json_text};
+use super::label_images::LabelImages;
+use super::matching::{Index, Match};
+use super::{ImageAnnotations, Parsed, coco, labelme, names, outlines, via, voc, yolo};
 use crate::error::{Error, Result};
-use crate::masks::LabelImage;
 
-/// Endings of the names of label images.
-const MASK_ENDINGS: [&str; 4] = ["_mask", "_masks", "_label", "_labels"];
-/// Endings of the files that hold them.
+/// Endings of the files that hold label images.
 const PICTURES: [&str; 3] = ["png", "tif", "tiff"];
 
 /// What a drop of annotation files held.
@@ -21,125 +20,206 @@ const PICTURES: [&str; 3] = ["png", "tif", "tiff"];
 pub struct Gathered {
     /// One for each image that is annotated, with the image's name.
     pub annotations: Vec<ImageAnnotations>,
+    /// The file that each of them is from; of boxes and a label image that of the boxes.
+    #[serde(default)]
+    pub sources: Vec<String>,
     /// What tables say of whole images, whether these are there or not.
     pub image_labels: Vec<ImageLabels>,
     /// Annotations of images that are not there, by their own names.
     pub without_image: Vec<String>,
+    /// The file that each of those is from.
+    #[serde(default)]
+    pub without_image_sources: Vec<String>,
+    /// Label images that do not tell objects apart, and could be used with [`Options::number_pieces`].
+    #[serde(default)]
+    pub unnumbered: Vec<String>,
     pub warnings: Vec<String>,
     /// Files and objects that were left out, and why.
     pub rejected: Vec<String>,
 }
 
+/// How files are read that leave something open.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// What objects are called that only a label image shows.
+    pub label: &'a str,
+    /// Gives each connected piece of a label image a number of its own, whatever its value.
+    pub number_pieces: bool,
+}
+
+/// [`gather_with`] the label and otherwise the defaults.
+pub fn gather(files: &[(&str, &[u8])], images: &[ImageInfo], label: &str) -> Gathered {
+    gather_with(files, images, &Options { label, number_pieces: false })
+}
+
 /// Reads `files`, each with its name, and brings what they hold to `images`. A size of 0 × 0 is one that is not known yet;
-/// then the annotation's own size is taken. `label` is what objects are called that only a label image shows.
+/// then the annotation's own size is taken. Folders in the names, and [`ImageInfo::files`], tell images of one name apart.
 ///
 /// A file that cannot be read is listed, and the others go on.
-pub fn gather(files: &[(&str, &[u8])], images: &[ImageInfo], label: &str) -> Gathered {
-    let mut reading = Reading { out: Gathered::default(), found: Vec::new(), boxed: BTreeMap::new() };
-    let classes = reading.classes(files);
-    for &(name, bytes) in files {
-        let outcome = reading.read(name, bytes, images, classes.as_deref());
+pub fn gather_with(files: &[(&str, &[u8])], images: &[ImageInfo], options: &Options) -> Gathered {
+    let mut reading = Reading {
+        out: Gathered::default(),
+        index: Index::new(images),
+        images,
+        label: options.label,
+        lists: ClassLists::default(),
+        found: Vec::new(),
+    };
+    for &(name, bytes) in files.iter().filter(|(name, _)| classes::is_list(name)) {
+        let outcome = reading.lists.add(name, bytes);
         reading.note(outcome);
+    }
+    let mut labels = LabelImages::new(images, *options);
+    for &(name, bytes) in files {
+        if PICTURES.contains(&extension(name).as_str()) {
+            labels.add(name, bytes);
+        } else {
+            let outcome = reading.read(name, bytes);
+            reading.note(outcome);
+        }
     }
     // Label images belong to the boxes that were just read.
-    for &(name, bytes) in files.iter().filter(|(name, _)| is_label_image(name)) {
-        let outcome = reading.attach(name, bytes, label);
-        reading.note(outcome);
-    }
-    let Reading { mut out, mut found, boxed } = reading;
-    for parsed in boxed.into_values() {
-        let value = take(&mut out, parsed);
-        found.push(value);
-    }
-    let matched = dataset::match_images(found, images);
+    let Reading { mut out, mut found, .. } = reading;
+    labels.attach(&mut found, &mut out);
+    let claims = found.into_iter().map(|one| Claim {
+        annotations: take(&mut out, one.parsed),
+        found: one.image,
+        source: one.source,
+    });
+    let claims = claims.collect();
+    let matched = dataset::settle(claims, images);
     out.annotations = matched.annotations;
+    out.sources = matched.sources;
     out.without_image.extend(matched.without_image);
+    out.without_image_sources.extend(matched.without_image_sources);
     out.warnings.extend(matched.warnings);
     out.rejected.extend(matched.rejected.iter().map(Error::to_string));
     out
 }
 
-struct Reading {
-    out: Gathered,
-    found: Vec<ImageAnnotations>,
-    /// Files of one image, by the stem of their name, which label images find them by.
-    boxed: BTreeMap<String, Parsed<ImageAnnotations>>,
+/// The annotations of one image, and where they are from.
+pub(super) struct Found {
+    pub parsed: Parsed<ImageAnnotations>,
+    pub image: Match,
+    pub source: String,
+    /// The file speaks of this image alone, so that value k of a label image is its k-th object.
+    pub is_single: bool,
 }
 
-impl Reading {
+struct Reading<'a> {
+    out: Gathered,
+    index: Index,
+    images: &'a [ImageInfo],
+    label: &'a str,
+    /// The names that the numbers of YOLO's files stand for.
+    lists: ClassLists,
+    found: Vec<Found>,
+}
+
+impl Reading<'_> {
     fn note(&mut self, outcome: Result<()>) {
         if let Err(error) = outcome {
             self.out.rejected.push(error.to_string());
         }
     }
 
-    /// The names that the numbers of YOLO's files stand for.
-    fn classes(&mut self, files: &[(&str, &[u8])]) -> Option<Vec<String>> {
-        let (name, bytes) = files.iter().find(|(name, _)| is_class_list(name))?;
-        match yolo::read_classes(name, bytes) {
-            Ok(classes) => Some(classes),
-            Err(error) => {
-                self.note(Err(error));
-                None
-            }
-        }
-    }
-
-    fn read(&mut self, name: &str, bytes: &[u8], images: &[ImageInfo], classes: Option<&[String]>) -> Result<()> {
-        let extension = extension(name);
-        match extension.as_str() {
+    fn read(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        match extension(name).as_str() {
             "xml" => {
-                let parsed = voc::read(name, bytes)?;
-                self.boxed.insert(names::stem(name), parsed);
+                let (parsed, places) = voc::read_with_places(name, bytes)?;
+                let own = self.index.of_own_name(name);
+                let image = places.iter().fold(own, |found, place| found.or(self.index.of_file(place)));
+                self.single(name, parsed, image);
             }
-            "json" => {
-                let parsed = coco::read(name, bytes)?;
-                let value = take(&mut self.out, parsed);
-                self.found.extend(value);
-            }
-            "csv" | "txt" if is_image_labels(bytes) => {
-                let parsed = csv::read_image_labels(name, bytes)?;
-                let value = take(&mut self.out, parsed);
-                self.out.image_labels.extend(value);
-            }
-            "csv" => self.table(name, bytes)?,
-            "txt" if is_class_list(name) => {}
-            "txt" if is_table(bytes) => self.table(name, bytes)?,
-            "txt" => {
-                let stem = names::stem(name);
-                match images.iter().find(|image| image.name == stem) {
-                    Some(image) => {
-                        let parsed = yolo::read(name, bytes, classes, image.width, image.height)?;
-                        self.boxed.insert(stem, parsed);
-                    }
-                    None => self.out.without_image.push(stem),
-                }
-            }
-            picture if PICTURES.contains(&picture) => {}
+            "json" => self.json(name, bytes)?,
+            _ if classes::is_list(name) => {}
+            "csv" | "tsv" | "txt" => self.text(name, bytes)?,
             _ => return Err(Error::annotation(name, "is no kind of annotation file that is known here")),
         }
         Ok(())
     }
 
-    fn table(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        let parsed = csv::read_boxes(name, bytes)?;
-        let value = take(&mut self.out, parsed);
-        self.found.extend(value);
+    fn json(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        let json = json_text(name, bytes)?;
+        let size_of = |file: &str| self.size_of(self.index.of_file(file));
+        match json::kind(&json) {
+            json::Kind::Coco => {
+                let parsed = coco::read_sized(name, &json, size_of)?;
+                self.many(name, parsed);
+            }
+            json::Kind::Via => {
+                let parsed = via::read_sized(name, &json, self.label, size_of)?;
+                self.many(name, parsed);
+            }
+            json::Kind::Labelme => {
+                let own = self.index.of_own_name(name);
+                let parsed = labelme::read_sized(name, &json, |file| self.size_of(own.or(self.index.of_file(file))))?;
+                let image = own.or(self.index.of_file(&parsed.value.file));
+                self.single(name, parsed, image);
+            }
+            json::Kind::Other(reason) => return Err(Error::annotation(name, reason)),
+        }
         Ok(())
     }
 
-    fn attach(&mut self, name: &str, bytes: &[u8], label: &str) -> Result<()> {
-        let labels = LabelImage::decode(name, bytes)?;
-        let stem = names::stem(name);
-        let stem = MASK_ENDINGS.iter().find_map(|ending| stem.strip_suffix(ending)).unwrap_or(&stem);
-        match self.boxed.get_mut(stem) {
-            Some(parsed) => attach::attach_masks(parsed, name, &labels)?,
-            None => {
-                let annotations = attach::objects_of(stem, &labels, label)?;
-                self.boxed.insert(stem.to_owned(), Parsed::new(annotations));
+    fn text(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        let line = first_line(bytes);
+        if let Some(stem) = outlines::image_of(name) {
+            let image = self.index.of_own_name(&stem);
+            let size = self.size_of(image).unwrap_or((0, 0));
+            let parsed = outlines::read(name, bytes, &names::stem(&stem), self.label, size)?;
+            self.single(name, parsed, image);
+        } else if csv::is_image_labels(&line) {
+            let parsed = csv::read_image_labels(name, bytes)?;
+            let value = take(&mut self.out, parsed);
+            self.out.image_labels.extend(value);
+        } else if extension(name) != "txt" || csv::separator_of(&line).1 >= 4 {
+            let parsed = csv::read_boxes(name, bytes)?;
+            self.many(name, parsed);
+        } else {
+            self.yolo(name, bytes, &line)?;
+        }
+        Ok(())
+    }
+
+    fn yolo(&mut self, name: &str, bytes: &[u8], line: &[u8]) -> Result<()> {
+        let image = self.index.of_own_name(name);
+        match image {
+            Match::Image(at, _) => {
+                let ImageInfo { width, height, .. } = self.images[at];
+                let parsed = yolo::read(name, bytes, self.lists.of(name), width, height)?;
+                self.single(name, parsed, image);
+            }
+            Match::Several => {
+                let reason = "belongs to one of several images of that name, and the folders do not tell which";
+                return Err(Error::annotation(name, reason));
+            }
+            Match::None if line.is_empty() || is_yolo(line) => {
+                self.out.without_image.push(names::stem(name));
+                self.out.without_image_sources.push(name.to_owned());
+            }
+            Match::None => {
+                self.out.warnings.push(format!("{name}: holds no boxes and no image is called so; it is not used"))
             }
         }
         Ok(())
+    }
+
+    fn size_of(&self, image: Match) -> Option<(u32, u32)> {
+        let Match::Image(at, _) = image else { return None };
+        let ImageInfo { width, height, .. } = self.images[at];
+        Some((width, height)).filter(|_| width > 0 && height > 0)
+    }
+
+    fn single(&mut self, name: &str, parsed: Parsed<ImageAnnotations>, image: Match) {
+        self.found.push(Found { parsed, image, source: name.to_owned(), is_single: true });
+    }
+
+    fn many(&mut self, name: &str, parsed: Parsed<Vec<ImageAnnotations>>) {
+        for value in take(&mut self.out, parsed) {
+            let image = self.index.of_annotations(&value);
+            self.found.push(Found { parsed: Parsed::new(value), image, source: name.to_owned(), is_single: false });
+        }
     }
 }
 
@@ -154,40 +234,36 @@ fn extension(name: &str) -> String {
     names::base_name(name).rsplit_once('.').map_or_else(String::new, |(_, e)| e.to_ascii_lowercase())
 }
 
-fn is_label_image(name: &str) -> bool {
-    PICTURES.contains(&extension(name).as_str())
+/// The first line that says something; of UTF-16 without its zeros, which suffices to tell what it is.
+fn first_line(bytes: &[u8]) -> Vec<u8> {
+    let is_wide = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes[if is_wide { 2 } else { 0 }..]);
+    let mut lines = bytes.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
+    let says = |line: &&[u8]| line.iter().any(|b| *b != 0) && !line.starts_with(b"sep=");
+    let line = lines.find(says).unwrap_or_default();
+    line.iter().copied().filter(|b| *b != 0).take(1 << 16).collect()
 }
 
-fn is_class_list(name: &str) -> bool {
-    names::base_name(name).eq_ignore_ascii_case("classes.txt")
-}
-
-/// The first line that says something.
-fn first_line(bytes: &[u8]) -> &[u8] {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    bytes.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).find(|line| !line.is_empty()).unwrap_or_default()
-}
-
-/// Kaggle's header.
-fn is_image_labels(bytes: &[u8]) -> bool {
-    first_line(bytes) == b"Id,Target"
-}
-
-/// keras-frcnn's rows have six fields; a YOLO line has no comma.
-fn is_table(bytes: &[u8]) -> bool {
-    first_line(bytes).iter().filter(|b| **b == b',').count() >= 5
+/// A number and at least four more.
+fn is_yolo(line: &[u8]) -> bool {
+    let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let is_number = |word: &[u8]| std::str::from_utf8(word).is_ok_and(|word| word.parse::<f64>().is_ok());
+    let mut count = 0;
+    let all = words.inspect(|_| count += 1).all(is_number);
+    all && count >= 5
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::masks::LabelImage;
 
     const XML: &str = "<annotation><size><width>4</width><height>2</height></size>\
         <object><name>a</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox></object>\
         </annotation>";
 
     fn image(name: &str, width: u32, height: u32) -> ImageInfo {
-        ImageInfo { name: name.into(), width, height }
+        ImageInfo::new(name, width, height)
     }
 
     #[test]

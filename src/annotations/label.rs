@@ -36,6 +36,29 @@ pub const HPA_CLASSES: [&str; 28] = [
     "Rods & rings",
 ];
 
+/// The 19 classes of the Human Protein Atlas single-cell classification of 2021, by their code.
+pub const HPA_CLASSES_2021: [&str; 19] = [
+    "Nucleoplasm",
+    "Nuclear membrane",
+    "Nucleoli",
+    "Nucleoli fibrillar center",
+    "Nuclear speckles",
+    "Nuclear bodies",
+    "Endoplasmic reticulum",
+    "Golgi apparatus",
+    "Intermediate filaments",
+    "Actin filaments",
+    "Microtubules",
+    "Mitotic spindle",
+    "Centrosome",
+    "Plasma membrane",
+    "Mitochondria",
+    "Aggresome",
+    "Cytosol",
+    "Vesicles and punctate cytosolic patterns",
+    "Negative",
+];
+
 /// The label without spaces round it, or what is wrong with it.
 ///
 /// A label is shown on the page, written into XML and tables, and kept in detector files: 1 to

@@ -5,17 +5,29 @@
 
 pub mod attach;
 pub mod check;
+mod classes;
 pub mod coco;
 pub mod csv;
 pub mod dataset;
 pub mod gather;
+mod json;
 pub mod label;
+mod label_images;
+pub mod labelme;
+mod left_out;
+mod matching;
 pub mod names;
+mod outline;
+mod outlines;
 pub mod reference;
 pub mod upright;
+pub mod via;
 pub mod voc;
 pub mod yolo;
 
+use std::borrow::Cow;
+
+use encoding_rs::Encoding;
 use serde::{Deserialize, Serialize};
 
 use crate::boxes::BoxXyxy;
@@ -135,12 +147,25 @@ fn checked_box(corners: [f64; 4], width: u32, height: u32) -> Result<(BoxXyxy, b
     BoxXyxy::new_clipped(corners, w, h, EDGE_TOLERANCE)
 }
 
-/// Text of a file that must be UTF-8 and no larger than `limit` bytes; a byte order mark is taken off.
-fn text<'a>(file: &str, bytes: &'a [u8], limit: u64) -> Result<&'a str> {
+/// Text of a file of at most `limit` bytes: UTF-8, or UTF-16 where a byte order mark says so, as spreadsheets write it. The
+/// mark is taken off.
+fn text<'a>(file: &str, bytes: &'a [u8], limit: u64) -> Result<Cow<'a, str>> {
     limits::check(file, "the file size in bytes", bytes.len() as u64, limit)?;
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    std::str::from_utf8(bytes).map_err(|e| {
-        Error::annotation(file, format!("is not UTF-8 text (byte {}); save it as UTF-8", e.valid_up_to() + 1))
+    match Encoding::for_bom(bytes) {
+        Some((encoding, mark)) if encoding != encoding_rs::UTF_8 => decoded(file, &bytes[mark..], encoding),
+        found => {
+            let bytes = &bytes[found.map_or(0, |(_, mark)| mark)..];
+            std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|e| {
+                Error::annotation(file, format!("is not UTF-8 text (byte {}); save it as UTF-8", e.valid_up_to() + 1))
+            })
+        }
+    }
+}
+
+/// Bytes without a byte order mark as text.
+fn decoded<'a>(file: &str, bytes: &'a [u8], encoding: &'static Encoding) -> Result<Cow<'a, str>> {
+    encoding.decode_without_bom_handling_and_without_replacement(bytes).ok_or_else(|| {
+        Error::annotation(file, format!("is not the {} text that it says it is; save it as UTF-8", encoding.name()))
     })
 }
 

@@ -1,9 +1,11 @@
 //! Names of files: other people's are only compared and shown, never opened; ours are safe on every system.
 
 use super::label::is_forbidden;
+use crate::channels::composed;
 
 /// Extensions that are no part of an image's name. Anything else after a dot is, such as in `plate.A1`.
-const EXTENSIONS: [&str; 12] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "gif", "webp", "xml", "txt", "json", "csv"];
+const EXTENSIONS: [&str; 13] =
+    ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "gif", "webp", "xml", "txt", "json", "csv", "tsv"];
 
 /// Names that Windows keeps for devices, whatever the extension.
 const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
@@ -11,17 +13,41 @@ const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 /// Bytes of an exported name without its extension; file systems end at 255.
 const NAME_BYTES: usize = 200;
 
-/// What stands behind the last `/` or `\`, with invisible characters replaced.
+/// What stands behind the last `/` or `\`, in Unicode's composed form and with invisible characters replaced.
 pub fn base_name(path: &str) -> String {
-    let base = path.trim().rsplit(['/', '\\']).next().unwrap_or_default();
-    base.chars().take(255).map(|c| if is_forbidden(c) { '_' } else { c }).collect()
+    visible(path.trim().rsplit(['/', '\\']).next().unwrap_or_default())
 }
 
-/// The base name without the extension of an image or annotation file.
+fn visible(part: &str) -> String {
+    composed(part).chars().take(255).map(|c| if is_forbidden(c) { '_' } else { c }).collect()
+}
+
+/// The folders of a path from the outermost in, without drives and steps upwards.
+pub fn folders(path: &str) -> Vec<String> {
+    let mut parts: Vec<&str> = path.trim().split(['/', '\\']).collect();
+    parts.pop();
+    let is_name = |part: &&str| !part.is_empty() && !part.ends_with(':') && part.chars().any(|c| c != '.');
+    parts.into_iter().map(str::trim).filter(is_name).map(visible).collect()
+}
+
+/// The path below some folder: folders and base name, with `/` between.
+pub fn relative(path: &str) -> String {
+    let mut parts = folders(path);
+    // No real path is deeper than this, and only the innermost folders tell images apart.
+    parts.drain(..parts.len().saturating_sub(16));
+    parts.push(base_name(path));
+    parts.join("/")
+}
+
+/// The base name without the extension of an image or annotation file; the `.ome` of `.ome.tif` and `.ome.xml` goes with it.
 pub fn stem(path: &str) -> String {
     let base = base_name(path);
     match base.rsplit_once('.') {
-        Some((stem, extension)) if EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()) => stem.to_owned(),
+        Some((stem, extension)) if EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()) => {
+            let end = stem.len().saturating_sub(4);
+            let is_ome = end > 0 && stem.get(end..).is_some_and(|ome| ome.eq_ignore_ascii_case(".ome"));
+            if is_ome { stem[..end].to_owned() } else { stem.to_owned() }
+        }
         _ => base,
     }
 }
@@ -60,9 +86,26 @@ mod tests {
             ("plate.A1", "plate.A1"),
             ("plate.A1.tif", "plate.A1"),
             ("../../etc/passwd", "passwd"),
+            ("scan.tif.xml", "scan.tif"),
+            ("sample.ome.xml", "sample"),
+            ("u\u{308}.png", "ü"),
             ("", ""),
         ] {
             assert_eq!(stem(path), expected);
+        }
+    }
+
+    #[test]
+    fn paths_lead_nowhere_but_down() {
+        for (path, expected) in [
+            ("C:\\Users\\K O\\plate\\c (635).png", "Users/K O/plate/c (635).png"),
+            ("/abs//a/./b.png", "abs/a/b.png"),
+            ("../../etc/passwd", "etc/passwd"),
+            ("b.png", "b.png"),
+            ("a\u{202e}/b.png", "a_/b.png"),
+            ("", ""),
+        ] {
+            assert_eq!(relative(path), expected);
         }
     }
 

@@ -26,19 +26,26 @@ pub fn to_stored(annotations: &mut ImageAnnotations, orientation: u8) -> Result<
     for object in &mut annotations.objects {
         turn(object, orientation, upright)?;
     }
+    for region in &mut annotations.ignored {
+        region.bbox = turned_box(region.bbox, orientation, upright)?;
+    }
     [annotations.height, annotations.width] = upright;
     Ok(())
 }
 
 fn turn(object: &mut Object, orientation: u8, upright: [u32; 2]) -> Result<()> {
-    let [x1, y1, x2, y2] = object.bbox.corners();
-    let sides = upright.map(|side| side as f32);
-    let ([ax, ay], [bx, by]) = (place([x1, y1], orientation, sides), place([x2, y2], orientation, sides));
-    object.bbox = BoxXyxy::new([ax.min(bx), ay.min(by), ax.max(bx), ay.max(by)], upright[1], upright[0])?;
+    object.bbox = turned_box(object.bbox, orientation, upright)?;
     if let Some(mask) = &object.mask {
         object.mask = Some(turned(mask, orientation)?);
     }
     Ok(())
+}
+
+fn turned_box(bbox: BoxXyxy, orientation: u8, upright: [u32; 2]) -> Result<BoxXyxy> {
+    let [x1, y1, x2, y2] = bbox.corners();
+    let sides = upright.map(|side| side as f32);
+    let ([ax, ay], [bx, by]) = (place([x1, y1], orientation, sides), place([x2, y2], orientation, sides));
+    BoxXyxy::new([ax.min(bx), ay.min(by), ax.max(bx), ay.max(by)], upright[1], upright[0])
 }
 
 /// A point of the upright view of `sides` (width, height) on the stored picture (EXIF 2.3, tag 274).

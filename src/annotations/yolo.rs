@@ -5,6 +5,8 @@
 
 use std::fmt::Write;
 
+use crate::annotations::left_out::Place;
+use crate::annotations::outline::extent;
 use crate::annotations::{ImageAnnotations, Object, Parsed, checked_box, label, names, quote, text};
 use crate::error::{Error, Result};
 use crate::limits;
@@ -15,9 +17,9 @@ use crate::masks::Rle;
 /// # Errors
 /// Not UTF-8, a label that breaks the rule of [`label::check`], or over a cap of [`limits`].
 pub fn read_classes(file: &str, bytes: &[u8]) -> Result<Vec<String>> {
-    let lines = text(file, bytes, limits::ANNOTATION_BYTES)?.trim_end().lines();
+    let text = text(file, bytes, limits::ANNOTATION_BYTES)?;
     let mut classes = Vec::new();
-    for (i, line) in lines.enumerate() {
+    for (i, line) in text.trim_end().lines().enumerate() {
         classes.push(label::check(line).map_err(|e| Error::annotation(file, format!("line {} {e}", i + 1)))?);
         limits::check(file, "the number of classes", classes.len() as u64, limits::CLASSES as u64)?;
     }
@@ -57,7 +59,8 @@ pub fn read(
         parsed.warnings.push(format!("{file}: there is no list of classes; their numbers are taken as labels"));
     }
     let mut budget = limits::OUTLINE_PIXELS;
-    for (i, line) in text(file, bytes, limits::ANNOTATION_BYTES)?.lines().enumerate() {
+    let text = text(file, bytes, limits::ANNOTATION_BYTES)?;
+    for (i, line) in text.lines().enumerate() {
         if line.trim().is_empty() {
             continue;
         }
@@ -69,7 +72,10 @@ pub fn read(
                 }
                 parsed.value.objects.push(object);
             }
-            Err(reason) => parsed.reject(file, i + 1, reason)?,
+            Err(reason) => {
+                parsed.value.leave_out(place(line, width, height));
+                parsed.reject(file, i + 1, reason)?;
+            }
         }
         let found = parsed.value.objects.len() + parsed.rejected.len();
         limits::check(file, "the number of objects", found as u64, limits::OBJECTS as u64)?;
@@ -115,6 +121,21 @@ fn read_line(
     let over = corners[0] < -slack || corners[1] < -slack || corners[2] > w + slack || corners[3] > h + slack;
     let (bbox, _) = checked_box(corners, width, height).map_err(|e| e.to_string())?;
     Ok((Object { bbox, label, difficult: false, truncated: false, mask }, over))
+}
+
+/// Where a line that cannot be used has its object.
+fn place(line: &str, width: u32, height: u32) -> Place {
+    let numbers: Option<Vec<f64>> = line.split_ascii_whitespace().skip(1).map(|word| word.parse().ok()).collect();
+    let (w, h) = (f64::from(width), f64::from(height));
+    match numbers.as_deref() {
+        Some(&[x, y, bw, bh] | &[x, y, bw, bh, _]) => {
+            Place::Within([(x - bw / 2.0) * w, (y - bh / 2.0) * h, (x + bw / 2.0) * w, (y + bh / 2.0) * h])
+        }
+        Some(corners) if corners.len() >= 6 && corners.len() % 2 == 0 => {
+            Place::Within(extent(&[corners.chunks_exact(2).map(|c| [c[0] * w, c[1] * h]).collect()]))
+        }
+        _ => Place::Unknown,
+    }
 }
 
 /// The text file of an image, boxes only.
@@ -175,6 +196,12 @@ mod tests {
             let lines = format!("0 .5 .5 .1 .1\n{bad}\n0 .5 .5 .2 .2\n");
             let parsed = read("a.txt", lines.as_bytes(), Some(&classes), 100, 100).unwrap();
             assert_eq!(parsed.value.objects.len(), 2, "{bad}");
+            let is_click = bad.contains(" 0 .1");
+            assert_eq!(
+                parsed.value.ignored.len() + usize::from(parsed.value.incomplete),
+                usize::from(!is_click),
+                "{bad}"
+            );
             assert!(
                 matches!(parsed.rejected.as_slice(), [Error::Object { object: 2, .. }]),
                 "{bad}: {:?}",

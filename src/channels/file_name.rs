@@ -1,5 +1,9 @@
 //! The parts of a file's name that have a meaning.
 
+use std::borrow::Cow;
+
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+
 use super::set::Channel;
 
 /// `folder/stem_role.ending`.
@@ -19,18 +23,33 @@ pub(super) struct FileName<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Channel(Channel),
+    /// Object labels: ours, StarDist's and Cellpose's names for them.
     Mask,
+    /// A figure that Cellpose draws for people to look at.
+    Figure,
     Plain,
 }
 
-const ROLES: [(&str, Role); 6] = [
+/// The longer of two that end alike comes first.
+const ROLES: [(&str, Role); 12] = [
     ("_red", Role::Channel(Channel::Red)),
     ("_green", Role::Channel(Channel::Green)),
     ("_blue", Role::Channel(Channel::Blue)),
     ("_yellow", Role::Channel(Channel::Yellow)),
+    ("_cp_masks", Role::Mask),
+    ("_masks", Role::Mask),
     ("_mask", Role::Mask),
+    ("_labels", Role::Mask),
     ("_label", Role::Mask),
+    ("_seg", Role::Mask),
+    ("_cp_output", Role::Figure),
+    ("_cp_outlines", Role::Figure),
 ];
+
+/// The name in Unicode's composed form: macOS writes `ü` as two characters, others as one.
+pub(crate) fn composed(name: &str) -> Cow<'_, str> {
+    if is_nfc(name) { Cow::Borrowed(name) } else { Cow::Owned(name.nfc().collect()) }
+}
 
 impl<'a> FileName<'a> {
     /// Folders end at `/` or `\`; the `.ome` of `.ome.tif` belongs to the ending.
@@ -85,6 +104,10 @@ mod tests {
         };
         assert_eq!(part("a/b/X_1_RED.tif"), ("a/b", "X_1", "tif", Role::Channel(Channel::Red)));
         assert_eq!(part("c\\x_mask.png"), ("c", "x", "png", Role::Mask));
+        assert_eq!(part("x_cp_masks.TIF"), ("", "x", "TIF", Role::Mask));
+        assert_eq!(part("x_Labels.tif"), ("", "x", "tif", Role::Mask));
+        assert_eq!(part("x_seg.png"), ("", "x", "png", Role::Mask));
+        assert_eq!(part("x_cp_output.png"), ("", "x", "png", Role::Figure));
         assert_eq!(part("x.y_blue.ome.TIFF"), ("", "x.y", "ome.TIFF", Role::Channel(Channel::Blue)));
         assert_eq!(part("reddish.png"), ("", "reddish", "png", Role::Plain));
         assert_eq!(part("_red.png"), ("", "_red", "png", Role::Plain));
@@ -92,6 +115,12 @@ mod tests {
         assert_eq!(part("ø_grün.png"), ("", "ø_grün", "png", Role::Plain));
         assert_eq!(part("細胞_green.png"), ("", "細胞", "png", Role::Channel(Channel::Green)));
         assert_eq!(part(""), ("", "", "", Role::Plain));
+    }
+
+    #[test]
+    fn one_name_in_two_unicode_forms() {
+        assert_eq!(composed("u\u{308}_red.png"), "ü_red.png");
+        assert!(matches!(composed("ü_red.png"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Which files make one image, told by their names.
 //!
 //! A Human Protein Atlas image is `STEM_red`, `STEM_green`, `STEM_blue` and `STEM_yellow` in one folder, whatever the
-//! case and the ending; any other image file is an image by itself; `STEM_mask` and `STEM_label` hold the object labels
-//! of STEM. What a file is has been told by its content before ([`super::sniff_named`]).
+//! case and the ending; any other image file is an image by itself, but for object labels and figures of other programs
+//! (see [`super::mask_owner`]). What a file is has been told by its content before ([`super::sniff_named`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::file_name::{FileName, Role, is_of_system, looks_like_image};
+use super::file_name::{FileName, Role, composed, is_of_system, looks_like_image};
+use super::mask_owner::{Owners, Part, is_in_mask_folder};
 use super::set::{Channel, in_words};
 use super::sniff::FileKind;
 use crate::error::{Error, Result};
@@ -52,6 +53,9 @@ pub struct ImageEntry {
     pub files: Vec<ChannelFile>,
     /// The file with its object labels.
     pub mask: Option<String>,
+    /// Files of one object each, where the labels are not in one file.
+    #[serde(default)]
+    pub object_masks: Vec<String>,
     pub state: EntryState,
     /// Channels that [`EntryState::NeedsFill`] is about.
     pub missing: Vec<Channel>,
@@ -84,8 +88,7 @@ pub enum EntryState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// `channel-missing`, `channel-double`, `broken-file`, `same-stem`, `mask-double`, `mask-lossy` or
-    /// `mask-without-image`.
+    /// `channel-missing`, `channel-double`, `broken-file`, `same-stem`, `mask-double` or `mask-lossy`.
     pub code: String,
     pub sentence: String,
     pub remedy: Remedy,
@@ -116,6 +119,7 @@ type Key<'a> = (&'a str, &'a str, Option<&'a str>);
 struct Found<'a> {
     files: Vec<(Option<Channel>, &'a FileHead)>,
     masks: Vec<&'a FileHead>,
+    object_masks: Vec<&'a FileHead>,
 }
 
 /// Groups files by name. No file is opened, and every file appears once in the result.
@@ -124,12 +128,13 @@ pub fn group(files: &[FileHead]) -> Groups {
     let mut seen = BTreeSet::new();
     let mut masks = Vec::new();
     let mut found: BTreeMap<Key, Found> = BTreeMap::new();
-    for head in files {
-        if !seen.insert(head.name.replace('\\', "/")) {
+    let names: Vec<_> = files.iter().map(|head| composed(&head.name)).collect();
+    for (head, path) in files.iter().zip(&names) {
+        if !seen.insert(path.replace('\\', "/")) {
             groups.ignore(head, "a file of this name is there already");
             continue;
         }
-        if is_of_system(&head.name) {
+        if is_of_system(path) {
             groups.ignore(head, "this is a file of the operating system");
             continue;
         }
@@ -137,15 +142,27 @@ pub fn group(files: &[FileHead]) -> Groups {
             FileKind::Xml | FileKind::Json | FileKind::Csv => groups.annotations.push(head.name.clone()),
             FileKind::Safetensors | FileKind::Torch | FileKind::Hdf5 => groups.models.push(head.name.clone()),
             FileKind::Zip => groups.projects.push(head.name.clone()),
-            FileKind::Unknown if !looks_like_image(&head.name) => {
+            FileKind::Unknown if path.to_ascii_lowercase().ends_with("_seg.npy") => groups.ignore(
+                head,
+                "Cellpose keeps its work in this file; save the masks there as PNG or TIFF, and add that file",
+            ),
+            FileKind::Unknown if !looks_like_image(path) => {
                 groups.ignore(head, "its content is not of a kind that is read; images must be PNG, JPEG or TIFF");
             }
             FileKind::Unknown | FileKind::Png | FileKind::Jpeg | FileKind::Tiff => {
-                let name = FileName::parse(&head.name);
+                let name = FileName::parse(path);
                 let (key, channel) = match name.role {
                     Role::Channel(channel) => ((name.folder, name.stem, None), Some(channel)),
+                    Role::Plain if is_in_mask_folder(path) => {
+                        masks.push((name, path.as_ref(), head));
+                        continue;
+                    }
                     Role::Mask => {
-                        masks.push((name, head));
+                        masks.push((name, path.as_ref(), head));
+                        continue;
+                    }
+                    Role::Figure => {
+                        groups.ignore(head, "this is a figure that Cellpose drew, not an image of cells");
                         continue;
                     }
                     Role::Plain => ((name.folder, name.stem, Some(name.ending)), None),
@@ -154,50 +171,41 @@ pub fn group(files: &[FileHead]) -> Groups {
             }
         }
     }
-    let lone = give_masks(&mut found, &masks);
+    give_masks(&mut found, masks, &mut groups);
     let names = unique_names(found.keys().copied());
     groups.images = found.into_iter().zip(names).map(|((key, found), name)| found.entry(name, key.1)).collect();
-    for image in &mut groups.images {
-        if image.files.iter().any(|f| lone.contains(f.file.as_str())) {
-            let sentence = format!(
-                "{}: this looks like the object labels of another image, which is not here; it is taken for an image",
-                image.name
-            );
-            image.problems.push(problem("mask-without-image", sentence, Remedy::Nothing));
-        }
-    }
     groups.images.sort_by(|a, b| a.name.cmp(&b.name));
     groups
 }
 
-/// Hands each mask to the image of its stem: in its own folder, else to the only one of that stem anywhere. A mask
-/// without an image becomes an image, and its name is returned.
+/// Hands each mask to its image. A file that only its folder makes a mask is an image where no other owns it; one that its
+/// name makes a mask never is.
 fn give_masks<'a>(
     found: &mut BTreeMap<Key<'a>, Found<'a>>,
-    masks: &[(FileName<'a>, &'a FileHead)],
-) -> BTreeSet<&'a str> {
-    let mut by_stem: BTreeMap<&str, Vec<Key>> = BTreeMap::new();
-    for key in found.keys() {
-        by_stem.entry(key.1).or_default().push(*key);
-    }
-    let mut lone = BTreeSet::new();
-    for (name, head) in masks {
-        let same_stem = by_stem.get(name.stem).map_or(&[][..], Vec::as_slice);
-        let owner = match same_stem.iter().find(|key| key.0 == name.folder) {
-            Some(key) => Some(key),
-            None if same_stem.len() == 1 => same_stem.first(),
-            None => None,
-        };
-        match owner.and_then(|key| found.get_mut(key)) {
-            Some(image) => image.masks.push(head),
+    masks: Vec<(FileName<'a>, &'a str, &'a FileHead)>,
+    groups: &mut Groups,
+) {
+    let keys: Vec<Key> = found.keys().copied().collect();
+    let owners = Owners::new(keys.iter().map(|(folder, stem, _)| (*folder, *stem)));
+    for (name, path, head) in masks {
+        let owner = owners.of(path).and_then(|(i, part)| Some((found.get_mut(&keys[i])?, part)));
+        match owner {
+            Some((image, Part::All)) => image.masks.push(head),
+            Some((image, Part::OneObject)) if matches!(head.kind, FileKind::Png | FileKind::Tiff) => {
+                image.object_masks.push(head);
+            }
+            Some((_, Part::OneObject)) => groups.ignore(head, "it holds an object, and is not a PNG or TIFF file"),
+            None if name.role == Role::Mask => groups.ignore(
+                head,
+                "its name says that it holds the object labels of another image, which is not here; add that image, or \
+                 rename the file if it is an image",
+            ),
             None => {
-                lone.insert(head.name.as_str());
-                let key = (name.folder, name.whole_stem, Some(name.ending));
+                let key = (name.folder, name.stem, Some(name.ending));
                 found.entry(key).or_insert_with(Found::new).files.push((None, head));
             }
         }
     }
-    lone
 }
 
 /// The stem where it is the only one; else folder and stem; else folder, stem and ending. A name that is taken all the
@@ -255,7 +263,7 @@ impl Groups {
 
 impl Found<'_> {
     fn new() -> Self {
-        Self { files: Vec::new(), masks: Vec::new() }
+        Self { files: Vec::new(), masks: Vec::new(), object_masks: Vec::new() }
     }
 
     fn entry(mut self, name: String, stem: &str) -> ImageEntry {
@@ -299,7 +307,9 @@ impl Found<'_> {
         let files = whole.iter().map(|(channel, head)| ChannelFile { channel: *channel, file: head.name.clone() });
         let files = files.collect();
         let mask = self.mask(&name, &mut problems);
-        ImageEntry { name, files, mask, state, missing, broken, problems }
+        let mut object_masks: Vec<String> = self.object_masks.iter().map(|head| head.name.clone()).collect();
+        object_masks.sort();
+        ImageEntry { name, files, mask, object_masks, state, missing, broken, problems }
     }
 
     /// The first by name of the masks that can be used.

@@ -48,6 +48,8 @@ impl FileKind {
 
 /// Bytes of a head that [`sniff`] looks at; fewer will do when the file is shorter.
 const HEAD: usize = 64;
+/// Endings of tables and of lists of classes.
+const TEXTS: [&str; 6] = [".csv", ".tsv", ".txt", ".yaml", ".yml", ".names"];
 /// Magic number of `torch.save` before version 1.6, as pickle protocol 2 writes it.
 const TORCH_LEGACY: &[u8] = &[0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
@@ -89,7 +91,7 @@ pub fn sniff_named(name: &str, bytes: &[u8]) -> FileKind {
         return kind;
     }
     let lower = name.to_ascii_lowercase();
-    if [".csv", ".tsv", ".txt"].iter().any(|ending| lower.ends_with(ending)) { FileKind::Csv } else { kind }
+    if TEXTS.iter().any(|ending| lower.ends_with(ending)) { FileKind::Csv } else { kind }
 }
 
 /// A length of the JSON header that is possible, then the header's brace.
@@ -162,6 +164,8 @@ mod tests {
     fn a_name_decides_for_text_only() {
         assert_eq!(sniff_named("boxes.CSV", b"file,x1\na.png,3"), FileKind::Csv);
         assert_eq!(sniff_named("annot.txt", b"a.png,1,2,3,4,cell"), FileKind::Csv);
+        assert_eq!(sniff_named("data.yaml", b"names: [a, b]"), FileKind::Csv);
+        assert_eq!(sniff_named("obj.names", b"cell"), FileKind::Csv);
         assert_eq!(sniff_named("README.md", b"# Data"), FileKind::Unknown);
         assert_eq!(sniff_named("boxes.csv", b"\0\x01\x02"), FileKind::Unknown);
         assert_eq!(sniff_named("boxes.csv", b""), FileKind::Unknown);

@@ -3,41 +3,45 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::annotations::dataset::ImageInfo;
-use crate::annotations::gather::{Gathered, gather};
+use crate::annotations::gather::{Gathered, Options, gather_with};
 use crate::annotations::upright;
 use crate::error::Result;
 
-/// As [`gather`]; annotations of an image that a camera turned may also have been made on its upright view, which its
+/// As [`gather_with`]; annotations of an image that a camera turned may also have been made on its upright view, which its
 /// swapped sides tell. They are brought to the picture as it is stored.
 pub fn read(
     files: &[(&str, &[u8])],
     images: &[ImageInfo],
-    label: &str,
+    options: &Options,
     orientations: &BTreeMap<String, u8>,
 ) -> Result<Gathered> {
-    let mut found = gather(files, images, label);
+    let mut found = gather_with(files, images, options);
     let annotated: HashSet<&str> = found.annotations.iter().map(|one| one.image.as_str()).collect();
-    let turned = |image: &&ImageInfo| {
-        let swaps = orientations.get(&image.name).is_some_and(|o| upright::swaps_sides(*o));
-        swaps && !annotated.contains(image.name.as_str())
-    };
-    let upright: Vec<ImageInfo> = images
+    let turned: HashSet<&str> = images
         .iter()
-        .filter(turned)
-        .map(|image| ImageInfo { width: image.height, height: image.width, ..image.clone() })
+        .map(|image| image.name.as_str())
+        .filter(|name| orientations.get(*name).is_some_and(|o| upright::swaps_sides(*o)) && !annotated.contains(name))
         .collect();
-    if upright.is_empty() {
+    if turned.is_empty() {
         return Ok(found);
     }
-    for mut annotations in gather(files, &upright, label).annotations {
+    // All images, since the others' names and folders tell which one a file means.
+    let swapped = |image: &ImageInfo| match turned.contains(image.name.as_str()) {
+        true => ImageInfo { width: image.height, height: image.width, ..image.clone() },
+        false => image.clone(),
+    };
+    let upright: Vec<ImageInfo> = images.iter().map(swapped).collect();
+    let again = gather_with(files, &upright, options);
+    for (mut annotations, source) in again.annotations.into_iter().zip(again.sources) {
         let name = annotations.image.clone();
-        let Some(&orientation) = orientations.get(&name) else { continue };
+        let Some(&orientation) = orientations.get(&name).filter(|_| turned.contains(name.as_str())) else { continue };
         upright::to_stored(&mut annotations, orientation)?;
         let own = |sentence: &String| sentence.starts_with(&format!("{name}: "));
         found.rejected.retain(|sentence| !own(sentence));
         let how = "its annotations were made on the upright view; they are turned to the picture as it is stored";
         found.warnings.push(format!("{name}: {how} (EXIF orientation {orientation})"));
         found.annotations.push(annotations);
+        found.sources.push(source);
     }
     Ok(found)
 }
@@ -53,11 +57,12 @@ mod tests {
 
     #[test]
     fn boxes_on_the_upright_view_are_turned() {
-        let image = ImageInfo { name: "phone".into(), width: 20, height: 10 };
+        let image = ImageInfo::new("phone", 20, 10);
+        let options = Options { label: "cell", number_pieces: false };
         let orientations = BTreeMap::from([("phone".to_owned(), 6)]);
         let found = |width, height| {
             let text = xml(width, height);
-            read(&[("d/phone.xml", text.as_bytes())], std::slice::from_ref(&image), "cell", &orientations).unwrap()
+            read(&[("d/phone.xml", text.as_bytes())], std::slice::from_ref(&image), &options, &orientations).unwrap()
         };
         let corners = |found: &Gathered| found.annotations[0].objects[0].bbox.corners();
         let (turned, stored) = (found(10, 20), found(20, 10));

@@ -12,6 +12,7 @@ use web_time::Instant;
 
 pub use crate::observe::{Observer, Unwatched};
 use crate::{
+    annotations::gather::Options,
     bench,
     channels::{self, ChannelSet, FileHead, Merge, Picture},
     detections::ImageDetections,
@@ -87,9 +88,10 @@ impl Engine {
             Command::Export { images, classes, formats, zip } => {
                 packed("cytobox-results.zip", export::export(&images, &classes, &formats)?, zip)
             }
-            Command::ReadAnnotations { files, images, label, orientations } => {
+            Command::ReadAnnotations { files, images, label, number_pieces, orientations } => {
                 let files: Vec<_> = files.iter().map(|f| (f.name.as_str(), f.bytes.as_slice())).collect();
-                annotations::read(&files, &images, &label, &orientations).map(Outcome::Annotations)
+                let options = Options { label: &label, number_pieces };
+                annotations::read(&files, &images, &options, &orientations).map(Outcome::Annotations)
             }
             Command::WriteAnnotations { images, classes, formats, zip } => {
                 packed("annotations.zip", export::annotated(&images, &classes, &formats)?, zip)

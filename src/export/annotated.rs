@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn every_format_comes_back() {
         let (images, classes) = ([image("one"), image("two")], ["a", "b"].map(str::to_owned));
-        let there = ["one", "two"].map(|name| ImageInfo { name: name.into(), width: 20, height: 10 });
+        let there = ["one", "two"].map(|name| ImageInfo::new(name, 20, 10));
         use AnnotationFormat::*;
         for (formats, masks) in
             [(vec![Voc], false), (vec![Coco], true), (vec![Yolo], false), (vec![Csv], false), (vec![Voc, Masks], true)]

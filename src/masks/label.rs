@@ -1,21 +1,33 @@
 //! Label images: 0 is background, value k is object k.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageBuffer, ImageFormat, ImageReader, Luma};
+use image::{DynamicImage, ImageBuffer, ImageFormat, Luma};
 
 use super::{Rle, fault, pixel_count};
-use crate::error::{Error, Result};
+use crate::channels::{LabelSamples, label_samples};
+use crate::error::Result;
 use crate::limits;
 
 /// An image of object numbers, row by row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct LabelImage {
     width: u32,
     height: u32,
     labels: Vec<u16>,
+    bits: u8,
+    renumbered: bool,
 }
+
+/// Equal where every pixel is, whatever the depth of the file.
+impl PartialEq for LabelImage {
+    fn eq(&self, other: &Self) -> bool {
+        (self.width, self.height) == (other.width, other.height) && self.labels == other.labels
+    }
+}
+
+impl Eq for LabelImage {}
 
 impl LabelImage {
     /// From one object number a pixel, row by row.
@@ -26,7 +38,7 @@ impl LabelImage {
         if labels.len() != pixel_count(width, height)? as usize {
             return Err(fault(format!("{} labels for {width} × {height} pixels", labels.len())));
         }
-        Ok(Self { width, height, labels })
+        Ok(Self { width, height, labels, bits: 16, renumbered: false })
     }
 
     /// Draws `masks[k - 1]` with the value k; where masks overlap, the later one is on top.
@@ -47,34 +59,39 @@ impl LabelImage {
                 }
             }
         }
-        Ok(Self { width, height, labels })
+        Ok(Self { width, height, labels, bits: 16, renumbered: false })
     }
 
-    /// Reads an 8- or 16-bit grey PNG or TIFF.
+    /// Reads a PNG or TIFF as numbers: the index of a palette and not its colour, 1 to 64 bits as they are, whole numbers in
+    /// floats. Values above 65,535 get other numbers, from 65,535 down.
     ///
     /// # Errors
-    /// Another kind of file, a colour picture, a broken file, or one over a cap of [`limits`].
+    /// Another kind of file, a colour picture, values that are no object numbers, a broken file, or one over a cap of
+    /// [`limits`].
     pub fn decode(file: &str, bytes: &[u8]) -> Result<Self> {
-        limits::check(file, "the file size in bytes", bytes.len() as u64, limits::FILE_BYTES)?;
-        let broken = |e: &dyn std::fmt::Display| Error::image(file, format!("cannot be read as a label image: {e}"));
-        let open = || ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| broken(&e));
-        let mut reader = open()?;
-        if !matches!(reader.format(), Some(ImageFormat::Png | ImageFormat::Tiff)) {
-            return Err(Error::image(file, "is no PNG or TIFF; a label image must be one of them"));
-        }
-        let (width, height) = open()?.into_dimensions().map_err(|e| broken(&e))?;
-        limits::check(file, "a side in pixels", width.max(height).into(), limits::IMAGE_SIDE.into())?;
-        let mut caps = image::Limits::default();
-        caps.max_image_width = Some(limits::IMAGE_SIDE);
-        caps.max_image_height = Some(limits::IMAGE_SIDE);
-        caps.max_alloc = Some(limits::IMAGE_BYTES);
-        reader.limits(caps);
-        let labels = match reader.decode().map_err(|e| broken(&e))? {
-            DynamicImage::ImageLuma8(grey) => grey.into_raw().into_iter().map(u16::from).collect(),
-            DynamicImage::ImageLuma16(grey) => grey.into_raw(),
-            _ => return Err(Error::image(file, "is a colour picture; a label image is 8- or 16-bit grey")),
-        };
-        Self::new(width, height, labels)
+        let LabelSamples { width, height, values, bits, renumbered } = label_samples(file, bytes)?;
+        let this = Self { width, height, labels: values, bits, renumbered };
+        limits::check(file, "the number of values", this.values().len() as u64, limits::OBJECTS as u64)?;
+        limits::check(file, "the number of runs of one value", this.runs() as u64, limits::LABEL_RUNS)?;
+        Ok(this)
+    }
+
+    /// The values that occur, but 0.
+    fn values(&self) -> BTreeSet<u16> {
+        let mut seen = vec![false; 1 << 16];
+        self.labels.iter().for_each(|label| seen[usize::from(*label)] = true);
+        (1..=u16::MAX).filter(|value| seen[usize::from(*value)]).collect()
+    }
+
+    /// Changes of the value from a pixel to the one below it.
+    fn runs(&self) -> usize {
+        let width = self.width as usize;
+        self.labels.iter().zip(self.labels.iter().skip(width)).filter(|(above, below)| above != below).count() + width
+    }
+
+    /// Bits of a sample in the file that it was read from, or 16.
+    pub fn bits(&self) -> u8 {
+        self.bits
     }
 
     /// A grey PNG, with 8 bits a pixel where they suffice.
@@ -99,6 +116,17 @@ impl LabelImage {
 
     pub fn height(&self) -> u32 {
         self.height
+    }
+
+    /// Whether values above 65,535 have got other numbers.
+    pub fn is_renumbered(&self) -> bool {
+        self.renumbered
+    }
+
+    /// The mask of all that is not 0; `None` where nothing is.
+    pub fn whole(&self) -> Option<Rle> {
+        let bitmap: Vec<bool> = self.labels.iter().map(|label| *label != 0).collect();
+        Rle::from_bitmap(self.width, self.height, &bitmap).ok().filter(|mask| mask.area() > 0)
     }
 
     /// The mask of each value that occurs, but 0.

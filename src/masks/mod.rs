@@ -5,6 +5,7 @@
 
 mod label;
 mod outline;
+mod pieces;
 mod polygon;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 
 pub use label::LabelImage;
+pub use pieces::Doubt;
 
 /// The mask of one object over a whole image.
 ///

@@ -202,8 +202,11 @@ export type Command =
   | { type: 'detect'; image: ImageInput; score: number; maxDetections?: number | null; }
   /** Writes results in one or several formats; `zip` puts them into one file. Done: `Outcome::Files`. */
   | { type: 'export'; images: ImageDetections[]; classes: string[]; formats: Format[]; zip: boolean; }
-  /** Reads annotation files of every kind and brings them to the images. Done: `Outcome::Annotations`. */
-  | { type: 'readAnnotations'; files: NamedBytes[]; images: ImageInfo[]; label: string; orientations?: Record<string, number>; }
+  /**
+   * Reads annotation files of every kind and brings them to the images; `number_pieces` gives each connected piece of a
+   * label image a number of its own. Done: `Outcome::Annotations`.
+   */
+  | { type: 'readAnnotations'; files: NamedBytes[]; images: ImageInfo[]; label: string; numberPieces?: boolean; orientations?: Record<string, number>; }
   /** Writes annotations in one or several formats. Done: `Outcome::Files`. */
   | { type: 'writeAnnotations'; images: ImageAnnotations[]; classes: string[]; formats: AnnotationFormat[]; zip: boolean; }
   /** Looks at what is to be trained on, without its pictures. Done: `Outcome::Preparation`. */
@@ -468,10 +471,16 @@ export type Format =
 export interface Gathered {
   /** One for each image that is annotated, with the image's name. */
   annotations: ImageAnnotations[];
+  /** The file that each of them is from; of boxes and a label image that of the boxes. */
+  sources: string[];
   /** What tables say of whole images, whether these are there or not. */
   imageLabels: ImageLabels[];
   /** Annotations of images that are not there, by their own names. */
   withoutImage: string[];
+  /** The file that each of those is from. */
+  withoutImageSources: string[];
+  /** Label images that do not tell objects apart, and could be used with `Options::number_pieces`. */
+  unnumbered: string[];
   warnings: string[];
   /** Files and objects that were left out, and why. */
   rejected: string[];
@@ -565,6 +574,8 @@ export interface ImageEntry {
   files: ChannelFile[];
   /** The file with its object labels. */
   mask: string | null;
+  /** Files of one object each, where the labels are not in one file. */
+  objectMasks: string[];
   state: EntryState;
   /** Channels that `EntryState::NeedsFill` is about. */
   missing: Channel[];
@@ -582,6 +593,8 @@ export interface ImageInfo {
   name: string;
   width: number;
   height: number;
+  /** Its files with their folders, by which images of one name are told apart. */
+  files?: string[];
 }
 
 /** One image as it lies in its files. */
@@ -830,10 +843,7 @@ export interface Probe {
 
 /** What is wrong with an image: a stable code for programs, the rest for people. */
 export interface Problem {
-  /**
-   * `channel-missing`, `channel-double`, `broken-file`, `same-stem`, `mask-double`, `mask-lossy` or
-   * `mask-without-image`.
-   */
+  /** `channel-missing`, `channel-double`, `broken-file`, `same-stem`, `mask-double` or `mask-lossy`. */
   code: string;
   sentence: string;
   remedy: Remedy;

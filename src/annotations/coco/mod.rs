@@ -1,13 +1,14 @@
 //! COCO JSON: boxes `[x, y, width, height]` in pixels from 0, polygons, and run lengths (plain or compressed).
 //!
-//! What COCO has no word for stands under further keys, which other programs pass over: `verified` on an image,
-//! `difficult` and `truncated` on an annotation, each only where true.
+//! What COCO has no word for stands under further keys, which other programs pass over: `verified`, `ignored` and
+//! `incomplete` on an image, `difficult` and `truncated` on an annotation, each only where there is something to say.
 
 mod read;
-mod tried;
+pub(in crate::annotations) mod tried;
 mod write;
 
 pub use read::read;
+pub(in crate::annotations) use read::read_sized;
 pub use write::{CocoImage, CocoItem, write, write_to};
 
 #[cfg(test)]

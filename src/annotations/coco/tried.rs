@@ -11,7 +11,7 @@ use crate::annotations::brief;
 use crate::limits;
 
 /// Each entry, or what is wrong with it.
-pub(super) struct TriedList<T>(pub Vec<Result<T, String>>);
+pub(in crate::annotations) struct TriedList<T>(pub Vec<Result<T, String>>);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for TriedList<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -32,12 +32,15 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for ListVisitor<T> {
         let (mut list, mut bad) = (Vec::new(), 0);
         while let Some(value) = entries.next_element_seed(Bounded(&mut { limits::OBJECT_VALUES }))? {
             if list.len() == limits::TABLE_OBJECTS {
-                return Err(A::Error::custom(format!("more than {} annotations", limits::TABLE_OBJECTS)));
+                return Err(A::Error::custom(format!("more than {} entries in a list", limits::TABLE_OBJECTS)));
             }
             let entry = T::deserialize(value).map_err(brief);
             bad += usize::from(entry.is_err());
             if bad > limits::OBJECTS {
-                return Err(A::Error::custom(format!("more than {} annotations cannot be used", limits::OBJECTS)));
+                return Err(A::Error::custom(format!(
+                    "more than {} entries of a list cannot be used",
+                    limits::OBJECTS
+                )));
             }
             list.push(entry);
         }
@@ -46,16 +49,13 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for ListVisitor<T> {
 }
 
 /// Any JSON of at most so many values, which it counts down.
-struct Bounded<'a>(&'a mut usize);
+pub(in crate::annotations) struct Bounded<'a>(pub &'a mut usize);
 
 impl<'de> DeserializeSeed<'de> for Bounded<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        *self.0 = self
-            .0
-            .checked_sub(1)
-            .ok_or_else(|| D::Error::custom(format!("an annotation of more than {} values", limits::OBJECT_VALUES)))?;
+        *self.0 = self.0.checked_sub(1).ok_or_else(|| D::Error::custom("an annotation of far too many values"))?;
         deserializer.deserialize_any(self)
     }
 }

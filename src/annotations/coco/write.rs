@@ -4,7 +4,7 @@ use std::io::Write;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::annotations::{ImageAnnotations, reference, shortest};
+use crate::annotations::{IgnoredReason, IgnoredRegion, ImageAnnotations, reference, shortest};
 use crate::boxes::BoxXyxy;
 use crate::error::{Error, Result};
 use crate::masks::Rle;
@@ -37,6 +37,11 @@ struct Image<'a> {
     height: u32,
     #[serde(skip_serializing_if = "is_false")]
     verified: bool,
+    /// Those that are no crowd of a class, which stand among the annotations.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ignored: Vec<&'a IgnoredRegion>,
+    #[serde(skip_serializing_if = "is_false")]
+    incomplete: bool,
     #[serde(flatten)]
     extra: &'a Map<String, Value>,
 }
@@ -115,17 +120,24 @@ where
         let CocoImage { header: image, extra, .. } = &image?;
         let file_name = &reference::path(&image.file, &image.image);
         let (width, height) = (image.width, image.height);
-        put(out, i == 0, &Image { id: i as u64 + 1, file_name, width, height, verified: image.verified, extra })?;
+        let ignored = image.ignored.iter().filter(|region| crowd_of(region).is_none()).collect();
+        let (verified, incomplete) = (image.verified, image.incomplete);
+        let id = i as u64 + 1;
+        put(out, i == 0, &Image { id, file_name, width, height, verified, ignored, incomplete, extra })?;
     }
     out.write_all(b"\n],\"annotations\":[").map_err(failed)?;
     let mut id = 0;
     for (i, image) in source().enumerate() {
         let CocoImage { header: image, items, .. } = image?;
+        let class_of = |label: &str| {
+            classes
+                .iter()
+                .position(|c| c == label)
+                .ok_or_else(|| Error::Usage(format!("{}: the label {label:?} is not among the classes", image.image)))
+        };
         for item in items {
             id += 1;
-            let class = classes.iter().position(|c| *c == item.label).ok_or_else(|| {
-                Error::Usage(format!("{}: the label {:?} is not among the classes", image.image, item.label))
-            })?;
+            let class = class_of(&item.label)?;
             let bbox = xywh(item.bbox);
             let mask = item.mask.as_deref();
             let annotation = Annotation {
@@ -142,12 +154,34 @@ where
             };
             put(out, id == 1, &annotation)?;
         }
+        for (region, label) in image.ignored.iter().filter_map(|region| Some((region, crowd_of(region)?))) {
+            id += 1;
+            let bbox = xywh(region.bbox);
+            let crowd = Annotation {
+                id,
+                image_id: i as u64 + 1,
+                category_id: class_of(label)? + 1,
+                bbox,
+                area: bbox[2] * bbox[3],
+                iscrowd: 1,
+                segmentation: Segmentation::None([]),
+                score: None,
+                difficult: false,
+                truncated: false,
+            };
+            put(out, id == 1, &crowd)?;
+        }
     }
     out.write_all(b"\n],\"categories\":[").map_err(failed)?;
     for (i, name) in classes.iter().enumerate() {
         put(out, i == 0, &Category { id: i + 1, name, supercategory: "" })?;
     }
     out.write_all(b"\n]}\n").map_err(failed)
+}
+
+/// The class of a region that COCO has a word for.
+fn crowd_of(region: &IgnoredRegion) -> Option<&str> {
+    region.label.as_deref().filter(|_| region.reason == IgnoredReason::Crowd)
 }
 
 /// One entry of a list, on a line of its own.

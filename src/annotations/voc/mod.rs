@@ -8,6 +8,7 @@ mod read;
 mod write;
 
 pub use read::read;
+pub(in crate::annotations) use read::read_with_places;
 pub use write::write;
 
 #[cfg(test)]

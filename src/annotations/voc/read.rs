@@ -1,20 +1,76 @@
+use std::borrow::Cow;
+
+use encoding_rs::Encoding;
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
-use crate::annotations::{ImageAnnotations, Object, Parsed, brief, checked_box, label, names, quote, show, text};
+use crate::annotations::left_out::Place;
+use crate::annotations::outline::{Outlined, extent, outlined};
+use crate::annotations::{
+    ImageAnnotations, Object, Parsed, brief, checked_box, decoded, label, names, quote, show, text,
+};
+use crate::boxes::BoxXyxy;
 use crate::error::{Error, Result};
 use crate::limits;
 
 /// Reads one file; `file` is its name, which also names the image.
 ///
-/// Objects that cannot be used are in `rejected`, with their number in the file from 1; the others are kept.
+/// Objects that cannot be used are in `rejected`, with their number in the file from 1; the others are kept. An object with
+/// a polygon and no box gets the box around it, and its mask where the file says the size of the image.
 ///
 /// # Errors
-/// Not UTF-8, not well-formed, a DOCTYPE or an unknown entity, not a Pascal VOC file, or over a cap of [`limits`].
+/// Not in the encoding that it declares, not well-formed, a DOCTYPE or an unknown entity, not a Pascal VOC file, or over a
+/// cap of [`limits`].
 pub fn read(file: &str, bytes: &[u8]) -> Result<Parsed<ImageAnnotations>> {
-    let raw = RawFile::read(file, text(file, bytes, limits::ANNOTATION_BYTES)?)?;
-    raw.check(file)
+    read_with_places(file, bytes).map(|(parsed, _)| parsed)
+}
+
+/// [`read`], and where the file says that its image lies: paths, the likeliest first.
+pub(in crate::annotations) fn read_with_places(
+    file: &str,
+    bytes: &[u8],
+) -> Result<(Parsed<ImageAnnotations>, Vec<String>)> {
+    let raw = RawFile::read(file, &xml_text(file, bytes)?)?;
+    let beside =
+        raw.folder.iter().zip(&raw.filename).map(|(folder, name)| format!("{folder}/{}", names::base_name(name)));
+    let places = beside.chain(raw.path.clone()).chain(raw.filename.clone()).collect();
+    Ok((raw.check(file)?, places))
+}
+
+/// The text in the encoding that its byte order mark or its XML declaration says.
+fn xml_text<'a>(file: &str, bytes: &'a [u8]) -> Result<Cow<'a, str>> {
+    limits::check(file, "the file size in bytes", bytes.len() as u64, limits::ANNOTATION_BYTES)?;
+    let wide = match bytes {
+        [b'<', 0, b'?', 0, ..] => Some(encoding_rs::UTF_16LE),
+        [0, b'<', 0, b'?', ..] => Some(encoding_rs::UTF_16BE),
+        _ => None,
+    };
+    if let Some(encoding) = wide {
+        return decoded(file, bytes, encoding);
+    }
+    match declared_encoding(bytes) {
+        // What can be read so far is not UTF-16, whatever it says.
+        Some(name) if Encoding::for_bom(bytes).is_none() && !name.to_ascii_lowercase().starts_with("utf") => {
+            let encoding = Encoding::for_label(name.as_bytes()).ok_or_else(|| {
+                let name = quote(name);
+                Error::annotation(file, format!("is in the encoding {name}, which is not known here; save it as UTF-8"))
+            })?;
+            decoded(file, bytes, encoding)
+        }
+        _ => text(file, bytes, limits::ANNOTATION_BYTES),
+    }
+}
+
+/// `NAME` of `<?xml … encoding="NAME"?>`.
+fn declared_encoding(bytes: &[u8]) -> Option<&str> {
+    let head = bytes.trim_ascii_start().get(..200).unwrap_or(bytes.trim_ascii_start());
+    let end = head.windows(2).position(|pair| pair == b"?>")?;
+    let declaration = std::str::from_utf8(&head[..end]).ok()?.strip_prefix("<?xml")?;
+    let (_, value) = declaration.split_once("encoding")?;
+    let value = value.trim_start().strip_prefix('=')?.trim_start();
+    let quoted = value.strip_prefix(['"', '\''])?;
+    quoted.split(['"', '\'']).next()
 }
 
 const CORNERS: [&str; 4] = ["xmin", "ymin", "xmax", "ymax"];
@@ -23,6 +79,7 @@ const CORNERS: [&str; 4] = ["xmin", "ymin", "xmax", "ymax"];
 #[derive(Default)]
 struct RawFile {
     verified: bool,
+    folder: Option<String>,
     filename: Option<String>,
     path: Option<String>,
     width: Option<String>,
@@ -36,9 +93,20 @@ struct RawObject {
     truncated: Option<String>,
     difficult: Option<String>,
     corners: [Option<String>; 4],
-    is_rotated: bool,
+    /// Numbers of `<robndbox>`: centre, width, height, and the angle in radians.
+    rotated: Option<[Option<f64>; 5]>,
+    polygons: Vec<RawPolygon>,
+    /// LabelMe's tool keeps what was deleted.
+    deleted: bool,
     /// An element that stands twice in the object.
     twice: Option<String>,
+}
+
+/// The corners of a polygon in their order, as `<x1><y1><x2>…`, `<x><y><x>…` or `<pt><x><y></pt>…`.
+#[derive(Default)]
+struct RawPolygon {
+    xs: Vec<f64>,
+    ys: Vec<f64>,
 }
 
 impl RawFile {
@@ -119,9 +187,13 @@ impl RawFile {
                 self.objects.push(RawObject::default());
                 limits::check(file, "the number of objects", self.objects.len() as u64, limits::OBJECTS as u64)?;
             }
-            [_, object] if object == "object" && name.as_ref() == "robndbox" => {
+            [_, object] if object == "object" => {
                 if let Some(object) = self.objects.last_mut() {
-                    object.is_rotated = true;
+                    match name.as_ref() {
+                        "robndbox" => object.rotated = Some([None; 5]),
+                        "polygon" => object.polygons.push(RawPolygon::default()),
+                        _ => {}
+                    }
                 }
             }
             _ => {}
@@ -132,10 +204,11 @@ impl RawFile {
     fn close(&mut self, file: &str, path: &[String], text: &str) -> Result<()> {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let header = match path.as_slice() {
+            [_, "folder"] => &mut self.folder,
             [_, "filename"] => &mut self.filename,
             [_, "path"] => &mut self.path,
-            [_, "size", "width"] => &mut self.width,
-            [_, "size", "height"] => &mut self.height,
+            [_, "size", "width"] | [_, "imagesize", "ncols"] => &mut self.width,
+            [_, "size", "height"] | [_, "imagesize", "nrows"] => &mut self.height,
             [_, "object", inner @ ..] => {
                 if let Some(object) = self.objects.last_mut() {
                     object.close(inner, text);
@@ -170,10 +243,14 @@ impl RawFile {
                 parsed.warnings.push(format!("{file}: says no size of the image; its boxes are checked with the image"))
             }
         }
-        for (i, raw) in self.objects.into_iter().enumerate() {
-            match raw.check(file, i + 1, &mut parsed) {
+        let mut budget = limits::OUTLINE_PIXELS;
+        for (i, raw) in self.objects.iter().enumerate().filter(|(_, raw)| !raw.deleted) {
+            match raw.check(file, i + 1, &mut parsed, &mut budget) {
                 Ok(object) => parsed.value.objects.push(object),
-                Err(reason) => parsed.reject(file, i + 1, reason)?,
+                Err(reason) => {
+                    parsed.value.leave_out(raw.place());
+                    parsed.reject(file, i + 1, reason)?;
+                }
             }
         }
         Ok(parsed)
@@ -183,6 +260,26 @@ impl RawFile {
 impl RawObject {
     /// `path` is within the object; parts of it, such as VOC's `<part>`, have names and boxes of their own.
     fn close(&mut self, path: &[&str], text: &str) {
+        match path {
+            ["polygon", corner] | ["polygon", "pt", corner] => {
+                if let Some(polygon) = self.polygons.last_mut() {
+                    polygon.close(corner, text);
+                }
+                return;
+            }
+            ["robndbox", name] => {
+                let at = ["cx", "cy", "w", "h", "angle"].iter().position(|known| known == name);
+                if let Some((at, numbers)) = at.zip(self.rotated.as_mut()) {
+                    numbers[at] = text.parse().ok();
+                }
+                return;
+            }
+            ["deleted"] => {
+                self.deleted = text == "1";
+                return;
+            }
+            _ => {}
+        }
         let field = match path {
             ["name"] => &mut self.name,
             ["truncated"] => &mut self.truncated,
@@ -198,17 +295,89 @@ impl RawObject {
         }
     }
 
+    /// Where the object lies, as far as it says so.
+    fn place(&self) -> Place {
+        let corners = self.corners.each_ref().map(|text| text.as_deref().and_then(|text| text.parse::<f64>().ok()));
+        if let [Some(xmin), Some(ymin), Some(xmax), Some(ymax)] = corners {
+            // A click, and not a box of one pixel: the sides say so before the upper left corner moves.
+            let is_click = xmin == xmax || ymin == ymax;
+            let shift = if is_click { 0.0 } else { 1.0 };
+            return Place::Within([xmin - shift, ymin - shift, xmax, ymax]);
+        }
+        if let Some([Some(cx), Some(cy), Some(w), Some(h), Some(angle)]) = self.rotated {
+            let (sin, cos) = (angle.sin().abs(), angle.cos().abs());
+            let (w, h) = ((w.abs() * cos + h.abs() * sin) / 2.0, (w.abs() * sin + h.abs() * cos) / 2.0);
+            return Place::Within([cx - w, cy - h, cx + w, cy + h]);
+        }
+        match self.polygons().map(|polygons| extent(&polygons)) {
+            Ok(corners) if corners.iter().all(|c| c.is_finite()) => Place::Within(corners),
+            _ => Place::Unknown,
+        }
+    }
+
+    fn polygons(&self) -> Result<Vec<Vec<[f64; 2]>>, String> {
+        let corners = |polygon: &RawPolygon| {
+            if polygon.xs.len() != polygon.ys.len() {
+                return Err("has a polygon with an x but no y".to_owned());
+            }
+            Ok(polygon.xs.iter().zip(&polygon.ys).map(|(x, y)| [*x, *y]).collect())
+        };
+        self.polygons.iter().map(corners).collect()
+    }
+
     /// The object, or what is wrong with it.
-    fn check(self, file: &str, number: usize, parsed: &mut Parsed<ImageAnnotations>) -> Result<Object, String> {
+    fn check(
+        &self,
+        file: &str,
+        number: usize,
+        parsed: &mut Parsed<ImageAnnotations>,
+        budget: &mut u64,
+    ) -> Result<Object, String> {
         if let Some(element) = &self.twice {
             return Err(format!("has two elements <{element}>"));
         }
-        if self.is_rotated && self.corners.iter().all(Option::is_none) {
+        let has_box = self.corners.iter().any(Option::is_some);
+        if self.rotated.is_some() && !has_box {
             return Err(
-                "is a rotated box (<robndbox>), which cytobox does not read; draw an upright box instead".into()
+                "is a rotated box (<robndbox>), which cytobox does not read; draw an upright box instead. Until \
+                        then its place is ignored in training and evaluation"
+                    .into(),
             );
         }
-        let label = label::check(&self.name.unwrap_or_default())?;
+        let label = label::check(self.name.as_deref().unwrap_or_default())?;
+        let size = (parsed.value.width, parsed.value.height);
+        let mut mask = None;
+        let bbox = if self.polygons.is_empty() || has_box {
+            let bbox = self.upright(file, number, parsed)?;
+            if !self.polygons.is_empty() {
+                mask = outlined(&self.polygons()?, size, budget)?.mask;
+            }
+            bbox
+        } else {
+            let found: Outlined = outlined(&self.polygons()?, size, budget)?;
+            if found.clipped {
+                parsed
+                    .warnings
+                    .push(format!("{file}, object {number}: its outline reaches over the edge of the image"));
+            }
+            mask = found.mask;
+            found.bbox
+        };
+        let mut flag = |name: &str, text: &Option<String>| match text.as_deref() {
+            None | Some("" | "0") => false,
+            Some("1") => true,
+            Some(other) => {
+                let found = quote(other);
+                parsed.warnings.push(format!("{file}, object {number}: <{name}> is {found}, not 0 or 1; taken as 0"));
+                false
+            }
+        };
+        let (difficult, truncated) = (flag("difficult", &self.difficult), flag("truncated", &self.truncated));
+        Ok(Object { bbox, label, difficult, truncated, mask })
+    }
+
+    /// The box of `<bndbox>`, or what is wrong with it.
+    fn upright(&self, file: &str, number: usize, parsed: &mut Parsed<ImageAnnotations>) -> Result<BoxXyxy, String> {
         let mut corners = [0f64; 4];
         for (corner, (name, text)) in corners.iter_mut().zip(CORNERS.iter().zip(&self.corners)) {
             let text = text.as_deref().ok_or_else(|| format!("has no <{name}>"))?;
@@ -241,17 +410,20 @@ impl RawObject {
             let reason = "reaches up to a pixel over the edge of the image and was clipped";
             parsed.warnings.push(format!("{file}, object {number}: {}", fault(reason)));
         }
-        let mut flag = |name: &str, text: &Option<String>| match text.as_deref() {
-            None | Some("" | "0") => false,
-            Some("1") => true,
-            Some(other) => {
-                let found = quote(other);
-                parsed.warnings.push(format!("{file}, object {number}: <{name}> is {found}, not 0 or 1; taken as 0"));
-                false
-            }
-        };
-        let (difficult, truncated) = (flag("difficult", &self.difficult), flag("truncated", &self.truncated));
-        Ok(Object { bbox, label, difficult, truncated, mask: None })
+        Ok(bbox)
+    }
+}
+
+impl RawPolygon {
+    fn close(&mut self, corner: &str, text: &str) {
+        let is_axis =
+            |axis: char| corner.strip_prefix(axis).is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
+        let value = || text.parse().unwrap_or(f64::NAN);
+        if is_axis('x') {
+            self.xs.push(value());
+        } else if is_axis('y') {
+            self.ys.push(value());
+        }
     }
 }
 

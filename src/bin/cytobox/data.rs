@@ -21,6 +21,9 @@ pub struct Options {
     /// Continue without the images that cannot be used, which are listed, instead of stopping.
     #[arg(long)]
     skip_bad: bool,
+    /// Give each connected piece of a label image a number of its own, for masks with one value for all objects.
+    #[arg(long)]
+    number_pieces: bool,
     #[command(flatten)]
     pub channels: Channels,
 }
@@ -37,7 +40,7 @@ pub fn read(session: &mut Session, folder: &Path, options: &Options) -> anyhow::
             Err(error) => drop(broken.insert(entry.name.clone(), error.to_string())),
         }
     }
-    let mut found = annotations::find(session, &groups, &measured)?;
+    let mut found = annotations::find(session, &groups, &measured, options.number_pieces)?;
     found.notes.iter().for_each(|note| eprintln!("{note}"));
     let mut bad: Vec<String> = unreadable.iter().map(|file| format!("{}: {}", file.file, file.reason)).collect();
     bad.append(&mut found.bad);

@@ -18,17 +18,17 @@ import { store } from '../shared/page-state.js';
  *
  * @typedef {Object} Batch files of one request
  * @property {string[]} paths
- * @property {string} folder whose images go by their stem alone
  * @property {boolean} alone a table, of which one file speaks of many images
+ * @property {boolean} [numbered] the pieces of its label images get numbers of their own
  *
- * @typedef {{found: import('../engine/protocol.js').ImageAnnotations, batch: Batch}} Found
+ * @typedef {{found: import('../engine/protocol.js').ImageAnnotations, path: string}} Found `path`: the file that has them
  */
 
 const BATCH_FILES = 200;
 const BATCH_BYTES = 32 << 20;
 const READERS = 16;
-/** Kaggle's table of labels for whole images needs no image and no size. */
-const IMAGE_LABELS = /^\W*id\W*,\W*target/i;
+/** The Atlas's tables of labels for whole images need no image and no size. */
+const IMAGE_LABELS = /^\W*id\W*,\W*(target|label)\W/i;
 
 /** What was read, and of which images; a file is read again when it has changed. @type {Map<string, {file: File, images: Set<string>}>} */
 const read = new Map();
@@ -36,6 +36,10 @@ const read = new Map();
 const waiting = new Map();
 /** @type {Map<string, Remark[]>} */
 const remarks = new Map();
+/** Label images whose values do not tell objects apart. @type {Set<string>} */
+const unnumbered = new Set();
+/** Those of them whose pieces the user wants to be numbered. @type {Set<string>} */
+const numbered = new Set();
 /** Names of the images of the last time. */
 let lastImages = '';
 /** The project that all of this is about. */
@@ -46,9 +50,13 @@ const baseOf = (path) => path.slice(Math.max(path.lastIndexOf('/'), path.lastInd
 /** @param {string} path */
 const folderOf = (path) => path.slice(0, Math.max(0, path.length - baseOf(path).length - 1));
 /** @param {string} path */
-const stemOf = (path) => baseOf(path).replace(/\.(xml|txt|json|csv)$/i, '');
+const stemOf = (path) => baseOf(path).replace(/(_cp_outlines)?\.(xml|txt|json|csv|tsv)$/i, '');
 /** @param {string} path */
-const isClassList = (path) => /^(classes|obj)\.(txt|names)$/i.test(baseOf(path));
+const isClassList = (path) => /^(classes|labels|class_?names)\.txt$|\.(names|ya?ml)$/i.test(baseOf(path));
+/** @param {string} path */
+const isPicture = (path) => /\.(png|tiff?)$/i.test(path);
+/** The label image, or the files of one object each. @param {import('../engine/protocol.js').GroupedImage} image */
+const masksOf = ({ mask, objectMasks = [] }) => (mask ? [mask] : objectMasks);
 
 /** The file of a path that is known to be there. @param {Known} known @param {string} path */
 function fileAt(known, path) {
@@ -59,8 +67,8 @@ function fileAt(known, path) {
 
 /** @param {string} path @param {Known} known */
 function isTable(path, known) {
-  if (/\.(csv|json)$/i.test(path)) return true;
-  return /\.txt$/i.test(path) && new TextDecoder().decode(known.get(path)?.head).includes(',');
+  if (/\.(csv|tsv|json)$/i.test(path)) return true;
+  return /\.txt$/i.test(path) && /[,;\t|]/.test(new TextDecoder().decode(known.get(path)?.head));
 }
 
 /**
@@ -70,14 +78,14 @@ function isTable(path, known) {
 export async function takeAnnotations(groups, known) {
   if (project !== store.state.projectId) {
     project = store.state.projectId;
-    for (const map of [read, waiting, remarks]) map.clear();
+    for (const one of [read, waiting, remarks, unnumbered, numbered]) one.clear();
   }
   const images = store.state.images.map(({ name }) => name).join('\n');
   const grown = images !== lastImages;
   lastImages = images;
   const paths = wantedPaths(groups, known, grown);
   if (paths.size === 0) return;
-  const batches = batched([...paths], known);
+  const batches = batched([...paths], groups, known);
   await measureFor(batches, known);
   /** @type {Map<ImageEntry, Found>} */
   const found = new Map();
@@ -96,6 +104,26 @@ export async function takeAnnotations(groups, known) {
   const taken = await putAnnotations([...found].map(([image, one]) => ({ image, found: one.found, boxed: hasBoxes(one) })));
   showRemarks();
   report(taken, paths);
+  offerNumbers(groups, known);
+}
+
+/**
+ * Offers to number the pieces of label images that have one value for all.
+ * @param {import('../engine/protocol.js').Groups} groups @param {Known} known
+ */
+function offerNumbers(groups, known) {
+  if (unnumbered.size === 0) return;
+  const paths = [...unnumbered];
+  unnumbered.clear();
+  const some = `${paths.slice(0, 3).join(', ')}${paths.length > 3 ? ', …' : ''}`;
+  const run = () => {
+    for (const path of paths) {
+      numbered.add(path);
+      read.delete(path);
+    }
+    return takeAnnotations(groups, known);
+  };
+  notify(`${plural(paths.length, 'label image')} with one value for several objects: ${some}.`, { action: { label: 'Number the pieces', run } });
 }
 
 /**
@@ -107,17 +135,17 @@ function wantedPaths(groups, known, grown) {
   const isNew = (path) => known.has(path) && read.get(path)?.file !== known.get(path)?.file;
   /** @type {Set<string>} */
   const wanted = new Set(groups.annotations.filter((path) => isNew(path) || (grown && waiting.has(path))));
-  const masks = new Map(groups.images.flatMap(({ name, mask }) => (mask ? [/** @type {const} */ ([name, mask])] : [])));
-  const byStem = new Map(groups.annotations.filter((path) => !isTable(path, known)).map((path) => [stemOf(path), path]));
+  /** @type {Map<string, string[]>} */
+  const byStem = new Map();
+  for (const path of groups.annotations.filter((one) => !isTable(one, known))) byStem.set(stemOf(path), [...(byStem.get(stemOf(path)) ?? []), path]);
   // Boxes and masks of an image are read together: value k of the mask is the k-th box.
-  for (const [name, mask] of masks) {
-    const boxes = byStem.get(name) ?? byStem.get(baseOf(name));
-    if (isNew(mask)) {
-      wanted.add(mask);
-      if (boxes) wanted.add(boxes);
-    } else if (boxes && wanted.has(boxes)) {
-      wanted.add(mask);
-    }
+  for (const image of groups.images) {
+    const masks = masksOf(image);
+    if (masks.length === 0) continue;
+    const all = byStem.get(image.name) ?? byStem.get(baseOf(image.name)) ?? [];
+    const beside = all.filter((path) => [folderOf(masks[0]), folderOf(image.files[0]?.file ?? '')].includes(folderOf(path)));
+    const boxes = beside.length ? beside : all;
+    if (masks.some(isNew) || boxes.some((path) => wanted.has(path))) for (const path of [...masks, ...boxes]) wanted.add(path);
   }
   const list = groups.annotations.find(isClassList);
   if (list && isNew(list)) for (const path of groups.annotations) if (/\.txt$/i.test(path)) wanted.add(path);
@@ -125,33 +153,34 @@ function wantedPaths(groups, known, grown) {
 }
 
 /**
- * Single files in batches, folder by folder, boxes beside their masks; then each table by itself. @returns {Batch[]}
- * @param {string[]} paths @param {Known} known
+ * Single files in batches, all of one image together; then each table by itself. @returns {Batch[]}
+ * @param {string[]} paths @param {import('../engine/protocol.js').Groups} groups @param {Known} known
  */
-function batched(paths, known) {
-  const folders = store.state.images.some(({ name }) => name.includes('/'));
+function batched(paths, groups, known) {
+  const owner = new Map(groups.images.flatMap((image) => masksOf(image).map((path) => [path, baseOf(image.name)])));
+  /** @param {string} path */
+  const stem = (path) => owner.get(path) ?? stemOf(path);
+  const apart = new Set([...numbered].map(stem));
   /** @type {Batch[]} */
   const batches = [];
-  /** @type {Map<string, {batch: Batch, bytes: number}>} */
+  /** @type {Map<boolean, {batch: Batch, bytes: number}>} */
   const open = new Map();
-  /** @param {string} path */
-  const stem = (path) => `${folders ? folderOf(path) : ''}/${stemOf(path).replace(/_(mask|label)\.\w+$/i, '')}`;
   const single = paths.filter((path) => !isTable(path, known) && !isClassList(path));
   for (const path of single.sort((a, b) => (stem(a) < stem(b) ? -1 : 1))) {
-    const folder = folders ? folderOf(path) : '';
+    const isNumbered = apart.has(stem(path));
     const { size } = fileAt(known, path);
-    let last = open.get(folder);
+    let last = open.get(isNumbered);
     const full = last && (last.batch.paths.length >= BATCH_FILES || last.bytes + size > BATCH_BYTES);
     const splits = last && stem(path) === stem(last.batch.paths.at(-1) ?? '');
     if (!last || (full && !splits)) {
-      last = { batch: { paths: [], folder, alone: false }, bytes: 0 };
-      open.set(folder, last);
+      last = { batch: { paths: [], alone: false, numbered: isNumbered }, bytes: 0 };
+      open.set(isNumbered, last);
       batches.push(last.batch);
     }
     last.batch.paths.push(path);
     last.bytes += size;
   }
-  for (const path of paths) if (isTable(path, known) && !isClassList(path)) batches.push({ paths: [path], folder: '', alone: true });
+  for (const path of paths) if (isTable(path, known) && !isClassList(path)) batches.push({ paths: [path], alone: true });
   return batches;
 }
 
@@ -169,14 +198,6 @@ async function measureFor(batches, known) {
 /** @param {number} done @param {number} total */
 function tellMeasure(done, total) {
   store.set({ reading: `Looking up image sizes: ${done.toLocaleString('en')} of ${total.toLocaleString('en')} …` });
-}
-
-/** The images by the names under which files of that folder know them. @param {string} folder */
-function imagesFor(folder) {
-  /** @type {Map<string, ImageEntry>} */
-  const byName = new Map(store.state.images.map((image) => [image.name, image]));
-  if (folder) for (const image of store.state.images) if (folderOf(image.name) === folder) byName.set(baseOf(image.name), image);
-  return byName;
 }
 
 /** @param {string[]} paths @param {Known} known */
@@ -201,26 +222,30 @@ async function readBatch(batch, groups, known, found, imageLabels) {
     remarks.delete(path);
     waiting.delete(path);
   }
-  const byName = imagesFor(batch.folder);
-  const images = [...byName].map(([name, { size }]) => ({ name, width: size?.width ?? 0, height: size?.height ?? 0 }));
+  const byName = new Map(store.state.images.map((image) => [image.name, image]));
+  const images = store.state.images.map(({ name, size, files, absent }) => {
+    const paths = files.length ? files.map(({ file }) => file.file) : (absent ?? []).map(({ path }) => path);
+    return { name, width: size?.width ?? 0, height: size?.height ?? 0, files: paths };
+  });
   /** @type {import('../engine/protocol.js').ReadAnnotations} */
   let outcome;
   try {
     const files = await bytesOf([...batch.paths, ...lists], known);
     const transfer = files.map(({ bytes }) => bytes.buffer);
-    outcome = await connection.request({ type: 'readAnnotations', files, images, label: nextLabel() }, { transfer });
+    outcome = await connection.request({ type: 'readAnnotations', files, images, label: nextLabel(), numberPieces: batch.numbered ?? false }, { transfer });
   } catch (error) {
     for (const path of batch.paths) addRemark(batch, `${path}: ${sentenceOf(error)}`);
     return;
   }
   for (const sentence of [...outcome.rejected, ...outcome.warnings]) addRemark(batch, sentence);
   for (const { image, labels } of outcome.imageLabels) imageLabels.set(image, labels);
-  for (const name of outcome.withoutImage) addWaiting(batch, name);
+  for (const path of outcome.unnumbered) unnumbered.add(path);
+  outcome.withoutImage.forEach((name, index) => addWaiting(outcome.withoutImageSources[index] ?? batch.paths[0], name));
   /** @type {string[]} */
   const second = [];
-  for (const one of outcome.annotations) {
+  for (const [index, one] of outcome.annotations.entries()) {
     const entry = byName.get(one.image);
-    const path = fileOf(batch, one.image);
+    const path = outcome.sources[index] ?? batch.paths[0];
     // A file that waited for other images has been used for this one, and it may have been edited since.
     if (!entry || (read.get(path)?.file === known.get(path)?.file && read.get(path)?.images.has(entry.name) && batch.alone)) continue;
     const first = found.get(entry);
@@ -230,23 +255,18 @@ async function readBatch(batch, groups, known, found, imageLabels) {
       second.push(entry.name);
       continue;
     }
-    found.set(entry, { found: both || one, batch });
+    found.set(entry, { found: both || one, path });
     read.set(path, { file: fileAt(known, path), images: (read.get(path)?.images ?? new Set()).add(entry.name) });
   }
   if (second.length) {
     const some = `${second.slice(0, 3).join(', ')}${second.length > 3 ? ', …' : ''}`;
-    addRemark(batch, `${fileOf(batch, second[0])}: is a second set of annotations for ${plural(second.length, 'image')} (${some}); only the first is used`);
+    addRemark(batch, `${batch.paths[0]}: is a second set of annotations for ${plural(second.length, 'image')} (${some}); only the first is used`);
   }
 }
 
-/** Whether the boxes were in a file of their own, and not only in a label image. @param {Found} found */
-function hasBoxes({ found: { image }, batch }) {
-  return batch.alone || batch.paths.some((path) => stemOf(path) === image);
-}
-
-/** The file of a batch that speaks of an image: the only one, or the one of its name. @param {Batch} batch @param {string} name */
-function fileOf(batch, name) {
-  return batch.paths.find((path) => batch.paths.length === 1 || stemOf(path) === name) ?? batch.paths[0];
+/** Whether the boxes were in a file of their own, and not only in a label image. @param {{path: string}} found */
+function hasBoxes({ path }) {
+  return !isPicture(path);
 }
 
 /** Splits the engine's sentence into its file, its object and the reason. @param {Batch} batch @param {string} sentence */
@@ -258,9 +278,8 @@ function addRemark(batch, sentence) {
   remarks.set(key, [...(remarks.get(key) ?? []), remark]);
 }
 
-/** @param {Batch} batch @param {string} name */
-function addWaiting(batch, name) {
-  const path = fileOf(batch, name);
+/** @param {string} path @param {string} name */
+function addWaiting(path, name) {
   const names = waiting.get(path);
   if (names) names.push(name);
   else waiting.set(path, [name]);
