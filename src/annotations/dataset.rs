@@ -106,6 +106,8 @@ pub(super) fn settle(claims: Vec<Claim>, images: &[ImageInfo]) -> Matched {
             matched.rejected.push(Error::annotation(source, reason));
             continue;
         }
+        // Folders that are not the image's are those of somebody's disk.
+        annotations.file = names::innermost(&annotations.file, depth);
         match fit(&mut annotations, image, &mut matched) {
             Ok(()) => {
                 matched.annotations.push(annotations);

@@ -32,9 +32,14 @@ pub fn folders(path: &str) -> Vec<String> {
 
 /// The path below some folder: folders and base name, with `/` between.
 pub fn relative(path: &str) -> String {
-    let mut parts = folders(path);
     // No real path is deeper than this, and only the innermost folders tell images apart.
-    parts.drain(..parts.len().saturating_sub(16));
+    innermost(path, 16)
+}
+
+/// The base name and at most so many folders before it.
+pub fn innermost(path: &str, depth: usize) -> String {
+    let mut parts = folders(path);
+    parts.drain(..parts.len().saturating_sub(depth));
     parts.push(base_name(path));
     parts.join("/")
 }
