@@ -305,6 +305,8 @@ pub struct OpenedImage {
     pub full_scale: u32,
     pub merge: Merge,
     pub filled: Vec<Channel>,
+    /// As [`Measured::orientation`].
+    pub orientation: u8,
     pub warnings: Vec<String>,
     /// One tinted RGBA8 picture a channel; added together they are the merged picture.
     pub layers: Vec<LayerImage>,

@@ -228,3 +228,25 @@ fn evaluate_takes_what_detect_takes() {
     }
     assert_eq!(counted(folder.path(), &[]), (2, 4));
 }
+
+/// A photograph of 80 × 40 stored pixels that a camera wants to be seen turned by a quarter.
+fn photograph(path: PathBuf) {
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    RgbImage::from_pixel(80, 40, image::Rgb([90, 90, 90])).write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
+    // A TIFF directory with one entry: tag 274, one SHORT, 6.
+    let exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    let jpeg = jpeg.into_inner();
+    put(path, [&jpeg[..2], &[0xff, 0xe1], &length, exif, &jpeg[2..]].concat());
+}
+
+#[test]
+fn boxes_on_the_upright_view_of_a_photograph_are_turned() {
+    let folder = tempfile::tempdir().unwrap();
+    photograph(folder.path().join("phone.jpg"));
+    let size = "<size><width>40</width><height>80</height></size>";
+    let own = format!("<size><width>{SIDE}</width><height>{SIDE}</height></size>");
+    put(folder.path().join("phone.xml"), xml(SIDE).replace(&own, size));
+    let output = evaluate(folder.path(), &[]);
+    assert!(output.status.success() && said(&output).contains("upright view"), "{}", said(&output));
+}

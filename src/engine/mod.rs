@@ -227,6 +227,7 @@ fn open(image: &ImageInput, side: u32) -> Result<OpenedImage> {
         full_scale: u32::from(set.white),
         merge,
         filled: set.filled,
+        orientation: orientation(image),
         warnings: set.warnings,
         layers,
         thumbnail: Thumbnail { width, height, rgba },
@@ -235,12 +236,16 @@ fn open(image: &ImageInput, side: u32) -> Result<OpenedImage> {
 
 fn measure(image: &ImageInput) -> Result<Measured> {
     let Opened { set, picture, .. } = picture(image)?;
-    let orientation = match image.files.as_slice() {
+    let (width, height) = (picture.width, picture.height);
+    Ok(Measured { width, height, orientation: orientation(image), warnings: set.warnings })
+}
+
+fn orientation(image: &ImageInput) -> u8 {
+    match image.files.as_slice() {
         [only] => channels::orientation(&only.bytes),
         // No camera writes channels into files of their own and turns them.
         _ => 1,
-    };
-    Ok(Measured { width: picture.width, height: picture.height, orientation, warnings: set.warnings })
+    }
 }
 
 async fn samples(images: u32, seed: u64, side: u32, observer: &impl Observer) -> Result<Outcome> {

@@ -755,6 +755,8 @@ export interface OpenedImage {
   fullScale: number;
   merge: Merge;
   filled: Channel[];
+  /** As `Measured::orientation`. */
+  orientation: number;
   warnings: string[];
   /** One tinted RGBA8 picture a channel; added together they are the merged picture. */
   layers: LayerImage[];

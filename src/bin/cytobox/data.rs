@@ -95,7 +95,7 @@ fn finish(
             0 => "there are no annotation files (Pascal VOC, COCO, YOLO, CSV or label images)".to_owned(),
             _ => format!("these files were seen and not used: {}", some_of(&files)),
         };
-        bail!("no image of {folder} has annotations; {seen}");
+        bail!("no image of {folder} has annotations that can be used; {seen}");
     }
     Ok(data)
 }

@@ -227,12 +227,13 @@ async function readBatch(batch, groups, known, found, imageLabels) {
     const paths = files.length ? files.map(({ file }) => file.file) : (absent ?? []).map(({ path }) => path);
     return { name, width: size?.width ?? 0, height: size?.height ?? 0, files: paths };
   });
+  const orientations = Object.fromEntries(store.state.images.map(({ name, orientation }) => [name, orientation ?? 1]));
   /** @type {import('../engine/protocol.js').ReadAnnotations} */
   let outcome;
   try {
     const files = await bytesOf([...batch.paths, ...lists], known);
     const transfer = files.map(({ bytes }) => bytes.buffer);
-    outcome = await connection.request({ type: 'readAnnotations', files, images, label: nextLabel(), numberPieces: batch.numbered ?? false }, { transfer });
+    outcome = await connection.request({ type: 'readAnnotations', files, images, label: nextLabel(), numberPieces: batch.numbered ?? false, orientations }, { transfer });
   } catch (error) {
     for (const path of batch.paths) addRemark(batch, `${path}: ${sentenceOf(error)}`);
     return;

@@ -172,6 +172,7 @@ async function open(image) {
     image.thumbnail ??= await bitmapOf(outcome.thumbnail.rgba, outcome.thumbnail.width, outcome.thumbnail.height);
     thumbnails.push(image.id);
     image.size ??= { width: outcome.width, height: outcome.height };
+    image.orientation = outcome.orientation;
     if (image.state === 'new') image.state = 'ready';
     const channels = outcome.layers.map(({ channel }) => channel);
     weights.set(image, { channels, merge: plain(outcome.merge), trained: !image.merge && fitsAll(merge, channels) });

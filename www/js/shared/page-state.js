@@ -27,6 +27,7 @@ const HIDDEN = 250;
  * @property {{detections: import('../engine/protocol.js').ImageDetections, seconds: number, stale: boolean, detector?: string}|null} result
  *   `detector`: the mark of the one that found them (detector-mark.js); `stale`: another one is loaded now, or other weights are chosen
  * @property {{width: number, height: number}|null} size pixels of the merged image, once they are known
+ * @property {number} [orientation] EXIF's number of how a camera turned it, once it was opened
  * @property {Annotations|null} annotations what a person drew; null where nobody has. Written by annotations.js alone
  * @property {import('../project/project-records.js').FileRecord[]|null} absent the files that the browser had no room to keep; then `files` is empty
  *
