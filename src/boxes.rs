@@ -1,4 +1,4 @@
-//! Boxes: one checked type, and what the field computes with them.
+//! Boxes: a checked type, IoU, non-maximum suppression and the box coder.
 //!
 //! [`BoxXyxy`] is in pixels of the original merged image, x to the right and y down, with continuous coordinates: a box
 //! over the whole of a W × H image is `(0, 0, W, H)`. The arithmetic follows torchvision (`ops/boxes.py` and
@@ -22,25 +22,25 @@ impl BoxXyxy {
     /// A box inside an image of `width` × `height` pixels.
     ///
     /// # Errors
-    /// NaN or infinite corners, an empty or inverted box, a corner outside the image.
+    /// NaN or infinite corners, an empty or inverted box, or a corner outside the image.
     pub fn new(corners: [f32; 4], width: u32, height: u32) -> Result<Self> {
         let this = Self::try_from(corners)?;
         if this.x2 > width as f32 || this.y2 > height as f32 {
-            return Err(fault(corners, "reaches outside the image"));
+            return Err(fault(corners, "extends outside the image"));
         }
         Ok(this)
     }
 
-    /// As [`BoxXyxy::new`], but a box that reaches at most `tolerance` pixels over an edge is clipped; the second value
-    /// says whether it was.
+    /// Like [`BoxXyxy::new`], but clips a box that extends beyond the image by at most `tolerance` pixels. The second value tells
+    /// whether it was clipped.
     pub fn new_clipped(corners: [f32; 4], width: u32, height: u32, tolerance: f32) -> Result<(Self, bool)> {
         let (w, h) = (width as f32, height as f32);
         if corners.iter().any(|c| !c.is_finite()) {
-            return Err(fault(corners, "has a corner that is not a finite number"));
+            return Err(fault(corners, "has a coordinate that is not finite"));
         }
         let [x1, y1, x2, y2] = corners;
         if x1 < -tolerance || y1 < -tolerance || x2 > w + tolerance || y2 > h + tolerance {
-            return Err(fault(corners, "reaches outside the image"));
+            return Err(fault(corners, "extends outside the image"));
         }
         let clipped = clip(corners, w, h);
         Ok((Self::try_from(clipped)?, clipped != corners))
@@ -73,23 +73,23 @@ impl BoxXyxy {
     }
 }
 
-/// Checks everything but the right and lower edge, which only an image can give.
+/// Checks everything except the right and lower bounds, which depend on the image.
 impl TryFrom<[f32; 4]> for BoxXyxy {
     type Error = Error;
 
     fn try_from(corners: [f32; 4]) -> Result<Self> {
         let [x1, y1, x2, y2] = corners;
         if corners.iter().any(|c| !c.is_finite()) {
-            return Err(fault(corners, "has a corner that is not a finite number"));
+            return Err(fault(corners, "has a coordinate that is not finite"));
         }
         if x2 < x1 || y2 < y1 {
-            return Err(fault(corners, "is inverted: its right or lower edge comes first"));
+            return Err(fault(corners, "is inverted: x2 < x1 or y2 < y1"));
         }
         if x2 == x1 || y2 == y1 {
-            return Err(fault(corners, "is empty: it has no width or no height"));
+            return Err(fault(corners, "is empty: its width or height is zero"));
         }
         if x1 < 0.0 || y1 < 0.0 {
-            return Err(fault(corners, "reaches outside the image"));
+            return Err(fault(corners, "extends outside the image"));
         }
         Ok(Self { x1, y1, x2, y2 })
     }
@@ -131,7 +131,7 @@ pub fn ioa(a: [f32; 4], b: [f32; 4]) -> f32 {
     if whole > 0.0 { w * h / whole } else { 0.0 }
 }
 
-/// Indices of `scores` from the highest down; equal scores keep their order, and NaN comes last.
+/// Indices of `scores` in descending order. Equal scores keep their order, and NaN comes last.
 pub fn argsort_descending(scores: &[f32]) -> Vec<usize> {
     let key = |i: usize| if scores[i].is_nan() { f32::NEG_INFINITY } else { scores[i] };
     let mut order: Vec<usize> = (0..scores.len()).collect();
@@ -139,9 +139,10 @@ pub fn argsort_descending(scores: &[f32]) -> Vec<usize> {
     order
 }
 
-/// Greedy non-maximum suppression within each group, as `batched_nms`: the indices that stay, highest score first.
+/// Greedy non-maximum suppression within each group, as in `batched_nms`. Returns the indices of the boxes to keep, highest
+/// score first.
 ///
-/// A box goes when its IoU with a better box of its group is greater than `threshold`.
+/// A box is suppressed if its IoU with a higher-scoring box of its group exceeds `threshold`.
 pub fn batched_nms(boxes: &[[f32; 4]], scores: &[f32], groups: &[u32], threshold: f32) -> Vec<usize> {
     let mut kept: Vec<usize> = Vec::new();
     for i in argsort_descending(scores) {
@@ -153,16 +154,16 @@ pub fn batched_nms(boxes: &[[f32; 4]], scores: &[f32], groups: &[u32], threshold
     kept
 }
 
-/// [`batched_nms`] with one group.
+/// [`batched_nms`] with a single group.
 pub fn nms(boxes: &[[f32; 4]], scores: &[f32], threshold: f32) -> Vec<usize> {
     batched_nms(boxes, scores, &vec![0; boxes.len()], threshold)
 }
 
-/// `log(1000 / 16)`: the largest growth that a box delta may ask for.
+/// `log(1000 / 16)`: the upper limit of dw and dh.
 pub const BBOX_XFORM_CLIP: f32 = 4.135_166_6;
 
-/// The regression targets of R-CNN (Girshick 2014, as torchvision's `BoxCoder`): offsets of the centre in units of the
-/// reference box and logarithms of the ratio of the sides, each times a weight.
+/// The regression targets of R-CNN (Girshick 2014, torchvision's `BoxCoder`): the offset of the centre relative to the size of
+/// the reference box, and the logarithms of the size ratios, each times a weight.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BoxCoder {
     /// Weights of dx, dy, dw, dh.
@@ -174,7 +175,7 @@ impl BoxCoder {
         Self { weights }
     }
 
-    /// Deltas that lead from `reference` to `target`; both must have positive sides.
+    /// The deltas from `reference` to `target`; both must have positive width and height.
     pub fn encode(&self, target: [f32; 4], reference: [f32; 4]) -> [f32; 4] {
         let (rw, rh, rx, ry) = centre_form(reference);
         let (tw, th, tx, ty) = centre_form(target);
@@ -182,7 +183,7 @@ impl BoxCoder {
         [wx * (tx - rx) / rw, wy * (ty - ry) / rh, ww * (tw / rw).ln(), wh * (th / rh).ln()]
     }
 
-    /// The box that `deltas` lead to from `reference`; not clipped.
+    /// Applies `deltas` to `reference`, without clipping.
     pub fn decode(&self, deltas: [f32; 4], reference: [f32; 4]) -> [f32; 4] {
         let (rw, rh, rx, ry) = centre_form(reference);
         let [wx, wy, ww, wh] = self.weights;
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pixel_over_the_edge_is_clipped_and_said() {
+    fn a_box_slightly_outside_is_clipped_and_reported() {
         let (b, clipped) = BoxXyxy::new_clipped([-1.0, 0.0, 101.0, 50.0], 100, 50, 1.0).unwrap();
         assert_eq!((b.corners(), clipped), ([0.0, 0.0, 100.0, 50.0], true));
         assert!(BoxXyxy::new_clipped([-1.5, 0.0, 10.0, 5.0], 100, 50, 1.0).is_err());
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn json_cannot_make_a_bad_box() {
+    fn invalid_boxes_cannot_be_deserialised() {
         assert!(serde_json::from_str::<BoxXyxy>("[0,0,10,10]").is_ok());
         assert!(serde_json::from_str::<BoxXyxy>("[10,0,0,10]").is_err());
     }

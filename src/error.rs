@@ -1,7 +1,7 @@
 //! The one error of the crate: a stable code for programs and a sentence for people.
 //!
-//! Every variant names what it is about (a file, an image, an object) and, where there is one, the remedy. The sentence
-//! is what [`std::fmt::Display`] gives; the code is what [`Error::code`] gives, and does not change between versions.
+//! Every variant names its subject (a file, an image, an object) and, where there is one, the remedy.
+//! [`std::fmt::Display`] gives the sentence. [`Error::code`] gives the code, which does not change between versions.
 
 use std::fmt;
 
@@ -13,23 +13,23 @@ pub enum Error {
     #[error("{path}: {reason}")]
     Io { path: String, reason: String },
 
-    /// An image file that is broken or of a kind that is not read.
+    /// An image file that is damaged or has an unsupported format.
     #[error("{file}: {reason}")]
     Image { file: String, reason: String },
 
-    /// Something is over a cap of [`crate::limits`].
-    #[error("{subject}: {what} is {found}, more than the {limit} that cytobox takes")]
+    /// A limit of [`crate::limits`] is exceeded.
+    #[error("{subject}: {what} is {found}, which exceeds the limit of {limit}")]
     TooLarge { subject: String, what: &'static str, found: u64, limit: u64 },
 
-    /// A channel set that lacks a channel, and for which no black fill was asked.
+    /// A channel set lacks a channel, and filling with black was not requested.
     #[error("{image}: the {missing} channel is missing; add the file, or choose to fill it with black")]
     ChannelMissing { image: String, missing: String },
 
-    /// The channels of one image differ in size or depth.
-    #[error("{image}: its channels do not fit together ({found}); every channel needs the same size and depth")]
+    /// The channels of one image differ in size or bit depth.
+    #[error("{image}: its channels differ in size or bit depth ({found}); all channels must match")]
     ChannelMismatch { image: String, found: String },
 
-    /// An annotation file as a whole that cannot be used.
+    /// An annotation file that cannot be used at all.
     #[error("{file}: {reason}")]
     Annotation { file: String, reason: String },
 
@@ -45,33 +45,33 @@ pub enum Error {
     #[error("{file}: {reason}")]
     Weights { file: String, reason: String },
 
-    /// A configuration that names something impossible.
+    /// An invalid detector configuration.
     #[error("configuration: {0}")]
     Config(String),
 
-    /// No such device, or a device that lacks what is needed.
+    /// The device does not exist or lacks a required feature.
     #[error("device: {0}")]
     Device(String),
 
-    /// The device failed or gave a wrong answer; nothing that it computed may be used.
-    #[error("the {device} failed: {reason}. Nothing that it computed is kept; run again, or choose the CPU")]
+    /// The device failed or gave a wrong result; nothing it computed may be used.
+    #[error("the {device} failed: {reason}. Its results were discarded. Try again or switch to the CPU")]
     DeviceFailed { device: String, reason: String },
 
-    /// Training cannot go on, or cannot start, with the data or settings given.
+    /// Training cannot start or continue with the given data or settings.
     #[error("training: {0}")]
     Training(String),
 
-    /// A command that does not fit the present state, such as detecting without a model.
+    /// A command that is not possible in the current state, such as detecting without a detector.
     #[error("{0}")]
     Usage(String),
 
-    /// Ended because it was asked to.
+    /// Cancelled by the user.
     #[error("cancelled")]
     Cancelled,
 }
 
 impl Error {
-    /// The stable code, for programs.
+    /// The stable error code, for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Io { .. } => "io",

@@ -1,6 +1,6 @@
-//! Two-stage cell detectors that run and learn in the browser.
+//! Two-stage cell detectors that detect and train in the browser.
 //!
-//! The modules stand in the order in which data goes through them:
+//! Data flows through the modules in this order:
 //!
 //! ```text
 //!  files ─► channels ─► image ─► transform ─► backbone+fpn ─► rpn ─► roi_heads ─► detections ─► export / canvas
@@ -9,8 +9,8 @@
 //!           merge                                                 losses, optimiser, checkpoint
 //! ```
 //!
-//! Imports run one way: `channels`, `boxes` and `annotations` know no model; `model` knows no training; `predict` knows
-//! no page; `web` and the binaries know everything and decide nothing.
+//! Imports run one way: `channels`, `boxes` and `annotations` do not depend on the model, `model` not on training, `predict` not
+//! on the page. `web` and the binaries may use everything and contain no logic of their own.
 
 pub mod annotations;
 pub mod bench;

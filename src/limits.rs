@@ -47,11 +47,13 @@ pub const SAFETENSORS_HEADER_BYTES: u64 = 8 << 20;
 pub const DETECTOR_BYTES: u64 = 1 << 30;
 /// Tensors of one detector file; ResNet-101-FPN has about 700.
 pub const TENSORS: usize = 10_000;
-/// Values of a pickle, on its stack or to be recalled: a state dict needs some ten for each tensor.
-pub const PICKLE_VALUES: usize = 4_000_000;
-/// Containers within containers of a pickle. A checkpoint nests three deep; what is deeper would overflow the real stack on
-/// drop.
-pub const PICKLE_DEPTH: usize = 64;
+/// The description of a torch file's tensors and of what a training script keeps beside them, such as the losses of all
+/// steps.
+pub const PICKLE_BYTES: u64 = 32 << 20;
+/// Values that the pickles of one file make, recall or keep to be recalled. A checkpoint needs some forty for each tensor.
+pub const PICKLE_VALUES: usize = 2_000_000;
+/// Bytes of tensors for each byte of a torch file, which stores them as they are; more than one where tensors share values.
+pub const TENSOR_EXPANSION: u64 = 4;
 /// Numbers along one axis of a tensor, as the kernels take them: every index of one image's row fits `u32`.
 pub const TENSOR_SIDE: usize = 1 << 16;
 /// Weights of one layer: the largest of torchvision's detectors, `fc6`, has 12.8 million.

@@ -1,4 +1,4 @@
-//! A training and its evaluation as one HTML file that needs nothing beside it.
+//! The report of a training run and its evaluation: one self-contained HTML file.
 
 use std::fmt::Write;
 
@@ -12,24 +12,24 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;mar
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse;margin:.5rem 0}\
 td,th{padding:.2rem .7rem;border-bottom:1px solid #ddd;text-align:left;font-variant-numeric:tabular-nums}\
 td.n,th.n{text-align:right}figure{margin:1rem 0}figcaption{color:#555;font-size:.9rem}";
-/// Images listed as the worst.
+/// Number of worst images listed.
 const WORST: usize = 20;
 
-/// What a report is made of; evaluation and curves may be empty.
+/// The contents of a report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Material {
     pub title: String,
-    /// Name and value, in order.
+    /// Names and values, in order.
     pub facts: Vec<(String, String)>,
-    /// A caption and what is drawn.
+    /// Captions and charts.
     pub charts: Vec<(String, Chart)>,
 }
 
-/// The document.
+/// The report as an HTML document.
 ///
 /// # Errors
-/// None that the data can cause; the drawing library's are passed on.
+/// Those of the drawing library; the data cannot cause any.
 pub fn html(material: &Material, evaluation: Option<&Evaluation>) -> Result<String> {
     let mut page = String::new();
     let title = escaped(&material.title);
@@ -55,22 +55,22 @@ pub fn html(material: &Material, evaluation: Option<&Evaluation>) -> Result<Stri
 
 fn evaluated(page: &mut String, e: &Evaluation) -> Result<()> {
     let what = if e.measure == Measure::Masks { "masks" } else { "boxes" };
-    let _ = write!(page, "<h2>Agreement with {} annotated {what} on {} images</h2>", e.boxes, e.images);
+    let _ = write!(page, "<h2>Evaluation on {1} images with {0} annotated {what}</h2>", e.boxes, e.images);
     page.push_str("<table><tr><th>Class</th><th class=n>Cells</th><th class=n>AP50</th><th class=n>AP50:95</th></tr>");
     for (label, class) in &e.per_class {
         row(page, label, Some(class.boxes), class.average.ap_50, class.average.ap_50_95);
     }
-    row(page, "mean of the classes", None, e.map_50, e.map_50_95);
-    row(page, "whatever the class", None, e.class_ignoring.ap_50, e.class_ignoring.ap_50_95);
+    row(page, "mean over classes", None, e.map_50, e.map_50_95);
+    row(page, "class-agnostic", None, e.class_ignoring.ap_50, e.class_ignoring.ap_50_95);
     page.push_str("</table>");
     for sentence in e.limits() {
         let _ = write!(page, "<p>{}</p>", escaped(&sentence));
     }
     let chart = precision_recall(e, 640, 320, false);
     if !chart.series.is_empty() {
-        figure(page, "Precision and recall at IoU 0.5", &chart)?;
+        figure(page, "Precision–recall curve at IoU 0.5", &chart)?;
     }
-    page.push_str("<h2>Which class was taken for which</h2><table><tr><th>annotated \\ detected</th>");
+    page.push_str("<h2>Confusion matrix</h2><table><tr><th>annotated \\ detected</th>");
     for class in &e.confusion.classes {
         let _ = write!(page, "<th class=n>{}</th>", escaped(class));
     }
@@ -83,8 +83,8 @@ fn evaluated(page: &mut String, e: &Evaluation) -> Result<()> {
         page.push_str("</tr>");
     }
     page.push_str(
-        "</table><h2>Images with most mistakes</h2><table><tr><th>Image</th><th class=n>right</th>\
-         <th class=n>wrong class</th><th class=n>missed</th><th class=n>extra</th></tr>",
+        "</table><h2>Images with the most errors</h2><table><tr><th>Image</th><th class=n>true positive</th>\
+        <th class=n>misclassified</th><th class=n>missed</th><th class=n>false positive</th></tr>",
     );
     for image in e.worst_images.iter().take(WORST) {
         let _ = write!(
@@ -101,7 +101,7 @@ fn evaluated(page: &mut String, e: &Evaluation) -> Result<()> {
     Ok(())
 }
 
-/// Precision over recall at IoU 0.5, a curve for each class.
+/// Precision over recall at IoU 0.5, one curve per class.
 pub fn precision_recall(e: &Evaluation, width: u32, height: u32, dark: bool) -> Chart {
     let series = e.per_class.iter().filter(|(_, class)| !class.curve.precision.is_empty()).map(|(label, class)| {
         let last = (class.curve.precision.len() - 1).max(1) as f64;
@@ -129,7 +129,7 @@ fn figure(page: &mut String, caption: &str, chart: &Chart) -> Result<()> {
     Ok(())
 }
 
-/// Other people's text as HTML text.
+/// Escapes text from outside for HTML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -143,7 +143,7 @@ mod tests {
     use crate::evaluate;
 
     #[test]
-    fn names_cannot_become_markup() {
+    fn names_are_escaped() {
         let bbox = BoxXyxy::new([1.0, 1.0, 5.0, 5.0], 10, 10).unwrap();
         let label = "<script>alert(1)</script>".to_owned();
         let object = Object { bbox, label: label.clone(), difficult: false, truncated: false, mask: None };

@@ -41,7 +41,7 @@ fn plain(x: &Array, gamma: &Array, beta: &Array, dy: &Array, relu: bool) -> [Arr
 
 #[test]
 fn every_device_gives_the_plain_answer() {
-    // The second has more rows than one task takes.
+    // The second has more rows than fit one task.
     for (shape, relu) in [([2, 3, 5, 4], false), ([3, 29, 31, 8], true), ([1, 1, 2, 33], true)] {
         let x = Array::random(&shape, 1);
         let (gamma, beta) = (Array::random(&shape[3..], 2), Array::random(&shape[3..], 3));
@@ -83,7 +83,7 @@ fn a_folded_convolution_does_what_the_norm_did() {
     // The running variance is divided by one less than the 3200 values.
     let folded = Array::of(norm.fold(&conv).forward_relu(x.clone()));
     assert!(error(&folded, &with_norm) < 1e-3);
-    // What was forgotten does not count.
+    // Discarded statistics do not count.
     conv.norm = Some(norm.clone());
     conv.forward(x * 5.0);
     norm.discard();

@@ -1,4 +1,4 @@
-//! In a real browser's worker: WebGPU and the wasm CPU form give the same answers.
+//! In a real browser's worker: WebGPU and the wasm CPU backend give the same results.
 //!
 //! `wasm-pack test --headless --chrome --release` runs these on the adapter that the browser offers, a software one
 //! included.
@@ -125,7 +125,7 @@ async fn a_detector_finds_the_same_on_cpu_and_gpu() {
         classes: ["__background__", "a", "b"].map(String::from).to_vec(),
         min_size: 96,
         max_size: 128,
-        // A detector without training is unsure of everything.
+        // An untrained detector has only low scores.
         box_score_thresh: 0.3,
         ..DetectorConfig::default()
     };

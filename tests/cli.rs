@@ -1,4 +1,4 @@
-//! The command line as a user and as automation see it: files, exit codes, going on after an interruption.
+//! The command line as seen by users and scripts: files, exit codes, resuming after an interruption.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod common;
@@ -153,7 +153,16 @@ fn wrong_commands_end_with_a_sentence() {
 }
 
 #[test]
-fn info_tells_what_the_reference_model_is() {
+fn help_shows_an_example() {
+    for command in ["merge", "plot", "convert", "info", "synth", "bench"] {
+        let help = cytobox(&[command, "--help"]);
+        let said = String::from_utf8_lossy(&help.stdout);
+        assert!(said.contains(&format!("Example:\n  cytobox {command} ")), "{said}");
+    }
+}
+
+#[test]
+fn info_prints_the_metadata_of_the_reference_model() {
     let Some(data) = common::real_data() else { return };
     let output = cytobox(&["info", &text(&data.join("models/hpa_maskrcnn_resnet18_fpn.safetensors"))]);
     assert!(output.status.success(), "{}", stderr(&output));
@@ -188,14 +197,13 @@ fn train(folder: &Path, out: &str, more: &[&str]) -> Command {
     command
 }
 
-/// The events in the log beside a detector file; a line that is being written is none yet.
+/// The events in a detector's training log; an incomplete last line is ignored.
 fn events(out: &Path) -> Vec<Value> {
     let log = fs::read_to_string(format!("{}.log.jsonl", out.display())).unwrap_or_default();
     log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// From nothing to numbers: synthetic images, a training, its evaluation; and the same training killed on the way and
-/// gone on with ends in the same file, bit for bit.
+/// From scratch to an evaluation on synthetic images. The same run, killed half-way and resumed, gives the same file bit for bit.
 #[test]
 fn a_training_that_is_killed_goes_on_to_the_same_file() {
     let folder = samples();

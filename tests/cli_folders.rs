@@ -1,4 +1,4 @@
-//! The command line on folders as people have them: equal names, broken files, links that lead nowhere.
+//! The command line on real-world folders: duplicate names, damaged files, dangling links.
 #![cfg(not(target_arch = "wasm32"))]
 
 use std::{
@@ -23,7 +23,7 @@ fn merge(folder: &Path, out: &Path, options: &[&str]) -> Output {
     cytobox("merge", &[folder], out, options)
 }
 
-/// With a network that knows nothing, which is the quickest there is.
+/// With an untrained network, which is the fastest.
 fn detect(folder: &Path, out: &Path, options: &[&str]) -> Output {
     let model = model().to_str().unwrap();
     cytobox("detect", &[folder], out, &[&["--device", "cpu", "--model", model, "--score", "1"], options].concat())
@@ -95,7 +95,7 @@ fn equal_names_are_merged_into_the_out_folder_and_over_no_image() {
     assert_eq!([&first, &second].map(|file| brightness(file)), [10, 20]);
 
     let text = fails(merge(&folder.path().join("images/a"), &folder.path().join("images/a"), &[]));
-    assert!(text.contains("one of the images"), "{text}");
+    assert!(text.contains("overwrite one of the images"), "{text}");
     assert_eq!([&first, &second].map(|file| fs::read(file).unwrap()), before);
 }
 

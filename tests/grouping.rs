@@ -1,4 +1,4 @@
-//! Which files make one image, and what is said where they do not.
+//! Grouping files into images, and the messages for files that do not fit.
 #![cfg(not(target_arch = "wasm32"))]
 
 use cytobox::channels::{Channel, EntryState, FileHead, FileKind, Groups, ImageEntry, Remedy, group};

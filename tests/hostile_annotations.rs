@@ -1,4 +1,4 @@
-//! Files that are broken, huge or malicious: an error or a named refusal, in little time, never a panic.
+//! Damaged, huge or malicious annotation files: an error or a named rejection, quickly, and never a panic.
 #![cfg(not(target_arch = "wasm32"))]
 
 use std::fmt::Write;

@@ -1,4 +1,4 @@
-//! Broken and malicious image files: an error or a picture, never a panic and never a huge allocation.
+//! Damaged and malicious image files: an error or an image, never a panic and never a huge allocation.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod common;

@@ -1,15 +1,16 @@
-//! Detector files that are broken or lie: every one is an error with a sentence, none a panic or a network.
+//! Damaged and malicious detector files: each gives an error with a clear message, never a panic or a network.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod golden;
+mod torch_files;
 
 use burn::tensor::Device;
-use cytobox::Error;
-use cytobox::export::{self, NamedBytes};
 use cytobox::model::{Architecture, Backbone, Detector, DetectorConfig};
 use cytobox::weights::{self, LoadReport, Precision, pickle, safetensors};
+use cytobox::{Error, limits};
 use serde_json::{Value, json};
 use std::sync::OnceLock;
+use torch_files::{Py, Writer};
 
 /// A detector that is as small as a ResNet-18 lets it be.
 fn config() -> DetectorConfig {
@@ -264,63 +265,139 @@ fn heads_of_other_classes_are_drawn_anew() {
     assert!(all(&load(&["c", "d"], true).1));
 }
 
-/// Pickles by hand: what a state dict never holds ends the reading.
+/// Pickles by hand: what would run something, and what no writer writes, ends the reading.
 #[test]
 fn pickles_that_do_more_than_hold_values_are_refused() {
     let refused = |bytes: &[u8], cause: &str| {
-        let sentence = pickle::read(bytes).expect_err("a hostile pickle was read");
+        let sentence = pickle::read(bytes, &mut 0).expect_err("a hostile pickle was read");
         assert!(sentence.contains(cause), "{sentence:?} does not speak of {cause:?}");
     };
     refused(b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.", "os.system");
+    refused(b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x02ls\x85R.", "os.system");
+    refused(b"\x80\x02csubprocess\nPopen\n)\x81.", "subprocess.Popen");
     refused(b"\x80\x02cbuiltins\neval\n)R.", "builtins.eval");
-    refused(b"\x80\x02}cbuiltins\neval\nb.", "sets the state");
-    refused(b"\x80\x02i", "belongs to no state dict");
+    refused(b"\x80\x02NNb.", "sets the state");
+    refused(b"\x80\x02K\x01)R.", "without a name");
+    refused(b"\x80\x02ca\nb\nNR.", "without arguments");
+    refused(b"\x80\x02i", "belongs to no torch file");
     refused(b"\x80\x02X\xff\xff\xff\xffabc", "ends early");
+    refused(b"\x80\x02\x8d\xff\xff\xff\xff\xff\xff\xff\xffabc", "ends early");
     refused(b"\x80\x02h\x05.", "leads nowhere");
+    refused(b"\x80\x02Nr\xff\xff\xff\x7f.", "no writer gives");
     refused(b"\x80\x02R.", "empty");
-    refused(b"\x80\x02]q\x00h\x00a.", "twice");
+    refused(b"\x80\x02}(Nu.", "no value");
+    refused(b"\x80\x02N(Nu.", "no dictionary");
+    refused(b"\x80\x02NNa.", "no list");
+    refused(b"\x80\x02NQ.", "storage");
     refused(b"", "ends early");
+}
+
+/// Depth costs nothing, since nothing is walked.
+#[test]
+fn pickles_may_nest_without_end() {
     let deep = [&[0x80, 2][..], &b")"[..], &b"\x85".repeat(100_000)[..], b"."].concat();
-    refused(&deep, "nested");
     let lists = [&[0x80, 2][..], &b"]".repeat(100_000)[..], &b"a".repeat(99_999)[..], b"."].concat();
-    refused(&lists, "nested");
     // Each level holds the one below twice: 2^60 values of a small file.
     let mut doubling = b"\x80\x02)q\x00".to_vec();
     for i in 0..60u8 {
         doubling.extend([b'h', i, b'h', i, 0x86, b'q', i + 1]);
     }
     doubling.push(b'.');
-    assert!(pickle::read(&doubling).is_ok());
-    let endless = [&[0x80, 2][..], &b")".repeat(5_000_000)[..], b"."].concat();
-    refused(&endless, "too many");
+    for bytes in [&deep, &lists, &doubling, &b"\x80\x02]q\x00h\x00a.".to_vec()] {
+        assert!(pickle::read(bytes, &mut 0).is_ok());
+    }
 }
 
-/// A `.pth` whose two tensors say that they have so many values of 2 bytes.
-fn torch_file(sizes: [i64; 2]) -> Vec<u8> {
+/// A list of 100,000 items that a tuple holds is recalled 100,000 times, where it would be copied: 10^10 values.
+fn amplified(writer: &mut Writer) {
+    let tuple = [b"X\x01\x00\x00\x00a](".as_slice(), &b"N".repeat(100_000), b"e\x86q\x000"].concat();
+    let recalled = b"h\x00".repeat(100_000);
+    // As the pairs of a dictionary, which then lies where weights are looked for.
+    let pairs = [b"}X\x05\x00\x00\x00modelccollections\nOrderedDict\n](".as_slice(), &recalled, b"e\x85Rs"].concat();
+    writer.write(&Py::Raw([tuple, pairs].concat()));
+}
+
+#[test]
+fn a_long_list_recalled_many_times_is_never_copied() {
+    let endless = |writer: &mut Writer| writer.write(&Py::Raw([&b")q\x00"[..], &b"h\x00".repeat(3_000_000)].concat()));
+    // Copies that do count: a list of 1,000 pairs becomes 10,000 dictionaries.
+    let copies = |writer: &mut Writer| {
+        let pairs =
+            [b"](".as_slice(), &b"NN\x86".repeat(1000), b"e\x85q\x000ccollections\nOrderedDict\nq\x010"].concat();
+        writer.write(&Py::Raw([&pairs[..], &b"h\x01h\x00R".repeat(10_000)].concat()));
+    };
+    let cases: [(&str, &str, &dyn Fn(&mut Writer)); 3] = [
+        ("amplified", "no state dict", &amplified),
+        ("endless", "too many", &endless),
+        ("copies", "too many", &copies),
+    ];
+    for (what, cause, write) in cases {
+        let mut pickle = None;
+        let old = torch_files::old_of(|writer| {
+            write(writer);
+            pickle = Some(writer.out.clone());
+        });
+        let zip = torch_files::zip_of([pickle.unwrap(), b".".to_vec()].concat(), Vec::new());
+        for file in [old, zip] {
+            let start = std::time::Instant::now();
+            refused_for(&file, cause);
+            assert!(start.elapsed().as_secs_f32() < 2.0, "{what} took {:?}", start.elapsed());
+        }
+    }
+}
+
+/// Values of all pickles of an old file count together.
+#[test]
+fn the_pickles_of_an_old_file_share_one_limit() {
+    let half = b"N0".repeat(limits::PICKLE_VALUES / 3);
+    let mut file = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.".to_vec();
+    for _ in 0..4 {
+        file.extend([b"\x80\x02", &half[..], b"N."].concat());
+    }
+    refused_for(&file, "too many");
+}
+
+/// Tensors that repeat one value (a stride of 0), and storages that the archive inflates: a small file, much memory.
+#[test]
+fn tensors_far_larger_than_their_file_are_refused() {
+    let expanded = torch_file([1, 1], 100_000_000, 0);
+    refused_for(&expanded, "exhaust memory");
+    let zeros = vec![0; 64 << 20];
+    let inflated = Py::Tensor("FloatStorage", vec![16 << 20], zeros);
+    let deflated = torch_files::deflated(&torch_files::dict([("a", inflated)]));
+    assert!(deflated.len() < 1 << 20);
+    refused_for(&deflated, "exhaust memory");
+}
+
+/// A `.pth` of two storages of one value that say that they have so many, each with a tensor of `side` values that are
+/// `stride` apart.
+fn torch_file(sizes: [i64; 2], side: i64, stride: i64) -> Vec<u8> {
     let mut pickle = b"\x80\x02}(".to_vec();
     let text = |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
+    let int = |int: i64| [b"\x8a\x08", &int.to_le_bytes()[..]].concat();
     for (key, elements) in sizes.into_iter().enumerate() {
         let key = key.to_string();
         pickle.extend(text(&key));
         pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
         pickle.extend(text("storage"));
         pickle.extend(b"ctorch\nHalfStorage\n");
-        pickle.extend([text(&key), text("cpu"), b"\x8a\x08".to_vec(), elements.to_le_bytes().to_vec()].concat());
-        pickle.extend(b"tQK\x00K\x01\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR");
+        pickle.extend([text(&key), text("cpu"), int(elements)].concat());
+        pickle.extend([b"tQK\x00".to_vec(), int(side), vec![0x85], int(stride)].concat());
+        pickle.extend(b"\x85\x89ccollections\nOrderedDict\n)RtR");
     }
     pickle.extend(b"u.");
-    let files = [("a/data.pkl", pickle), ("a/data/0", vec![0; 2]), ("a/data/1", vec![0; 2])];
-    let files = files.map(|(name, bytes)| NamedBytes { name: name.into(), bytes });
-    export::zip(&files).unwrap()
+    torch_files::zip_of(pickle, vec![vec![0; 2], vec![0; 2]])
 }
 
 #[test]
 fn sizes_that_pass_the_largest_number_together_are_refused() {
-    let good = torch_file([1, 1]);
+    let good = torch_file([1, 1], 1, 1);
     assert_eq!(weights::read("good", &good).unwrap().tensors.len(), 2);
-    refused_for(&torch_file([1, i64::MAX]), "larger than a detector file may be");
-    refused_for(&torch_file([i64::MAX, i64::MAX]), "larger than a detector file may be");
-    refused_for(&torch_file([1, -1]), "negative");
+    refused_for(&torch_file([1, i64::MAX], 1, 1), "exhaust memory");
+    refused_for(&torch_file([i64::MAX; 2], 1, 1), "exhaust memory");
+    refused_for(&torch_file([1, -1], 1, 1), "negative");
+    refused_for(&torch_file([1, 1], i64::MAX, 1), "size of its tensors");
+    refused_for(&torch_file([1, 1], 2, 1), "beyond its values");
 }
 
 #[test]

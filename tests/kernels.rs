@@ -1,39 +1,39 @@
 //! Every kernel, on the CPU and on the GPU with the blocks of a software adapter, forward and backward.
 //!
-//! tests/kernels_hardware.rs runs the same cases with those of a real GPU, in a process of its own: [`Adapter::tell`] holds for
-//! all of a process.
+//! tests/kernels_hardware.rs runs the same cases with those of a real GPU, in a process of its own: [`Adapter::set_detected`]
+//! applies to the whole process.
 
 mod kernels_cases;
 mod reference;
 
 use burn::tensor::{Device, Tensor};
-use cytobox::kernels::{self, Adapter, ConvOptions, Roi, RoiAlignOptions, RowBlock, Way};
+use cytobox::kernels::{self, Adapter, Algorithm, ConvOptions, Roi, RoiAlignOptions, RowBlock};
 use kernels_cases::{Case, devices};
 use reference::Array;
 
 const ADAPTER: Adapter = Adapter::Software;
 
-const fn case(way: Way, x: [usize; 4], kernel: usize, cout: usize, stride: usize, relu: bool) -> Case {
-    Case { way, x, kernel, cout, stride, relu }
+const fn case(algorithm: Algorithm, x: [usize; 4], kernel: usize, cout: usize, stride: usize, relu: bool) -> Case {
+    Case { algorithm, x, kernel, cout, stride, relu }
 }
 
-const fn rows(columns: usize, rows: usize, lines: usize, step: usize) -> Way {
-    Way::Rows(RowBlock { rows, columns, lines, taps: 3, step })
+const fn rows(columns: usize, rows: usize, vec4s: usize, step: usize) -> Algorithm {
+    Algorithm::Rows(RowBlock { rows, columns, vec4s, taps: 3, step })
 }
 
-/// Each block, with places and lines left over, and outputs with fewer lines than the widest block; those of rows where a row's
-/// length allows them.
+/// Each block size, with pixels and vec4s left over, and outputs with fewer vec4s than the widest block; row blocks where the
+/// length of a row allows them.
 const CASES: [Case; 20] = [
-    case(Way::Block(32, 4), [1, 37, 38, 36], 5, 36, 1, true),
-    case(Way::Block(16, 4), [1, 14, 15, 36], 5, 36, 1, true),
-    case(Way::Block(8, 4), [1, 10, 11, 36], 5, 36, 1, false),
-    case(Way::Block(8, 2), [1, 8, 9, 36], 5, 36, 1, true),
-    case(Way::Block(4, 2), [1, 6, 7, 36], 1, 36, 1, false),
-    case(Way::Block(4, 1), [1, 4, 6, 36], 5, 36, 1, true),
-    case(Way::Block(4, 1), [1, 3, 3, 36], 5, 36, 1, true),
-    case(Way::Block(8, 2), [1, 40, 41, 8], 3, 8, 1, false),
-    case(Way::Block(4, 1), [1, 40, 40, 8], 1, 4, 1, true),
-    case(Way::Block(32, 4), [2, 60, 59, 20], 3, 50, 2, true),
+    case(Algorithm::Block(32, 4), [1, 37, 38, 36], 5, 36, 1, true),
+    case(Algorithm::Block(16, 4), [1, 14, 15, 36], 5, 36, 1, true),
+    case(Algorithm::Block(8, 4), [1, 10, 11, 36], 5, 36, 1, false),
+    case(Algorithm::Block(8, 2), [1, 8, 9, 36], 5, 36, 1, true),
+    case(Algorithm::Block(4, 2), [1, 6, 7, 36], 1, 36, 1, false),
+    case(Algorithm::Block(4, 1), [1, 4, 6, 36], 5, 36, 1, true),
+    case(Algorithm::Block(4, 1), [1, 3, 3, 36], 5, 36, 1, true),
+    case(Algorithm::Block(8, 2), [1, 40, 41, 8], 3, 8, 1, false),
+    case(Algorithm::Block(4, 1), [1, 40, 40, 8], 1, 4, 1, true),
+    case(Algorithm::Block(32, 4), [2, 60, 59, 20], 3, 50, 2, true),
     case(rows(8, 2, 4, 1), [1, 17, 16, 8], 3, 68, 1, true),
     case(rows(8, 2, 4, 2), [2, 33, 32, 12], 3, 68, 2, false),
     case(rows(8, 1, 4, 1), [1, 8, 8, 8], 3, 64, 1, false),

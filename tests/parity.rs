@@ -1,4 +1,4 @@
-//! Every stage of the detectors beside torchvision's, on the CPU and on the GPU; and the reference model on real images.
+//! Every stage of the detectors compared with torchvision's, on the CPU and on the GPU; and the reference model on real images.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod common;
@@ -198,7 +198,7 @@ fn every_stage_on_the_gpu() {
     }
 }
 
-/// What cytobox writes, torchvision loads with `strict=True` and computes the same of.
+/// torchvision loads cytobox's files with `strict=True` and computes the same results.
 #[test]
 fn saved_files_load_into_torchvision() {
     let Some(folder) = golden::folder() else { return };
@@ -215,14 +215,14 @@ fn saved_files_load_into_torchvision() {
     golden::run("verify", folder);
 }
 
-/// `.pth` in both forms, old names, a checkpoint, a tensor in channels-last order: all the same weights.
+/// `.pth` in both forms, old names, checkpoints of trainings, a tensor in channels-last order: all the same weights.
 #[test]
 fn torch_files_hold_the_same_weights() {
     let Some(folder) = golden::folder() else { return };
     let read = |file: &str| std::fs::read(folder.join(file)).unwrap();
     let original = read("mask_resnet18.safetensors");
     let original = weights::read("mask_resnet18.safetensors", &original).unwrap();
-    for file in ["zip.pth", "checkpoint.pth", "old.pth"] {
+    for file in ["zip.pth", "checkpoint.pth", "old.pth", "training.zip.pth", "training.old.pth"] {
         let bytes = read(file);
         let found = weights::read(file, &bytes).unwrap();
         assert_eq!(found.tensors, original.tensors, "{file}");

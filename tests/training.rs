@@ -397,7 +397,7 @@ fn torchvision_takes(trained: &Detector) {
     println!("{}", text(&output.stdout));
 }
 
-/// Two pictures by heart, with norms that are folded on the way.
+/// Overfits two images, with batch norms folded during the run.
 #[test]
 fn two_images_are_learnt() {
     let mut train = short_training();
@@ -411,7 +411,7 @@ fn two_images_are_learnt() {
     let (first, last) = (mean(&steps[..4]), mean(&steps[steps.len() - 4..]));
     println!("loss from {first} to {last}, AP50 {:?}", finished.best);
     assert!(last < 0.5 * first, "{steps:?}");
-    // What was folded away is not missed: the file of the detector finds the same.
+    // Folding loses nothing: the saved detector finds the same.
     let bytes = pollster::block_on(weights::save(&finished.detector, Precision::F32)).unwrap();
     let loaded = weights::load("a", &bytes, &Device::flex()).unwrap().0;
     let options = cytobox::predict::DetectOptions::default();

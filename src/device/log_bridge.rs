@@ -1,7 +1,7 @@
-//! Makes an error fatal that the GPU layers only log.
+//! Makes errors fatal that the GPU layers only log.
 //!
-//! On the web a shader that does not compile, and a validation error, end as a line in the log; the computation goes on
-//! with what the buffer held before. This logger keeps the first such line until [`take_fault`] asks for it.
+//! On the web a validation error or a shader that does not compile ends as a line in the log, and the computation continues with
+//! the old contents of the buffer. This logger keeps the first such line until [`take_fault`] reads it.
 
 use std::sync::Mutex;
 
@@ -12,7 +12,7 @@ static FAULT: Mutex<Option<String>> = Mutex::new(None);
 struct Bridge;
 
 impl Bridge {
-    /// Logs of the layers between burn and the driver.
+    /// Whether a log target belongs to the layers between burn and the driver.
     fn is_gpu_layer(target: &str) -> bool {
         ["wgpu", "naga", "cubecl", "burn"].iter().any(|layer| target.starts_with(layer))
     }
@@ -50,7 +50,7 @@ fn write_line(_: Level, line: &str) {
     eprintln!("{line}");
 }
 
-/// A poisoned lock only means that some thread panicked while it logged; the line in it is whole.
+/// A poisoned lock only means that a thread panicked while logging; the line in it is intact.
 fn fault_slot() -> std::sync::MutexGuard<'static, Option<String>> {
     FAULT.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
@@ -63,12 +63,12 @@ pub fn install() {
     }
 }
 
-/// The first error that the GPU layers have logged since the last call.
+/// Takes the first error that the GPU layers have logged since the last call.
 pub fn take_fault() -> Option<String> {
     fault_slot().take()
 }
 
-/// The fault is one for the whole process: tests that make or take one run one at a time.
+/// The fault is global to the process, so tests that set or take one must not run in parallel.
 #[cfg(test)]
 pub(super) fn alone() -> std::sync::MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());

@@ -1,7 +1,7 @@
-//! Chooses the device, proves it, and says why it was chosen.
+//! Chooses the device, tests it and reports why it was chosen.
 //!
-//! A real GPU is taken where there is one that burn can use; everything else runs on the CPU (burn flex). A software
-//! adapter counts as no GPU unless it is asked for by name: the CPU form is faster and needs no driver.
+//! A real GPU is used if burn supports it; otherwise everything runs on the CPU (burn flex). A software adapter is used only
+//! when requested by name: the CPU backend is faster and needs no driver.
 
 mod log_bridge;
 mod report;
@@ -21,7 +21,7 @@ use crate::{
     kernels::Adapter,
 };
 
-/// A device that has given the right answers.
+/// A device that has passed the self-test.
 #[derive(Debug, Clone)]
 pub struct ActiveDevice {
     pub device: Device,
@@ -29,10 +29,10 @@ pub struct ActiveDevice {
 }
 
 impl ActiveDevice {
-    /// Turns an error that the GPU layers only logged into an error of the run.
+    /// Turns an error that the GPU layers only logged into an error of the run. Call it before trusting results.
     ///
-    /// wgpu skips a dispatch whose shader does not compile, and says so in the log alone; the buffer then holds what it
-    /// held before. Called before results are believed.
+    /// wgpu skips a dispatch whose shader does not compile and reports this only in the log. The buffer then still holds its old
+    /// contents.
     pub fn check(&self) -> Result<()> {
         match take_fault() {
             Some(reason) => Err(Error::DeviceFailed { device: self.report.name.clone(), reason }),
@@ -41,22 +41,22 @@ impl ActiveDevice {
     }
 }
 
-/// Opens the device that was asked for, or the best there is.
+/// Opens the requested device, or the best available one.
 ///
-/// `probe` is what JavaScript found in a browser; natively the adapter is asked itself.
+/// In a browser `probe` is what JavaScript found out; natively the adapter is queried directly.
 ///
 /// # Errors
-/// [`Error::Device`] if a GPU or a software adapter was asked for by name and there is none, or its self-test failed.
+/// [`Error::Device`] if a GPU or a software adapter was requested by name and there is none, or its self-test failed.
 pub async fn open(choice: DeviceChoice, probe: Option<&Probe>) -> Result<ActiveDevice> {
     install_log_bridge();
     if choice == DeviceChoice::Cpu {
-        return open_cpu("the CPU was asked for".to_owned()).await;
+        return open_cpu("the CPU was requested".to_owned()).await;
     }
     let gpu = open_gpu(choice, probe).await;
     or_cpu(choice, gpu).await
 }
 
-/// The GPU, or the CPU where only the best there is was asked for.
+/// The GPU, or the CPU as a fallback if no device was requested by name.
 async fn or_cpu(choice: DeviceChoice, gpu: Result<ActiveDevice, String>) -> Result<ActiveDevice> {
     match gpu {
         Ok(active) => Ok(active),
@@ -66,7 +66,7 @@ async fn or_cpu(choice: DeviceChoice, gpu: Result<ActiveDevice, String>) -> Resu
 }
 
 async fn open_cpu(why: String) -> Result<ActiveDevice> {
-    // What a GPU that was given up has logged is no fault of the CPU.
+    // Errors logged by a GPU that was given up do not concern the CPU.
     drop(take_fault());
     let device = Device::flex();
     let tests = self_test::run(&device).await?;
@@ -77,26 +77,26 @@ async fn open_cpu(why: String) -> Result<ActiveDevice> {
     Ok(ActiveDevice { device, report })
 }
 
-/// The error is the sentence that says why there is no GPU to use.
+/// The error explains why no GPU can be used.
 async fn open_gpu(choice: DeviceChoice, probe: Option<&Probe>) -> Result<ActiveDevice, String> {
     if let Some(probe) = probe {
         refuse_by_probe(choice, probe)?;
     }
-    let (device, setup) = init_gpu(choice).await.map_err(|e| format!("no GPU could be opened: {e}"))?;
+    let (device, setup) = init_gpu(choice).await.map_err(|e| format!("the GPU could not be opened: {e}"))?;
     let info = setup.adapter.get_info();
     let software = probe.map_or(info.device_type == DeviceType::Cpu, |p| p.software);
     if software && choice != DeviceChoice::Software {
         return Err(format!("the only graphics adapter is a software one ({})", info.name));
     }
-    // A browser does not tell wasm what its adapter is, and the best kernels differ.
-    if software { Adapter::Software } else { Adapter::Hardware }.tell();
+    // A browser hides the kind of adapter from wasm, but the choice of kernels depends on it.
+    if software { Adapter::Software } else { Adapter::Hardware }.set_detected();
     let name = probe.map_or(info.name, |p| p.name.clone());
 
     let tests = judge(&name, self_test::run(&device).await)?;
     let (kind, why) = if software {
-        (DeviceKind::Software, "a software adapter was asked for; it is slow and meant for tests".to_owned())
+        (DeviceKind::Software, "a software adapter was requested; it is slow and meant for tests".to_owned())
     } else {
-        (DeviceKind::Gpu, "a graphics processor was found, and it passed the self-test".to_owned())
+        (DeviceKind::Gpu, "a GPU was found and passed the self-test".to_owned())
     };
     Ok(ActiveDevice { device, report: DeviceReport { kind, name, why, self_test: tests } })
 }
@@ -113,16 +113,17 @@ async fn init_gpu(choice: DeviceChoice) -> Result<(Device, WgpuSetup), String> {
     Device::wgpu_options().device_kind(kind).init_with_setup_async().await.map_err(|e| e.to_string())
 }
 
-/// Everything that would make the GPU layers panic in a browser is refused before they are touched.
+/// Refuses everything that would make the GPU layers panic in a browser, before they are used.
 fn refuse_by_probe(choice: DeviceChoice, probe: &Probe) -> Result<(), String> {
     let sentence = if !probe.secure_context {
-        "the page was not opened over https or from localhost, and a browser gives WebGPU to such pages only".to_owned()
+        "WebGPU is only available on pages opened over https or from localhost".to_owned()
     } else if !probe.webgpu {
-        "this browser has no WebGPU; a current Chrome, Edge, Firefox or Safari has".to_owned()
+        "this browser has no WebGPU; current versions of Chrome, Edge, Firefox and Safari do".to_owned()
     } else if !probe.adapter {
-        "this browser has WebGPU but offers no graphics adapter; its GPU may be blocked, see chrome://gpu".to_owned()
+        "this browser supports WebGPU but offers no graphics adapter; the GPU may be blocked, see chrome://gpu"
+            .to_owned()
     } else if !probe.timestamp_query {
-        format!("the graphics adapter ({}) lacks timestamp-query, which the GPU layer needs", probe.name)
+        format!("the graphics adapter ({}) lacks the required feature timestamp-query", probe.name)
     } else if probe.software && choice != DeviceChoice::Software {
         format!("the only graphics adapter is a software one ({})", probe.name)
     } else {
@@ -131,16 +132,16 @@ fn refuse_by_probe(choice: DeviceChoice, probe: &Probe) -> Result<(), String> {
     Err(sentence)
 }
 
-/// The self-test of a GPU that gave the right answers.
+/// The self-test results of a GPU, or why it cannot be trusted.
 fn judge(name: &str, tests: Result<Vec<SelfTest>>) -> Result<Vec<SelfTest>, String> {
-    // What was logged explains whatever else went wrong.
+    // A logged error is the cause of any other failure.
     if let Some(fault) = take_fault() {
         return Err(format!("{name} failed its self-test: {fault}"));
     }
     let tests = tests.map_err(|e| format!("{name} failed its self-test: {e}"))?;
     match first_failure(&tests) {
         Some(failed) => {
-            Err(format!("{name} gave a wrong answer in its self-test ({failed}); a driver update may help"))
+            Err(format!("{name} gave a wrong result in its self-test ({failed}); a driver update may help"))
         }
         None => Ok(tests),
     }
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn each_lack_has_its_own_sentence() {
+    fn each_missing_feature_has_its_own_message() {
         let refuse = |change: fn(&mut Probe)| {
             let mut probe = good_probe();
             change(&mut probe);
@@ -200,7 +201,7 @@ mod tests {
 
     #[cfg(not(target_arch = "wasm32"))]
     #[test]
-    fn a_gpu_that_answers_wrongly_gives_way_to_the_cpu_which_says_so() {
+    fn the_cpu_replaces_a_gpu_that_fails_its_self_test_and_says_why() {
         let _alone = log_bridge::alone();
         install_log_bridge();
         let refused = || {
@@ -211,13 +212,13 @@ mod tests {
         let active = or_cpu(DeviceChoice::Auto).unwrap();
         assert_eq!(active.report.kind, DeviceKind::Cpu);
         let why = &active.report.why;
-        assert!(why.contains("a GPU gave a wrong answer in its self-test (matrix product"), "{why}");
+        assert!(why.contains("a GPU gave a wrong result in its self-test (matrix product"), "{why}");
         assert_eq!(or_cpu(DeviceChoice::Gpu).unwrap_err().code(), "device");
     }
 
     #[cfg(not(target_arch = "wasm32"))]
     #[test]
-    fn what_a_gpu_logged_before_it_was_given_up_is_no_fault_of_the_cpu() {
+    fn errors_logged_by_an_abandoned_gpu_do_not_fail_the_cpu() {
         let _alone = log_bridge::alone();
         install_log_bridge();
         log::error!(target: "wgpu_core", "the adapter is gone");
@@ -234,7 +235,7 @@ mod tests {
         let _alone = log_bridge::alone();
         let active = pollster::block_on(open(DeviceChoice::Cpu, None)).unwrap();
         assert_eq!(active.report.kind, DeviceKind::Cpu);
-        assert!(active.report.why.contains("asked for"));
+        assert!(active.report.why.contains("requested"));
         assert!(active.report.self_test.len() >= 5 && active.report.self_test.iter().all(|t| t.passed));
     }
 }

@@ -1,7 +1,7 @@
-//! Known answers: every kind of kernel that a detector uses, asked once when a device is opened.
+//! Self-test: runs every kind of kernel that a detector uses and compares the result with a known answer, once per opened device.
 //!
-//! The answers come from plain loops over the definition, or are known in closed form: the mean of bilinear samples of a
-//! linear ramp is the ramp at the centre of the bin.
+//! The answers come from plain loops over the definition or are known in closed form: the mean of bilinear samples of a linear
+//! ramp is the ramp's value at the centre of the bin.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -11,7 +11,7 @@ use crate::{
     kernels::{self, ConvOptions, PoolOptions, Roi, RoiAlignOptions, noise::noise},
 };
 
-/// Above the rounding of f32 sums in another order, far below any wrong answer.
+/// Above the rounding error of f32 sums in a different order, far below any wrong result.
 const TOLERANCE: f32 = 1e-4;
 
 pub async fn run(device: &Device) -> Result<Vec<SelfTest>> {
@@ -27,7 +27,7 @@ pub async fn run(device: &Device) -> Result<Vec<SelfTest>> {
     ])
 }
 
-/// As if the device had multiplied wrongly.
+/// Results as of a device that multiplies incorrectly.
 #[cfg(all(test, not(target_arch = "wasm32")))]
 pub async fn with_a_wrong_answer(device: &Device) -> Result<Vec<SelfTest>> {
     let mut tests = run(device).await?;
@@ -116,13 +116,13 @@ async fn upsample_add(device: &Device) -> Result<SelfTest> {
     compare("upsampling".into(), got, &expected).await
 }
 
-/// A ramp whose slope every channel has for itself.
+/// A linear ramp with a different slope for each channel.
 fn ramp(x: f32, y: f32, channel: usize) -> f32 {
     0.25 * x - 0.5 * y + channel as f32 * (0.1 * x + 0.05 * y) + 1.0
 }
 
 /// The ramp on 16 × 16 pixels and 4 channels.
-fn ramp_picture() -> Vec<f32> {
+fn ramp_image() -> Vec<f32> {
     (0..16 * 16 * 4).map(|i| ramp((i / 4 % 16) as f32, (i / 64) as f32, i % 4)).collect()
 }
 
@@ -133,7 +133,7 @@ fn roi_options() -> RoiAlignOptions {
 }
 
 async fn roi_align(device: &Device) -> Result<SelfTest> {
-    let values = ramp_picture();
+    let values = ramp_image();
     let expected: Vec<f32> = (0..4 * 4 * 4)
         .map(|i| {
             let (y, x, c) = (i / 16, i / 4 % 4, i % 4);
@@ -144,10 +144,10 @@ async fn roi_align(device: &Device) -> Result<SelfTest> {
     compare("RoIAlign".into(), got, &expected).await
 }
 
-/// With bins of 2 × 2 pixels and 2 × 2 samples a bin, each sample lies half-way between pixels, so that the gradient of
-/// the sum is known for every pixel: 1/16 for each sample that touches it, of which there are 4 within the box.
+/// With bins of 2 × 2 pixels and 2 × 2 samples per bin, each sample lies half-way between pixels. The gradient of the sum is then
+/// 1/16 for each sample that touches a pixel, and within the box there are 4 of them.
 async fn roi_align_gradient(device: &Device) -> Result<SelfTest> {
-    let values = ramp_picture();
+    let values = ramp_image();
     let features = tensor(&values, [1, 16, 16, 4], &device.clone().autodiff()).require_grad();
     let pooled = kernels::roi_align(std::slice::from_ref(&features), &[ROI], roi_options());
     let gradients = pooled.sum().backward();

@@ -1,5 +1,5 @@
-//! Gradients. Each operation keeps only what the tracked parents need: frozen weights keep no input, and parents that are not
-//! tracked cost nothing in the backward pass, but for the levels of RoIAlign, whose gradients come from one launch.
+//! Gradients. Each operation saves only what its tracked parents need: with frozen weights no input is saved, and an untracked
+//! parent costs nothing in the backward pass. RoIAlign is the exception: one launch computes the gradients of all its levels.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::geometry::{ConvGeometry, PoolGeometry};
 use super::ops::{KernelOps, Kernels};
 use super::roi_align::{LEVELS, RoiTable};
 
-/// What a convolution keeps: `x` for the weights' gradient, `w` for that of `x`, its output for the ReLU's.
+/// What a convolution saves: `x` for the weight gradient, `w` for the data gradient, the output for the ReLU's gradient.
 #[derive(Clone, Debug)]
 struct ConvState<B: Backend> {
     x: Option<FloatTensor<B>>,

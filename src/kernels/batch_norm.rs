@@ -1,8 +1,8 @@
-//! Batch normalisation with the statistics of the batch (Ioffe and Szegedy 2015), for training from scratch. Detection has none: it
-//! is folded into the convolutions by then.
+//! Batch normalisation with the statistics of the batch (Ioffe and Szegedy 2015), for training from scratch. Detection does not use
+//! it: by then it is folded into the convolutions.
 //!
-//! `x [N, H, W, C]` is seen as rows of `C` values. On the CPU each pass is one loop, in chunks of fixed size, so that the sums do
-//! not depend on the number of cores; elsewhere burn's operators do the same.
+//! `x [N, H, W, C]` is treated as rows of `C` values. On the CPU each pass is one loop over chunks of fixed size, so the sums do
+//! not depend on the number of cores. Other backends use burn's operators.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -16,20 +16,20 @@ use burn::tensor::{Bytes, DType, Shape, Tensor};
 use super::flex::Dense;
 use super::parallel::{self, Shared};
 
-/// Rows that one task takes.
+/// Rows per task.
 const ROWS: usize = 1024;
 
-/// Means and variances of the channels of one batch.
+/// Mean and variance of each channel over one batch.
 #[derive(Debug, Clone)]
 pub struct Moments {
     /// `[C]`
     pub mean: Tensor<1>,
-    /// `[C]`, divided by the number of values.
+    /// `[C]`, biased: divided by the number of values.
     pub variance: Tensor<1>,
 }
 
-/// `(x - mean) / sqrt(variance + epsilon) · gamma + beta` over all but the last axis, then ReLU if asked for, and the moments that
-/// it was normalised with. Differentiable in `x`, `gamma` and `beta`, through the moments too.
+/// `(x - mean) / sqrt(variance + epsilon) · gamma + beta` over all axes but the last, with an optional ReLU. Also returns the batch
+/// statistics. Differentiable in `x`, `gamma` and `beta`; gradients flow through the statistics too.
 pub fn batch_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f32, relu: bool) -> (Tensor<4>, Moments) {
     let plain = x.clone().inner();
     let mean = <Dispatch as NormOps>::norm_mean(plain.clone().into_dispatch());
@@ -50,7 +50,7 @@ pub fn batch_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f32,
     (Tensor::from_dispatch(y), moments)
 }
 
-/// What a batch is normalised with.
+/// Everything a batch is normalised with.
 #[derive(Debug, Clone)]
 pub struct Factors<B: Backend> {
     mean: FloatTensor<B>,
@@ -61,7 +61,7 @@ pub struct Factors<B: Backend> {
     relu: bool,
 }
 
-/// The arithmetic; burn's operators unless a backend has something better.
+/// The arithmetic. The defaults use burn's operators; a backend overrides what it does faster.
 pub trait NormKernels: Backend {
     /// `[C]`
     fn mean(x: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -89,7 +89,7 @@ pub trait NormKernels: Backend {
         Self::float_reshape(y, shape)
     }
 
-    /// The gradients of `x`, gamma and beta.
+    /// Gradients with respect to `x`, gamma and beta.
     fn gradients(x: FloatTensor<Self>, dy: FloatTensor<Self>, f: Factors<Self>) -> [FloatTensor<Self>; 3] {
         let shape = x.shape();
         let [rows, channels] = rows(&x);
@@ -118,7 +118,7 @@ fn rows<T: TensorMetadata>(x: &T) -> [usize; 2] {
     [n * h * w, c]
 }
 
-/// `(x - mean) / sqrt(variance + epsilon)` as `[rows, C]`, and the inverse deviation as `[1, C]`.
+/// `(x - mean) / sqrt(variance + epsilon)` as `[rows, C]`, and the inverse standard deviation as `[1, C]`.
 fn normalised<B: Backend>(x: FloatTensor<B>, f: &Factors<B>) -> (FloatTensor<B>, FloatTensor<B>) {
     let [rows, channels] = rows(&x);
     let row = |v: FloatTensor<B>| B::float_reshape(v, Shape::new([1, channels]));
@@ -157,16 +157,16 @@ impl NormKernels for Flex {
     fn apply(x: FlexTensor, f: Factors<Self>) -> FlexTensor {
         let shape = x.shape();
         let x = Dense::new(x);
-        let line = Line::new(&f);
-        let channels = line.scale.len();
+        let affine = Affine::new(&f);
+        let channels = affine.scale.len();
         let mut out = vec![0f32; x.data().len()];
         let (shared, tasks) = (Shared::new(&mut out), x.data().len().div_ceil(ROWS * channels));
         parallel::for_each(tasks, |task| {
             let chunk = part(x.data(), task, channels);
-            // SAFETY: every task has its own rows.
+            // SAFETY: no two tasks share rows.
             let out = unsafe { shared.slice(task * ROWS * channels, chunk.len()) };
             for (out, row) in out.chunks_exact_mut(channels).zip(chunk.chunks_exact(channels)) {
-                for (((out, v), scale), shift) in out.iter_mut().zip(row).zip(&line.scale).zip(&line.shift) {
+                for (((out, v), scale), shift) in out.iter_mut().zip(row).zip(&affine.scale).zip(&affine.shift) {
                     let y = v * scale + shift;
                     *out = if f.relu && y < 0.0 { 0.0 } else { y };
                 }
@@ -178,7 +178,7 @@ impl NormKernels for Flex {
     fn gradients(x: FlexTensor, dy: FlexTensor, f: Factors<Self>) -> [FlexTensor; 3] {
         let shape = x.shape();
         let [rows, channels] = rows(&x);
-        let (x, dy, line) = (Dense::new(x), Dense::new(dy), Line::new(&f));
+        let (x, dy, affine) = (Dense::new(x), Dense::new(dy), Affine::new(&f));
         let active = |y: f32, dy: f32| if f.relu && y <= 0.0 { 0.0 } else { dy };
         // Sums of dy and of dy · (x - mean) / deviation.
         let tasks = x.data().len().div_ceil(ROWS * channels);
@@ -186,14 +186,14 @@ impl NormKernels for Flex {
         let shared = Shared::new(&mut partial);
         parallel::for_each(tasks, |task| {
             let (xs, dys) = (part(x.data(), task, channels), part(dy.data(), task, channels));
-            // SAFETY: every task has its own sums.
+            // SAFETY: no two tasks share sums.
             let out = unsafe { shared.slice(task * 2 * channels, 2 * channels) };
             let (dbeta, dgamma) = out.split_at_mut(channels);
             for (xs, dys) in xs.chunks_exact(channels).zip(dys.chunks_exact(channels)) {
                 for c in 0..channels {
-                    let dy = active(xs[c] * line.scale[c] + line.shift[c], dys[c]);
+                    let dy = active(xs[c] * affine.scale[c] + affine.shift[c], dys[c]);
                     dbeta[c] += dy;
-                    dgamma[c] += dy * (xs[c] - line.mean[c]) * line.inverse[c];
+                    dgamma[c] += dy * (xs[c] - affine.mean[c]) * affine.inverse[c];
                 }
             }
         });
@@ -204,14 +204,14 @@ impl NormKernels for Flex {
         let shared = Shared::new(&mut dx);
         parallel::for_each(tasks, |task| {
             let (xs, dys) = (part(x.data(), task, channels), part(dy.data(), task, channels));
-            // SAFETY: every task has its own rows.
+            // SAFETY: no two tasks share rows.
             let out = unsafe { shared.slice(task * ROWS * channels, xs.len()) };
             let rows = xs.chunks_exact(channels).zip(dys.chunks_exact(channels));
             for (out, (xs, dys)) in out.chunks_exact_mut(channels).zip(rows) {
                 for c in 0..channels {
-                    let dy = active(xs[c] * line.scale[c] + line.shift[c], dys[c]);
-                    let normal = (xs[c] - line.mean[c]) * line.inverse[c];
-                    out[c] = (dy - dbeta[c] / n - normal * dgamma[c] / n) * line.scale[c];
+                    let dy = active(xs[c] * affine.scale[c] + affine.shift[c], dys[c]);
+                    let normal = (xs[c] - affine.mean[c]) * affine.inverse[c];
+                    out[c] = (dy - dbeta[c] / n - normal * dgamma[c] / n) * affine.scale[c];
                 }
             }
         });
@@ -221,14 +221,14 @@ impl NormKernels for Flex {
 }
 
 /// The normalisation as `x · scale + shift`.
-struct Line {
+struct Affine {
     mean: Vec<f32>,
     inverse: Vec<f32>,
     scale: Vec<f32>,
     shift: Vec<f32>,
 }
 
-impl Line {
+impl Affine {
     fn new(f: &Factors<Flex>) -> Self {
         let read = |t: &FlexTensor| Dense::new(t.clone()).data().to_vec();
         let (mean, variance, gamma, beta) = (read(&f.mean), read(&f.variance), read(&f.gamma), read(&f.beta));
@@ -244,13 +244,13 @@ fn part(data: &[f32], task: usize, channels: usize) -> &[f32] {
     &data[task * ROWS * channels..data.len().min((task + 1) * ROWS * channels)]
 }
 
-/// What `add` adds up over the rows of each task, and then over the tasks in their order.
+/// Accumulates `add` over the rows of each task, then sums the tasks in order.
 fn sums(data: &[f32], channels: usize, add: impl Fn(&[f32], &mut [f32]) + Sync + Send) -> Vec<f32> {
     let tasks = data.len().div_ceil(ROWS * channels);
     let mut partial = vec![0f32; tasks * channels];
     let shared = Shared::new(&mut partial);
     parallel::for_each(tasks, |task| {
-        // SAFETY: every task has its own sums.
+        // SAFETY: no two tasks share sums.
         add(part(data, task, channels), unsafe { shared.slice(task * channels, channels) });
     });
     add_up(&partial, channels)
@@ -274,7 +274,7 @@ fn vector(values: Vec<f32>) -> FlexTensor {
 pub trait NormOps: Backend {
     fn norm_mean(x: FloatTensor<Self>) -> FloatTensor<Self>;
     fn norm_variance(x: FloatTensor<Self>, mean: FloatTensor<Self>) -> FloatTensor<Self>;
-    /// The gradient goes through the moments as if they had been computed here.
+    /// Treats the statistics as computed from `x`, so the gradient flows through them.
     fn norm_apply(
         x: FloatTensor<Self>,
         mean: FloatTensor<Self>,

@@ -1,5 +1,5 @@
-//! How fast the convolutions are on a device: every shape class of ResNet-18/50-FPN, with the device's own multiply-add peak and
-//! burn's convolution beside them, in one run.
+//! Benchmark of the convolutions on a device: every layer shape of ResNet-18/50-FPN, compared with the device's multiply-add peak
+//! and with burn's convolution in the same run.
 
 use std::hint::black_box;
 
@@ -17,7 +17,7 @@ use super::parallel::for_each;
 use super::{ConvGeometry, ConvOptions, conv2d};
 use crate::error::{Error, Result};
 
-/// A convolution that a detector does.
+/// A convolution layer of a detector.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct BenchLayer {
     pub name: String,
@@ -28,19 +28,19 @@ pub struct BenchLayer {
     pub out: [usize; 4],
     pub stride: usize,
     pub padding: usize,
-    /// Of the forward pass; each of the two gradients takes as many. A multiplication and an addition count as two.
+    /// Of the forward pass; each of the two gradients takes the same number. A multiply-add counts as two.
     pub flops: f64,
 }
 
 impl BenchLayer {
-    /// Whether the share of the peak is asked of it: 3 × 3 with 64 channels or more.
+    /// Whether it counts towards the share of the peak: 3 × 3 with 64 channels or more.
     pub fn is_dense(&self) -> bool {
         self.w[0] == 3 && self.w[2].min(self.w[3]) >= 64
     }
 }
 
-/// The layers as (name, part of the image's side, input and output channels, kernel, stride). A strided 3×3 is ResNet-18's and a
-/// strided 1×1 ResNet-50's, unless the name ends in the other's block, deep or basic.
+/// The layers as (name, image side divided by this, input and output channels, kernel, stride). Unless the name ends in `deep` or
+/// `basic`, a strided 3×3 belongs to ResNet-18 and a strided 1×1 to ResNet-50; the suffix names the other network's block.
 const LAYERS: [(&str, usize, usize, usize, usize, usize); 31] = [
     ("stem 7×7", 1, 3, 64, 7, 2),
     ("layer1 1×1 first", 4, 64, 64, 1, 1),
@@ -78,7 +78,9 @@ const LAYERS: [(&str, usize, usize, usize, usize, usize); 31] = [
 /// Every layer for an image of `side × side` pixels, a multiple of 32.
 pub fn layers(side: usize) -> Result<Vec<BenchLayer>> {
     if side == 0 || !side.is_multiple_of(32) || side > 4096 {
-        return Err(Error::Config(format!("a benchmark side of {side}: it must be a multiple of 32 up to 4096")));
+        return Err(Error::Config(format!(
+            "the benchmark's image side is {side}; it must be a multiple of 32 up to 4096"
+        )));
     }
     let layer = |(name, part, cin, cout, kernel, stride): (&str, usize, usize, usize, usize, usize)| {
         let (x, w, padding) = ([1, side / part, side / part, cin], [kernel, kernel, cin, cout], kernel / 2);
@@ -88,7 +90,7 @@ pub fn layers(side: usize) -> Result<Vec<BenchLayer>> {
     LAYERS.into_iter().map(layer).collect()
 }
 
-/// Seconds that `work` takes, of `runs` one after another; the clock stops when a number of the last result has been read.
+/// Seconds per run of `work`, averaged over `runs` in sequence. The clock stops once a value of the last result has been read back.
 pub async fn time(device: &Device, runs: u32, work: impl Fn() -> Tensor<1>) -> Result<f64> {
     let begin = Instant::now();
     for _ in 1..runs {
@@ -98,25 +100,25 @@ pub async fn time(device: &Device, runs: u32, work: impl Fn() -> Tensor<1>) -> R
     Ok(begin.elapsed().as_secs_f64() / f64::from(runs.max(1)))
 }
 
-/// The numbers of a tensor, once they are known.
+/// Reads back the values of a tensor.
 pub async fn numbers<const D: usize>(tensor: Tensor<D>, device: &Device) -> Result<Vec<f32>> {
     let failed = |reason: String| Error::DeviceFailed { device: format!("{device:?}"), reason };
     let data = tensor.into_data_async().await.map_err(|e| failed(format!("{e:?}")))?;
     data.try_to_vec().map_err(|e| failed(format!("{e:?}")))
 }
 
-/// Waits until everything that the device was given is there, and everything asked of it is done.
+/// Waits until all uploads and all queued work have finished.
 pub async fn settle(device: &Device) -> Result<()> {
     numbers(Tensor::<1>::zeros([1], device), device).await.map(drop)
 }
 
-/// Independent chains of four multiply-adds in each thread: few fit the registers of a CPU that imitates a GPU, many hide the
-/// latency of a GPU's units.
+/// Independent chains of four multiply-adds per thread: a few fit the registers of a CPU that emulates a GPU, many hide the
+/// latency of a real GPU.
 const CHAINS: [usize; 2] = [3, 16];
-/// Steps of each chain in one round of the loop.
+/// Steps of each chain per loop iteration.
 const UNROLL: usize = 8;
 
-/// Seconds and operations of one run of multiply-adds from and to registers, in the form that is the faster here.
+/// Seconds and operations of one run of register-only multiply-adds, with whichever number of chains is faster here.
 pub async fn peak(device: &Device, runs: u32) -> Result<(f64, f64)> {
     const THREADS: usize = 1 << 14;
     const STEPS: usize = 1 << 15;
@@ -130,7 +132,7 @@ pub async fn peak(device: &Device, runs: u32) -> Result<(f64, f64)> {
             let out = <Dispatch as PeakOps>::multiply_add(x.clone().into_dispatch(), rounds, chains);
             Tensor::<1>::from_dispatch(out).slice(0..1)
         };
-        // The first run compiles.
+        // The first run compiles the kernels.
         time(device, 1, work).await?;
         let seconds = time(device, runs, work).await?;
         if seconds / flops < best.0 / best.1 {
@@ -140,7 +142,7 @@ pub async fn peak(device: &Device, runs: u32) -> Result<(f64, f64)> {
     Ok(best)
 }
 
-/// A convolution with bias and ReLU and its operands, which are the [`noise`] of the seeds 1 (input), 2 (weights) and 3 (bias).
+/// A convolution with bias and ReLU, and its operands: [`noise`] with seeds 1 (input), 2 (weights) and 3 (bias).
 pub struct BenchConv {
     g: ConvGeometry,
     burn: bool,
@@ -151,7 +153,7 @@ pub struct BenchConv {
 }
 
 impl BenchConv {
-    /// burn's own convolution, or this project's; with its gradients or without. The device must be without autodiff.
+    /// burn's convolution or this project's, with or without gradients. The device must not be an autodiff device.
     pub fn new(
         x: [usize; 4],
         w: [usize; 4],
@@ -174,24 +176,24 @@ impl BenchConv {
         Ok(Self { g, burn, backward, x, w, bias })
     }
 
-    /// Operations of one run.
+    /// Operations per run.
     pub fn flops(&self) -> f64 {
         if self.backward { 3.0 * self.g.flops() } else { self.g.flops() }
     }
 
-    /// Does it; a number of the results, by which one knows that all is done.
+    /// Runs it and returns one value of the results; reading it back proves that the run has finished.
     pub fn mark(&self) -> Tensor<1> {
         let parts = self.compute().into_iter().map(first);
         parts.reduce(|a, b| a + b).unwrap_or_else(|| self.bias.clone())
     }
 
-    /// Does it; the results channels last: the output, or the gradients of its sum with respect to input and weights.
+    /// Runs it and returns the results, channels last: the output, or the gradients of its sum with respect to input and weights.
     pub fn results(&self) -> Vec<Tensor<4>> {
         let results = self.compute();
         if !self.burn {
             return results;
         }
-        // A weight `[cout, cin, kh, kw]` comes back as `[kh, kw, cin, cout]`.
+        // A weight gradient `[cout, cin, kh, kw]` is returned as `[kh, kw, cin, cout]`.
         let orders: [[isize; 4]; 2] = [[0, 2, 3, 1], [2, 3, 1, 0]];
         results.into_iter().zip(orders).map(|(t, order)| t.permute(order)).collect()
     }
@@ -218,7 +220,7 @@ pub fn draw<const D: usize>(shape: [usize; D], seed: u32, device: &Device) -> Te
     Tensor::from_data(TensorData::new(noise(shape.iter().product(), seed), shape), device)
 }
 
-/// The tensor with its numbers in the order of its axes.
+/// A contiguous copy of the tensor.
 fn dense(t: Tensor<4>) -> Tensor<4> {
     let shape = t.dims();
     let count = shape.iter().product::<usize>();
@@ -229,7 +231,7 @@ fn first(t: Tensor<4>) -> Tensor<1> {
     t.slice([0..1, 0..1, 0..1, 0..1]).reshape([1])
 }
 
-/// `rounds · UNROLL · chains · 4` multiply-adds for each element.
+/// Does `rounds · UNROLL · chains · 4` multiply-adds per element.
 #[backend_extension(Cube, Flex)]
 trait PeakOps: Backend {
     fn multiply_add(x: FloatTensor<Self>, rounds: usize, chains: usize) -> FloatTensor<Self>;
@@ -238,10 +240,10 @@ trait PeakOps: Backend {
 impl PeakOps for Flex {
     fn multiply_add(x: FloatTensor<Self>, rounds: usize, chains: usize) -> FloatTensor<Self> {
         let m = micro();
-        // The same number of operations in all, cut into as many tasks as keep every core busy.
+        // The same total number of operations, split into enough tasks to keep every core busy.
         let tasks = 64;
         let steps = x.shape().num_elements() * rounds * UNROLL * chains * 4 / tasks / m.spin_width;
-        // SAFETY: `micro` gives only loops whose instructions exist.
+        // SAFETY: `micro` returns only loops whose instructions this machine has.
         for_each(tasks, |_| {
             black_box(unsafe { (m.spin)(steps) });
         });
@@ -284,7 +286,7 @@ fn peak_kernel<N: Size>(x: &[f32], out: &mut [f32], rounds: u32, count: u32, #[c
             sums.push(RuntimeCell::new(factor * Vector::<f32, N>::new(f32::cast_from(i as u32))));
         }
         for _ in 0..rounds {
-            // Several steps a round: on a software adapter the loop itself costs more than one.
+            // Unrolled: on a software adapter the loop itself costs more than one step.
             #[unroll]
             for _ in 0..UNROLL {
                 #[unroll]

@@ -14,26 +14,26 @@ use super::ops::Kernels;
 use super::roi_align::{self, RoiTable};
 use super::small;
 
-/// The tensor with its numbers in one run, last axis fastest.
+/// A contiguous tensor, last axis fastest.
 pub fn dense(tensor: CubeTensor) -> CubeTensor {
     assert!(tensor.dtype == DType::F32, "the kernels take f32, not {:?}", tensor.dtype);
     into_contiguous(tensor)
 }
 
-/// A dense tensor as a kernel's argument.
+/// A contiguous tensor as a kernel argument.
 pub fn buffer(tensor: &CubeTensor) -> BufferArg {
     let count = tensor.meta.shape().num_elements();
-    // SAFETY: the handle holds that many numbers, since the tensor is dense.
+    // SAFETY: the tensor is contiguous, so the handle holds this many numbers.
     unsafe { BufferArg::from_raw_parts(tensor.handle.clone(), count) }
 }
 
-/// A launch with one thread for each of `count` elements.
+/// Launch dimensions with one thread for each of `count` elements.
 pub fn elementwise(like: &CubeTensor, count: usize) -> (CubeCount, CubeDim) {
     let dim = CubeDim::new_1d(32);
     (calculate_cube_count_elemwise(&like.client, count, dim), dim)
 }
 
-/// A launch with one thread for each of `count` blocks of a convolution.
+/// Launch dimensions with one thread for each of `count` blocks of a convolution.
 pub fn blockwise(like: &CubeTensor, count: usize) -> (CubeCount, CubeDim) {
     let dim = CubeDim::new_1d(Adapter::of(&like.client).workgroup());
     (calculate_cube_count_elemwise(&like.client, count, dim), dim)

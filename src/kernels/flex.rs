@@ -11,7 +11,7 @@ use super::parallel::{Shared, for_each};
 use super::roi_align::RoiTable;
 use super::{pool, roi_align, upsample};
 
-/// A tensor whose numbers lie in one run.
+/// A contiguous tensor.
 pub struct Dense(FlexTensor);
 
 impl Dense {
@@ -33,10 +33,10 @@ fn tensor(data: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(data), Layout::contiguous(shape.into()), DType::F32)
 }
 
-/// Numbers of one task.
+/// Elements per task.
 const PART: usize = 1 << 14;
 
-/// `f` of the numbers of two tensors of one shape.
+/// Applies `f` to the elements of two tensors of the same shape.
 fn elementwise(a: FlexTensor, b: FlexTensor, f: impl Fn(f32, f32) -> f32 + Sync) -> FlexTensor {
     let shape = a.shape();
     let (a, b) = (Dense::new(a), Dense::new(b));
@@ -45,7 +45,7 @@ fn elementwise(a: FlexTensor, b: FlexTensor, f: impl Fn(f32, f32) -> f32 + Sync)
     let shared = Shared::new(&mut out);
     for_each(a.len().div_ceil(PART), |task| {
         let range = task * PART..a.len().min((task + 1) * PART);
-        // SAFETY: each part belongs to one task.
+        // SAFETY: each part is written by one task.
         let out = unsafe { shared.slice(range.start, range.len()) };
         for ((out, a), b) in out.iter_mut().zip(&a[range.clone()]).zip(&b[range]) {
             *out = f(*a, *b);

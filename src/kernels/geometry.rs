@@ -1,10 +1,10 @@
-//! Sizes of a convolution or a pooling, checked once and carried through forward and backward.
+//! Sizes of a convolution or a pooling, checked once and used by the forward and the backward pass.
 
 use crate::error::{Error, Result};
 
-/// The longest side, channel count or kernel that is taken; with it, every index of one image's row fits `u32`.
+/// The largest side, channel count or kernel accepted; every index within an image row then fits `u32`.
 const SIDE: usize = 1 << 16;
-/// Elements of one tensor: GPU kernels index with `u32`, and a browser's buffer ends at 4 GiB.
+/// The largest number of elements of a tensor: GPU kernels index with `u32`, and a browser's buffers end at 4 GiB.
 const ELEMENTS: usize = 1 << 30;
 
 /// A 2-d convolution, channels last: `x [n, h, w, cin]`, `w [kh, kw, cin, cout]`, output `[n, oh, ow, cout]`.
@@ -24,7 +24,8 @@ pub struct ConvGeometry {
 }
 
 impl ConvGeometry {
-    /// `Err` unless the two shapes fit together and every size is in range.
+    /// # Errors
+    /// Shapes that do not match, or a size out of range.
     pub fn new(x: [usize; 4], w: [usize; 4], stride: usize, padding: usize) -> Result<Self> {
         let [n, h, width, cin] = x;
         let [kh, kw, wcin, cout] = w;
@@ -32,7 +33,7 @@ impl ConvGeometry {
             Err(Error::Config(format!("convolution of {x:?} with {w:?}, stride {stride}, padding {padding}: {reason}")))
         };
         if wcin != cin {
-            return refuse("the weights take another number of channels");
+            return refuse("the weights expect a different number of channels");
         }
         if x.iter().chain(&w).any(|&d| d == 0 || d > SIDE) {
             return refuse("a size is zero or too large");
@@ -46,15 +47,15 @@ impl ConvGeometry {
         let oh = (h + 2 * padding - kh) / stride + 1;
         let ow = (width + 2 * padding - kw) / stride + 1;
         let g = Self { n, h, w: width, cin, kh, kw, cout, oh, ow, stride, padding };
-        if g.written_out().iter().any(|shape| elements(shape).is_none()) {
+        if g.padded_shapes().iter().any(|shape| elements(shape).is_none()) {
             return refuse("a tensor is too large");
         }
         Ok(g)
     }
 
-    /// The largest tensors of the passes: on a GPU, channels are filled up to lines of four, and the zeros that taps find outside of
-    /// the input, or of the output's gradient, are written out round it.
-    fn written_out(&self) -> [[usize; 4]; 4] {
+    /// The shapes that a GPU allocates: channels are padded to a multiple of four, and the input and the output gradient are padded
+    /// with zeros wherever taps reach outside.
+    fn padded_shapes(&self) -> [[usize; 4]; 4] {
         let (cin, cout) = (self.cin.next_multiple_of(4), self.cout.next_multiple_of(4));
         let gradient = |side, kernel, out| bordered(out, &Axis::gradient(side, kernel, self.stride, self.padding));
         [
@@ -77,13 +78,13 @@ impl ConvGeometry {
         [self.n, self.oh, self.ow, self.cout]
     }
 
-    /// Multiplications and additions of one pass (forward, data gradient or weight gradient).
+    /// Floating-point operations of one pass (forward, data gradient or weight gradient).
     pub fn flops(&self) -> f64 {
         2.0 * (self.n * self.oh * self.ow) as f64 * (self.kh * self.kw * self.cin) as f64 * self.cout as f64
     }
 }
 
-/// A max-pooling, channels last: `x [n, h, w, c]`, output `[n, oh, ow, c]`, floor mode.
+/// Max-pooling, channels last: `x [n, h, w, c]`, output `[n, oh, ow, c]`, floor mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolGeometry {
     pub n: usize,
@@ -98,7 +99,8 @@ pub struct PoolGeometry {
 }
 
 impl PoolGeometry {
-    /// `Err` unless every window holds at least one pixel (padding at most half the kernel, as in torch).
+    /// # Errors
+    /// A window that might hold no pixel (padding is at most half the kernel, as in torch), or a size out of range.
     pub fn new(x: [usize; 4], kernel: usize, stride: usize, padding: usize) -> Result<Self> {
         let [n, h, w, c] = x;
         let refuse = |reason: &str| {
@@ -110,7 +112,7 @@ impl PoolGeometry {
             return refuse("a size is zero or too large");
         }
         if kernel == 0 || kernel > 16 || stride == 0 || stride > 16 || padding * 2 > kernel {
-            return refuse("kernel and stride must be 1 to 16, the padding at most half the kernel");
+            return refuse("kernel and stride must be 1 to 16, and the padding at most half the kernel");
         }
         if h + 2 * padding < kernel || w + 2 * padding < kernel {
             return refuse("the kernel is larger than the padded input");
@@ -129,14 +131,14 @@ impl PoolGeometry {
     }
 }
 
-/// The number of elements, or `None` if it is over what one tensor may have.
+/// The number of elements, or `None` above the limit of one tensor.
 pub fn elements(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |all, &d| all.checked_mul(d)).filter(|&all| all <= ELEMENTS)
 }
 
 /// One axis of a *grid convolution*: `out[out_start + i·out_step] += x[i·in_step + in_start + t·tap_step] · w[w_start + t·w_step]`
-/// for `i < len` and `t < taps`. The forward pass is one such grid; the data gradient of a convolution with stride `s` is
-/// `s` of them on each axis, one for each remainder of the input coordinate.
+/// for `i < len` and `t < taps`. The forward pass is one such grid. The data gradient of a convolution with stride `s` is `s` of
+/// them along each axis, one for each remainder of the input coordinate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Axis {
     pub len: usize,
@@ -167,7 +169,7 @@ impl Axis {
     }
 
     /// The data gradient along an axis with `len` inputs: one grid for each remainder modulo the stride.
-    /// Input `i` gets output `(i + padding - k) / stride` wherever that divides.
+    /// Input `i` receives from output `(i + padding - k) / stride` where that is an integer.
     pub fn gradient(len: usize, kernel: usize, stride: usize, padding: usize) -> Vec<Self> {
         (0..stride.min(len))
             .map(|phase| {
@@ -187,7 +189,7 @@ impl Axis {
             .collect()
     }
 
-    /// The lowest and highest input coordinate that is touched, inside the input or not.
+    /// The lowest and highest input coordinate that is accessed, inside the input or not.
     pub fn reach(&self) -> (isize, isize) {
         let last = (self.len as isize - 1) * self.in_step as isize;
         let tap = (self.taps as isize - 1).max(0) * self.tap_step;
@@ -195,7 +197,7 @@ impl Axis {
     }
 }
 
-/// The length of an axis of `len` inputs with all that the grids touch outside of it.
+/// The length of an axis of `len` inputs, extended to everything the grids access.
 fn bordered(len: usize, grids: &[Axis]) -> usize {
     let reach = grids.iter().map(Axis::reach);
     let (low, high) = reach.fold((0, len as isize - 1), |a, b| (a.0.min(b.0), a.1.max(b.1)));
@@ -207,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refuses_what_does_not_fit() {
+    fn mismatched_shapes_are_refused() {
         assert!(ConvGeometry::new([1, 8, 8, 3], [3, 3, 4, 8], 1, 1).is_err());
         assert!(ConvGeometry::new([1, 2, 2, 3], [7, 7, 3, 8], 1, 0).is_err());
         assert!(ConvGeometry::new([1, 8, 8, 3], [3, 3, 3, 8], 0, 1).is_err());
@@ -216,26 +218,26 @@ mod tests {
         assert!(PoolGeometry::new([1, 8, 8, 3], 2, 2, 2).is_err());
     }
 
-    /// Tensors that fit as they are and not as a GPU lays them out.
+    /// Tensors within the limit, but not once padded for a GPU.
     #[test]
-    fn room_for_lines_and_borders_counts() {
+    fn padding_counts_towards_the_limit() {
         let check = |x, w, padding| ConvGeometry::new(x, w, 1, padding);
-        // 2²⁹ numbers of one channel, which fill lines of four; an eighth of them do.
+        // 2²⁹ values of one channel, each padded to a vec4; an eighth of them fits.
         assert!(check([1, 1 << 15, 1 << 14, 1], [1, 1, 1, 4], 0).is_err());
         assert!(check([1, 1 << 14, 1 << 12, 1], [1, 1, 1, 4], 0).is_ok());
-        // The output's 17 channels fill 20.
+        // The output's 17 channels are padded to 20.
         assert!(check([1, 7680, 7812, 4], [1, 1, 4, 17], 0).is_err());
         assert!(check([1, 7680, 7812, 4], [1, 1, 4, 16], 0).is_ok());
         // Weights alone.
         assert!(check([1, 3, 3, 10922], [3, 3, 10922, 10922], 1).is_err());
         assert!(check([1, 3, 3, 10920], [3, 3, 10920, 10920], 1).is_ok());
-        // The data gradient finds zeros round the output's.
+        // The data gradient pads the output gradient.
         assert!(check([1, 4096, 4096, 4], [2, 2, 4, 64], 0).is_err());
         assert!(check([1, 4096, 4096, 4], [1, 1, 4, 64], 0).is_ok());
     }
 
     #[test]
-    fn gradient_axes_meet_every_pair_once() {
+    fn gradient_axes_visit_every_pair_once() {
         for (len, kernel, stride, padding) in
             [(9usize, 3usize, 2usize, 1usize), (8, 1, 2, 0), (7, 7, 2, 3), (5, 2, 2, 0), (6, 3, 1, 1)]
         {

@@ -1,12 +1,12 @@
-//! The arithmetic that a two-stage detector spends its time in: convolution, pooling, the pyramid's step and RoIAlign, each with
-//! a CPU form, a GPU form and a gradient.
+//! The operations that dominate the run time of a two-stage detector: convolution, pooling, the pyramid's upsampling and RoIAlign.
+//! Each has a CPU implementation, a GPU implementation and a gradient.
 //!
 //! Everything is channels last and `f32`: activations `[N, H, W, C]`, convolution weights `[KH, KW, Cin, Cout]`, linear weights
-//! `[In, Out]`. Every function takes tensors of any device, with or without autodiff, and never reads back from it.
+//! `[In, Out]`. Every function takes tensors of any device, with or without autodiff, and never reads anything back.
 //!
-//! Shapes come from a configuration and a weight file, so they are checked there: each function has a `check_…` beside it
-//! that gives the output's shape or an [`Error`]. A function that is called with shapes that its check
-//! refuses panics with that error, as burn's own operators do, before anything is dispatched.
+//! Shapes come from a configuration and a weight file and are checked there: each function has a `check_…` counterpart that
+//! returns the output shape or an [`Error`]. A function called with shapes that its check refuses panics with that error before
+//! anything is dispatched, as burn's operators do.
 
 mod autodiff;
 mod batch_norm;
@@ -29,7 +29,7 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 pub use batch_norm::{Moments, batch_norm};
-pub use conv::adapter::{Adapter, GridShape, Way};
+pub use conv::adapter::{Adapter, Algorithm, GridShape};
 pub use conv::gpu_rows::RowBlock;
 pub use geometry::{ConvGeometry, PoolGeometry};
 pub use roi_align::{LEVELS, Roi, RoiAlignOptions};
@@ -41,9 +41,9 @@ use roi_align::RoiTable;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConvOptions {
     pub stride: usize,
-    /// Zeros on each side, less than the kernel.
+    /// Zero padding on each side, less than the kernel.
     pub padding: usize,
-    /// Whether negative outputs become 0.
+    /// Whether a ReLU is applied to the output.
     pub relu: bool,
 }
 
@@ -55,12 +55,12 @@ pub struct PoolOptions {
     pub padding: usize,
 }
 
-/// The output's shape of [`conv2d`].
+/// The output shape of [`conv2d`].
 pub fn check_conv2d(x: [usize; 4], w: [usize; 4], bias: Option<usize>, options: ConvOptions) -> Result<[usize; 4]> {
     let g = ConvGeometry::new(x, w, options.stride, options.padding)?;
     match bias {
         Some(bias) if bias != g.cout => {
-            Err(Error::Config(format!("a bias of {bias} numbers for {} output channels", g.cout)))
+            Err(Error::Config(format!("the bias has {bias} values for {} output channels", g.cout)))
         }
         _ => Ok(g.out_shape()),
     }
@@ -86,7 +86,7 @@ pub fn conv2d(x: Tensor<4>, w: Tensor<4>, bias: Option<Tensor<1>>, options: Conv
     Tensor::from_dispatch(out)
 }
 
-/// The output's shape of [`linear`].
+/// The output shape of [`linear`].
 pub fn check_linear(x: [usize; 2], w: [usize; 2], bias: Option<usize>) -> Result<[usize; 2]> {
     let options = ConvOptions { stride: 1, padding: 0, relu: false };
     check_conv2d([1, 1, x[0], x[1]], [1, 1, w[0], w[1]], bias, options).map(|out| [out[2], out[3]])
@@ -104,12 +104,14 @@ pub fn linear(x: Tensor<2>, w: Tensor<2>, bias: Option<Tensor<1>>, relu: bool) -
     conv2d(x, w, bias, ConvOptions { stride: 1, padding: 0, relu }).reshape([rows, outputs])
 }
 
-/// The output's shape of [`conv_transpose2x2`].
+/// The output shape of [`conv_transpose2x2`].
 pub fn check_conv_transpose2x2(x: [usize; 4], w: [usize; 4], bias: Option<usize>) -> Result<[usize; 4]> {
     let [n, h, width, _] = x;
     let [kh, kw, cin, cout] = w;
     if kh != 2 || kw != 2 {
-        return Err(Error::Config(format!("a transposed convolution with weights {w:?}, not [2, 2, in, out]")));
+        return Err(Error::Config(format!(
+            "the weights of a transposed convolution have shape {w:?}, not [2, 2, in, out]"
+        )));
     }
     let options = ConvOptions { stride: 1, padding: 0, relu: false };
     check_conv2d(x, [1, 1, cin, 4 * cout], bias.map(|b| 4 * b), options)?;
@@ -117,7 +119,7 @@ pub fn check_conv_transpose2x2(x: [usize; 4], w: [usize; 4], bias: Option<usize>
 }
 
 /// Transposed convolution, kernel 2 × 2, stride 2: `x [N, H, W, Cin]`, `w [2, 2, Cin, Cout]`, `bias [Cout]` to `[N, 2H, 2W, Cout]`. Each
-/// output has one tap, so it is a 1 × 1 convolution to `4 · Cout` channels, which are then put in their places.
+/// output has a single tap, so this is a 1 × 1 convolution to `4 · Cout` channels followed by a rearrangement.
 ///
 /// # Panics
 /// If [`check_conv_transpose2x2`] refuses the shapes.
@@ -132,16 +134,16 @@ pub fn conv_transpose2x2(x: Tensor<4>, w: Tensor<4>, bias: Option<Tensor<1>>, re
         .reshape([n, 2 * h, 2 * width, cout])
 }
 
-/// `relu(a + b)` of two tensors of one shape: the end of a residual block, in one pass.
+/// `relu(a + b)` of two tensors of the same shape in one pass: the end of a residual block.
 ///
 /// # Panics
 /// If the shapes differ.
 pub fn add_relu(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
-    assert!(a.dims() == b.dims(), "a sum of {:?} and {:?}", a.dims(), b.dims());
+    assert!(a.dims() == b.dims(), "add_relu of shapes {:?} and {:?}", a.dims(), b.dims());
     Tensor::from_dispatch(<Dispatch as KernelOps>::kernel_add_relu(a.into_dispatch(), b.into_dispatch()))
 }
 
-/// The output's shape of [`max_pool2d`].
+/// The output shape of [`max_pool2d`].
 pub fn check_max_pool2d(x: [usize; 4], options: PoolOptions) -> Result<[usize; 4]> {
     PoolGeometry::new(x, options.kernel, options.stride, options.padding).map(|g| g.out_shape())
 }
@@ -155,16 +157,18 @@ pub fn max_pool2d(x: Tensor<4>, options: PoolOptions) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as KernelOps>::kernel_pool(x.into_dispatch(), g))
 }
 
-/// The output's shape of [`upsample_add`].
+/// The output shape of [`upsample_add`].
 pub fn check_upsample_add(top: [usize; 4], lateral: [usize; 4]) -> Result<[usize; 4]> {
     let fits = top[0] == lateral[0] && top[3] == lateral[3] && !top.contains(&0) && !lateral.contains(&0);
     if !fits || geometry::elements(&top).is_none() || geometry::elements(&lateral).is_none() {
-        return Err(Error::Config(format!("the pyramid levels {top:?} and {lateral:?} do not fit together")));
+        return Err(Error::Config(format!(
+            "the pyramid levels {top:?} and {lateral:?} do not match, or are empty or too large"
+        )));
     }
     Ok(lateral)
 }
 
-/// Nearest resize of `top [N, h, w, C]` to the size of `lateral [N, H, W, C]`, plus `lateral`.
+/// Resizes `top [N, h, w, C]` to the size of `lateral [N, H, W, C]` by nearest neighbour and adds `lateral`.
 ///
 /// # Panics
 /// If [`check_upsample_add`] refuses the shapes.
@@ -173,13 +177,13 @@ pub fn upsample_add(top: Tensor<4>, lateral: Tensor<4>) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as KernelOps>::kernel_upsample(top.into_dispatch(), lateral.into_dispatch()))
 }
 
-/// The output's shape `[R, S, S, C]` of [`roi_align`].
+/// The output shape `[R, S, S, C]` of [`roi_align`].
 pub fn check_roi_align(levels: &[[usize; 4]], rois: &[Roi], options: &RoiAlignOptions) -> Result<[usize; 4]> {
     RoiTable::new(levels, rois, options).map(|table| table.out_shape())
 }
 
-/// RoIAlign (torchvision's, `aligned = false`) of `rois` from one to four levels `[N, H, W, C]`: `[R, S, S, C]`. No regions give an
-/// empty tensor.
+/// RoIAlign (torchvision's, `aligned = false`) of `rois` from one to four levels `[N, H, W, C]`: `[R, S, S, C]`. Without
+/// regions the result is an empty tensor.
 ///
 /// # Panics
 /// If [`check_roi_align`] refuses the shapes or a region.

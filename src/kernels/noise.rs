@@ -1,6 +1,6 @@
-//! Numbers for tests and measurements, the same everywhere for the same seed.
+//! Pseudo-random numbers for tests and benchmarks, identical on every machine for the same seed.
 
-/// Values in -1..1 without a pattern that a wrong index could hit by chance.
+/// Values in -1..1 without a pattern that could hide a wrong index.
 pub fn noise(len: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
     (0..len)

@@ -1,5 +1,5 @@
-//! What a backend does for the kernels: [`Kernels`] is the plain arithmetic, forward and backward, and [`KernelOps`] the
-//! extension of burn's backends by which a `Tensor` reaches it, with or without a gradient.
+//! The backend traits: [`Kernels`] is the plain arithmetic, forward and backward; [`KernelOps`] extends burn's backends so that
+//! a `Tensor` reaches it, with or without autodiff.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use burn::backend::{Backend, Cube, Flex, backend_extension};
 use super::geometry::{ConvGeometry, PoolGeometry};
 use super::roi_align::RoiTable;
 
-/// The arithmetic. Shapes are those of the geometry and are not looked at again.
+/// The arithmetic. Shapes are given by the geometry and not checked again.
 pub trait Kernels: Backend {
     fn conv(
         x: FloatTensor<Self>,
@@ -22,7 +22,7 @@ pub trait Kernels: Backend {
     fn conv_weight_gradient(x: FloatTensor<Self>, dy: FloatTensor<Self>, g: ConvGeometry) -> FloatTensor<Self>;
     /// The sums over all axes but the last, `[c]`.
     fn channel_sums(dy: FloatTensor<Self>) -> FloatTensor<Self>;
-    /// `relu(a + b)` of two tensors of one shape.
+    /// `relu(a + b)` of two tensors of the same shape.
     fn add_relu(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
     /// `dy` where the ReLU's output is not zero.
     fn relu_gradient(out: FloatTensor<Self>, dy: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -32,7 +32,7 @@ pub trait Kernels: Backend {
     /// The gradient with respect to `top`, which is `height × width`.
     fn upsample_gradient(dy: FloatTensor<Self>, height: usize, width: usize) -> FloatTensor<Self>;
     fn roi(levels: Vec<FloatTensor<Self>>, table: &RoiTable) -> FloatTensor<Self>;
-    /// The gradients with respect to all levels of the table.
+    /// Gradients with respect to all levels of the table.
     fn roi_gradient(dy: FloatTensor<Self>, table: &RoiTable) -> Vec<FloatTensor<Self>>;
 }
 
@@ -49,7 +49,7 @@ pub trait KernelOps: Backend {
     fn kernel_add_relu(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
     fn kernel_pool(x: FloatTensor<Self>, g: PoolGeometry) -> FloatTensor<Self>;
     fn kernel_upsample(top: FloatTensor<Self>, lateral: FloatTensor<Self>) -> FloatTensor<Self>;
-    /// Level slots that the table does not have are ignored.
+    /// Levels beyond those of the table are ignored.
     fn kernel_roi(
         level0: FloatTensor<Self>,
         level1: FloatTensor<Self>,

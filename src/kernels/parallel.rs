@@ -1,8 +1,8 @@
-//! Tasks over all cores where there are threads, one after another on wasm.
+//! Runs tasks on all cores, or sequentially on wasm.
 
 use std::marker::PhantomData;
 
-/// Calls `task` for every number below `tasks`, in any order.
+/// Calls `task` with every index below `tasks`, in any order.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn for_each(tasks: usize, task: impl Fn(usize) + Sync + Send) {
     use rayon::prelude::*;
@@ -13,20 +13,20 @@ pub fn for_each(tasks: usize, task: impl Fn(usize) + Sync + Send) {
     }
 }
 
-/// Calls `task` for every number below `tasks`.
+/// Calls `task` with every index below `tasks`.
 #[cfg(target_arch = "wasm32")]
 pub fn for_each(tasks: usize, task: impl Fn(usize)) {
     (0..tasks).for_each(task);
 }
 
-/// A slice that several tasks write to, each its own part.
+/// A slice that several tasks write to, each to its own part.
 pub struct Shared<'a, T> {
     start: *mut T,
     len: usize,
     life: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: the only ways to the data are `slice` and `pointer`, whose callers keep their parts apart.
+// SAFETY: the data is reachable only through `slice` and `pointer`, whose callers keep their parts disjoint.
 unsafe impl<T: Send> Send for Shared<'_, T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Shared<'_, T> {}
@@ -37,18 +37,18 @@ impl<'a, T> Shared<'a, T> {
     }
 
     /// # Safety
-    /// No other reference to any of these elements is alive while this one is.
+    /// No other reference to any of these elements may be alive at the same time.
     #[allow(clippy::mut_from_ref)]
     pub unsafe fn slice(&self, at: usize, len: usize) -> &mut [T] {
-        assert!(at.checked_add(len).is_some_and(|end| end <= self.len), "a task's part is inside the slice");
-        // SAFETY: in range by the assertion, exclusive by the caller's promise.
+        assert!(at.checked_add(len).is_some_and(|end| end <= self.len), "a task's part must be inside the slice");
+        // SAFETY: in range by the assertion, exclusive by the contract.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(at), len) }
     }
 
     /// # Safety
-    /// `at` is inside the slice, and no two tasks use one element.
+    /// `at` must be inside the slice, and no two tasks may use the same element.
     pub unsafe fn pointer(&self, at: usize) -> *mut T {
-        // SAFETY: in range by the caller's promise.
+        // SAFETY: in range by the contract.
         unsafe { self.start.add(at) }
     }
 }

@@ -1,6 +1,6 @@
-//! Max-pooling. The backward pass is a gather: every input asks each window that it lies in whether it was the maximum, so
-//! that no indices are kept and the order of the sums never changes. Torch's rule for ties holds: the first maximum
-//! in row order wins, and a NaN wins over everything before it.
+//! Max-pooling. The backward pass is a gather: every input checks in each window that contains it whether it was the maximum.
+//! No indices are stored, and the order of the sums is fixed. Ties follow torch: the first maximum in row order wins, and a NaN
+//! wins over everything before it.
 
 use super::geometry::PoolGeometry;
 use super::parallel::{Shared, for_each};
@@ -11,7 +11,7 @@ pub fn forward(x: &[f32], g: &PoolGeometry) -> Vec<f32> {
     let shared = Shared::new(&mut out);
     for_each(g.n * g.oh, |task| {
         let (image, oy) = (task / g.oh, task % g.oh);
-        // SAFETY: each output row belongs to one task.
+        // SAFETY: each output row is written by one task.
         let row = unsafe { shared.slice(task * g.ow * g.c, g.ow * g.c) };
         for (ox, best) in row.chunks_exact_mut(g.c).enumerate() {
             best.fill(f32::NEG_INFINITY);
@@ -33,7 +33,7 @@ pub fn backward(x: &[f32], dy: &[f32], g: &PoolGeometry) -> Vec<f32> {
     let mut out = vec![0.0f32; g.n * g.h * g.w * g.c];
     let shared = Shared::new(&mut out);
     for_each(g.n, |image| {
-        // SAFETY: each image belongs to one task.
+        // SAFETY: each image is written by one task.
         let dx = unsafe { shared.slice(image * g.h * g.w * g.c, g.h * g.w * g.c) };
         let x = &x[image * g.h * g.w * g.c..(image + 1) * g.h * g.w * g.c];
         let mut best = vec![(0usize, 0.0f32); g.c];
@@ -61,7 +61,7 @@ pub fn backward(x: &[f32], dy: &[f32], g: &PoolGeometry) -> Vec<f32> {
     out
 }
 
-/// The inputs along one axis that output `o` sees.
+/// The inputs along one axis that output `o` reads.
 fn window(o: usize, len: usize, g: &PoolGeometry) -> std::ops::Range<usize> {
     let start = (o * g.stride) as isize - g.padding as isize;
     start.max(0) as usize..((start + g.kernel as isize) as usize).min(len)

@@ -1,4 +1,4 @@
-//! The small GPU kernels: one thread for each element written.
+//! The small GPU kernels: one thread per element written.
 
 use burn::backend::TensorMetadata;
 use burn_cubecl::tensor::CubeTensor;
@@ -100,10 +100,10 @@ pub fn pool(x: &CubeTensor, g: &PoolGeometry) -> CubeTensor {
     out
 }
 
-/// The value at a place, and whether it is inside.
+/// The value at a position, and whether it is inside the image.
 #[cube]
 fn value_at(x: &[f32], image: u32, row: u32, column: u32, channel: u32, g: &Pool) -> (f32, bool) {
-    // Left of the border, the coordinate has wrapped around and is not inside either.
+    // Left of and above the image the coordinate has wrapped around, so it fails the test below.
     let inside = row < g.h && column < g.w;
     let at = select(inside, ((image * g.h + row) * g.w + column) * g.c + channel, 0);
     (x[at as usize], inside)
@@ -158,7 +158,7 @@ fn pool_gradient_kernel(x: &[f32], dy: &[f32], dx: &mut [f32], g: &Pool, #[compt
         let (column, row) = ((at / g.c) % g.w, (at / (g.c * g.w)) % g.h);
         let image = at / (g.c * g.w * g.h);
         let (bottom, right) = (row + g.padding, column + g.padding);
-        // The windows that hold this pixel.
+        // The windows that contain this pixel.
         let first_y = select(bottom >= kernel, (bottom - kernel) / g.stride + 1, 0);
         let first_x = select(right >= kernel, (right - kernel) / g.stride + 1, 0);
         let mut sum = 0.0f32;
@@ -191,7 +191,7 @@ pub fn upsample(top: &CubeTensor, lateral: &CubeTensor) -> CubeTensor {
     let out = empty(lateral, lateral.shape());
     let count = lateral.shape().num_elements();
     let (cubes, dim) = elementwise(lateral, count);
-    // SAFETY: the kernel stays below `count`, and the place in `top` is clamped to it.
+    // SAFETY: the kernel stays below `count`, and the position in `top` is clamped to it.
     unsafe {
         upsample_kernel::launch_unchecked(
             &lateral.client,
@@ -243,7 +243,7 @@ pub fn upsample_gradient(dy: &CubeTensor, th: usize, tw: usize) -> CubeTensor {
     let dx = empty(dy, [n, th, tw, c]);
     let count = n * th * tw * c;
     let (cubes, dim) = elementwise(dy, count);
-    // SAFETY: the kernel writes below `count` and reads rows and columns of `dy` only.
+    // SAFETY: the kernel writes below `count` and reads only rows and columns of `dy`.
     unsafe {
         upsample_gradient_kernel::launch_unchecked(
             &dy.client,
@@ -282,7 +282,7 @@ fn upsample_gradient_kernel(
         let (column, row) = ((at / c) % tw, (at / (c * tw)) % th);
         let image = at / (c * tw * th);
         let mut sum = 0.0f32;
-        // One output more on each side than the exact quotient, for the rounding of the scale.
+        // One more output on each side than the exact quotient, because the scale is rounded.
         let (y_near, x_near) = (row * h / th, column * w / tw);
         for y in select(y_near > 0, y_near - 1, 0)..min((row + 1) * h / th + 2, h) {
             let y_from = min(u32::cast_from(f32::cast_from(y) * y_scale), th - 1);

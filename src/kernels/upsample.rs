@@ -1,6 +1,6 @@
-//! The feature pyramid's step down: nearest resize of the coarser level, plus the finer one.
+//! The feature pyramid's top-down step: the coarser level resized by nearest neighbour, plus the finer one.
 //!
-//! Output `i` of `len` reads input `floor(i · scale)` with the single-precision `scale = from / len`, exactly as torch's
+//! Output `i` of `len` reads input `floor(i · scale)` with `scale = from / len` in single precision, exactly as torch's
 //! `interpolate(mode="nearest")` does.
 
 use super::parallel::{Shared, for_each};
@@ -11,7 +11,7 @@ pub fn forward(top: &[f32], [_, th, tw, _]: [usize; 4], lateral: &[f32], [n, h, 
     let shared = Shared::new(&mut out);
     for_each(n * h, |task| {
         let (image, y) = (task / h, task % h);
-        // SAFETY: each output row belongs to one task.
+        // SAFETY: each output row is written by one task.
         let row = unsafe { shared.slice(task * w * c, w * c) };
         let lateral = &lateral[task * w * c..(task + 1) * w * c];
         let base = (image * th + source(y, th, h)) * tw;
@@ -31,7 +31,7 @@ pub fn top_gradient(dy: &[f32], [n, h, w, c]: [usize; 4], [_, th, tw, _]: [usize
     let shared = Shared::new(&mut out);
     for_each(n * th, |task| {
         let (image, ty) = (task / th, task % th);
-        // SAFETY: each row belongs to one task.
+        // SAFETY: each row is written by one task.
         let row = unsafe { shared.slice(task * tw * c, tw * c) };
         for y in readers(ty, th, h) {
             for (tx, sum) in row.chunks_exact_mut(c).enumerate() {

@@ -1,10 +1,10 @@
-//! Anchors: the boxes that the RPN's deltas start from (torchvision's `anchor_utils.py`).
+//! Anchors: the reference boxes of the RPN's deltas (torchvision's `anchor_utils.py`).
 
 use super::config::DetectorConfig;
 
-/// The zero-centred anchors of one level: every ratio with every size, corners rounded to whole pixels.
+/// The zero-centred anchors of one level: every aspect ratio with every size, corners rounded to whole pixels.
 ///
-/// A ratio is height over width. Rounding is to even, as torch rounds, and in f32, as torch computes.
+/// An aspect ratio is height over width. Computed in f32 and rounded half to even, as in torch.
 pub fn cell_anchors(sizes: &[f32], aspect_ratios: &[f32]) -> Vec<[f32; 4]> {
     let mut anchors = Vec::with_capacity(sizes.len() * aspect_ratios.len());
     for ratio in aspect_ratios {
@@ -18,10 +18,10 @@ pub fn cell_anchors(sizes: &[f32], aspect_ratios: &[f32]) -> Vec<[f32; 4]> {
     anchors
 }
 
-/// The anchors of one level over the whole input: for each row, each column, each cell anchor.
+/// The anchors of one level over the whole input, ordered by row, column and cell anchor.
 ///
-/// `grid` is the level's height and width, `input` that of the padded network input; centres lie at multiples of the
-/// stride, which is `input / grid` rounded down.
+/// `grid` is the height and width of the level, `input` those of the padded network input. Centres are at multiples of the stride,
+/// which is `input / grid` rounded down.
 pub fn grid_anchors(cell: &[[f32; 4]], grid: [usize; 2], input: [usize; 2]) -> Vec<[f32; 4]> {
     let stride = [input[0] / grid[0].max(1), input[1] / grid[1].max(1)];
     let mut anchors = Vec::with_capacity(grid[0] * grid[1] * cell.len());
@@ -53,12 +53,12 @@ mod tests {
         // AnchorGenerator(((32,),), ((0.5, 1.0, 2.0),)).cell_anchors
         let expected = [[-23.0, -11.0, 23.0, 11.0], [-16.0, -16.0, 16.0, 16.0], [-11.0, -23.0, 11.0, 23.0]];
         assert_eq!(cell_anchors(&[32.0], &[0.5, 1.0, 2.0]), expected);
-        // Halves go to the even neighbour: a side of 5 is ±2.5, which is ±2.
+        // Halves round to even: a side of 5 gives ±2.5, which becomes ±2.
         assert_eq!(cell_anchors(&[5.0], &[1.0]), [[-2.0, -2.0, 2.0, 2.0]]);
     }
 
     #[test]
-    fn centres_go_row_by_row() {
+    fn anchors_are_ordered_row_by_row() {
         let anchors = grid_anchors(&[[-1.0, -1.0, 1.0, 1.0]], [2, 3], [64, 96]);
         assert_eq!(anchors.len(), 6);
         assert_eq!(anchors[1], [31.0, -1.0, 33.0, 1.0]);

@@ -1,4 +1,4 @@
-//! Which detectors there are, and which networks can carry them.
+//! The supported detectors and backbones.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub enum Architecture {
     MaskRcnn,
 }
 
-/// The residual networks that can stand under the pyramid (He et al. 2015, torchvision's v1.5).
+/// The residual networks supported as backbones (He et al. 2015, torchvision's v1.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backbone {
@@ -26,7 +26,7 @@ pub enum Backbone {
 }
 
 impl Backbone {
-    /// Residual blocks of the four stages.
+    /// Number of residual blocks in each of the four stages.
     pub fn blocks(self) -> [usize; 4] {
         match self {
             Self::ResNet18 => [2, 2, 2, 2],
@@ -35,12 +35,12 @@ impl Backbone {
         }
     }
 
-    /// Whether a block is 1×1, 3×3, 1×1 rather than two 3×3.
+    /// Whether a block is a bottleneck (1×1, 3×3, 1×1) rather than two 3×3.
     pub fn bottleneck(self) -> bool {
         matches!(self, Self::ResNet50 | Self::ResNet101)
     }
 
-    /// Channels that leave the four stages.
+    /// Output channels of the four stages.
     pub fn channels(self) -> [usize; 4] {
         let expansion = if self.bottleneck() { 4 } else { 1 };
         [64, 128, 256, 512].map(|planes| planes * expansion)

@@ -1,6 +1,6 @@
 //! The class names of torchvision's COCO detectors, by index (`torchvision/models/_meta.py`).
 
-/// 91 entries; COCO left ten of its numbers without a class ("N/A").
+/// 91 entries; ten of COCO's ids have no class ("N/A").
 #[rustfmt::skip]
 pub const COCO_CLASSES: [&str; 91] = [
     "__background__", "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",

@@ -1,4 +1,4 @@
-//! The feature pyramid (Lin et al. 2016, torchvision's `ops/feature_pyramid_network.py`) and the backbone under it.
+//! The feature pyramid (Lin et al. 2016, torchvision's `ops/feature_pyramid_network.py`) and its backbone.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -42,7 +42,7 @@ impl FeaturePyramidNetwork {
             levels.push(layer.forward(merged.clone()));
             above = Some(merged);
         }
-        // The coarsest came first; above it, every second pixel of it (`LastLevelMaxPool`).
+        // The coarsest level came first; the extra level on top is every second pixel of it (`LastLevelMaxPool`).
         let pool = kernels::max_pool2d(levels[0].clone(), PoolOptions { kernel: 1, stride: 2, padding: 0 });
         levels.reverse();
         levels.push(pool);
@@ -68,7 +68,7 @@ impl BackboneWithFpn {
     /// `[N, H, W, 3]`, H and W multiples of 32 → the five levels of [`FeaturePyramidNetwork::forward`].
     ///
     /// # Errors
-    /// What `progress` answers.
+    /// Those returned by `progress`.
     pub async fn forward(&self, images: Tensor<4>, progress: &dyn Progress) -> Result<Vec<Tensor<4>>> {
         let blocks: usize = self.body.stages().iter().map(|stage| stage.len()).sum();
         let mut done = 0;

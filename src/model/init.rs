@@ -1,8 +1,7 @@
-//! First values of a network, drawn as torchvision draws them, from a seed.
+//! Weight initialisation from a seed, with torchvision's distributions.
 //!
-//! Every layer has its own stream, seeded by the seed and the layer's name: a new head gets the same values whether the
-//! rest comes from a file or not, and on every device. (The stream is not torch's: the distribution is the same, the
-//! values are not.)
+//! Every layer has its own random stream, derived from the seed and the layer's name. A new head thus gets the same values on
+//! every device, whether or not the other layers come from a file. The distribution is torch's; the values are not.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -11,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::layers::{Initializer, LayerKind, LayerSpec, LayerValues, ParameterSource};
 use crate::error::Result;
 
-/// Draws every layer.
+/// Initialises every layer from a seed.
 #[derive(Debug, Clone, Copy)]
 pub struct Seeded {
     pub seed: u64,
@@ -43,8 +42,8 @@ impl ParameterSource for Seeded {
     }
 }
 
-/// Values that reach one output and values that one input reaches, as torch's `_calculate_fan_in_and_fan_out` counts
-/// them: from the weight's shape, also where a transposed convolution has its axes the other way round.
+/// Fan-in and fan-out as in torch's `_calculate_fan_in_and_fan_out`: from the weight's shape, even for a transposed convolution,
+/// whose axes are swapped.
 fn fans(kind: LayerKind) -> (usize, usize) {
     let shape = kind.torch_shape();
     let field: usize = shape[2..].iter().product();
@@ -55,7 +54,7 @@ fn uniform(rng: &mut ChaCha8Rng, n: usize, bound: f32) -> Vec<f32> {
     (0..n).map(|_| (unit(rng) * 2.0 - 1.0) as f32 * bound).collect()
 }
 
-/// Box and Muller's two values from two.
+/// Box–Muller transform.
 fn normal(rng: &mut ChaCha8Rng, n: usize, std: f32) -> Vec<f32> {
     let mut out = Vec::with_capacity(n + 1);
     while out.len() < n {
@@ -67,7 +66,7 @@ fn normal(rng: &mut ChaCha8Rng, n: usize, std: f32) -> Vec<f32> {
     out
 }
 
-/// In `[0, 1)`, with 53 bits.
+/// Uniform in `[0, 1)`, with 53 bits.
 fn unit(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_depends_on_its_name_and_the_seed_alone() {
+    fn a_layer_depends_only_on_its_name_and_the_seed() {
         let a = draw("a", 1, Initializer::KaimingNormal);
         assert_eq!(a, draw("a", 1, Initializer::KaimingNormal));
         assert_ne!(a, draw("a", 2, Initializer::KaimingNormal));

@@ -1,4 +1,4 @@
-//! The mask branch (He et al. 2017, torchvision's `mask_rcnn.py`), and its pasting into the image (`roi_heads.py`).
+//! The mask branch (He et al. 2017, torchvision's `mask_rcnn.py`) and the pasting of masks into the image (`roi_heads.py`).
 
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData, Transaction};
@@ -11,12 +11,12 @@ use super::transform::bilinear_taps;
 use crate::error::Result;
 use crate::masks::Rle;
 
-/// A pixel belongs to a mask when its probability is greater.
+/// A pixel belongs to a mask if its probability exceeds this.
 pub const MASK_THRESHOLD: f32 = 0.5;
-/// The grid is framed with this many cells of 0 before it is pasted.
+/// Width of the zero padding around a grid before it is pasted.
 const PADDING: usize = 1;
 
-/// `mask_head`: a row of 3×3 convolutions.
+/// `mask_head`: a sequence of 3×3 convolutions.
 #[derive(Module, Debug)]
 pub struct MaskHead {
     pub convs: Vec<Conv2d>,
@@ -40,7 +40,7 @@ impl MaskHead {
     }
 }
 
-/// `mask_predictor`: doubles the sides and gives a logit for each class.
+/// `mask_predictor`: doubles the resolution and predicts a logit per class.
 #[derive(Module, Debug)]
 pub struct MaskPredictor {
     pub conv5_mask: ConvTranspose2d,
@@ -66,7 +66,7 @@ impl MaskPredictor {
 
 /// The probabilities of one class of each RoI: `[R, M, M, K]` and R classes → R grids of M² values.
 ///
-/// The class is picked on the device, so that M² and not M²·K values of each are read back.
+/// The class is selected on the device, so that only M² instead of M²·K values per RoI are read back.
 pub async fn class_probabilities(logits: Tensor<4>, classes: &[usize]) -> Result<Vec<Vec<f32>>> {
     let [rois, height, width, k] = logits.dims();
     if rois == 0 {
@@ -84,13 +84,13 @@ pub async fn class_probabilities(logits: Tensor<4>, classes: &[usize]) -> Result
     Ok(values.chunks_exact(height * width).map(|grid| grid.iter().map(|x| sigmoid(*x)).collect()).collect())
 }
 
-/// A mask grid of a box in an image, as `paste_masks_in_image` and a threshold give it.
+/// Pastes the mask grid of a box into an image and thresholds it, as in `paste_masks_in_image`.
 ///
-/// The grid gets a frame of zeros, the box grows by as much, its corners are cut to whole pixels, and the grid is
-/// resized to them, bilinearly. `corners` are in pixels of the image.
+/// The grid is padded with zeros and the box enlarged accordingly. The box corners are truncated to whole pixels, and the grid is
+/// resized to the box bilinearly. `corners` are in pixels of the image.
 ///
 /// # Errors
-/// A picture without pixels.
+/// An image without pixels.
 pub fn paste_mask(grid: &MaskGrid, corners: [f32; 4], width: u32, height: u32) -> Result<Rle> {
     let side = grid.side + 2 * PADDING;
     let mut framed = vec![0f32; side * side];
@@ -117,7 +117,7 @@ pub fn paste_mask(grid: &MaskGrid, corners: [f32; 4], width: u32, height: u32) -
     runs.finish()
 }
 
-/// A box scaled about its centre, in f32 as torch computes it.
+/// Scales a box about its centre, in f32 as in torch.
 fn expand([x1, y1, x2, y2]: [f32; 4], scale: f64) -> [f32; 4] {
     let scale = scale as f32;
     let (w, h) = ((x2 - x1) * 0.5 * scale, (y2 - y1) * 0.5 * scale);
@@ -125,11 +125,11 @@ fn expand([x1, y1, x2, y2]: [f32; 4], scale: f64) -> [f32; 4] {
     [x - w, y - h, x + w, y + h]
 }
 
-/// Run lengths that grow with the mask, not with the image: pixels come column by column.
+/// Builds run lengths from mask pixels in column order, with memory proportional to the mask, not to the image.
 struct Runs {
     width: u32,
     height: u32,
-    /// Alternately background and mask, as [`Rle`] has them.
+    /// Lengths of alternating background and mask runs, as in [`Rle`].
     counts: Vec<u32>,
     /// The pixel after the last run.
     end: u64,
@@ -172,10 +172,10 @@ mod tests {
     }
 
     #[test]
-    fn a_box_over_the_edge_is_cut() {
+    fn a_box_that_extends_outside_is_cropped() {
         let grid = MaskGrid { side: 14, probabilities: vec![1.0; 14 * 14] };
         let mask = paste_mask(&grid, [0.0, 0.0, 50.0, 40.0], 50, 40).unwrap();
-        // torchvision cuts the grown corner (−3.57, −2.86) to (−3, −2), which leaves the first row and column below ½.
+        // torchvision truncates the enlarged corner (−3.57, −2.86) to (−3, −2), which leaves the first row and column below ½.
         assert_eq!(mask.area(), 49 * 39);
     }
 

@@ -1,13 +1,12 @@
 //! The detectors: Faster R-CNN and Mask R-CNN with a ResNet and a feature pyramid, in torchvision's layout.
 //!
 //! ```text
-//!  picture ─► transform ─► backbone: resnet ─► fpn ─┬─► rpn ─► proposals ─► roi_heads ─► boxes ─► mask_head ─► masks
-//!                                                   └───────────────────────────▲───────────────────▲
+//!  image ─► transform ─► backbone: resnet ─► fpn ─┬─► rpn ─► proposals ─► roi_heads ─► boxes ─► mask_head ─► masks
+//!                                                 └───────────────────────────▲───────────────────▲
 //! ```
 //!
-//! One part a file, named as in torchvision. Tensors inside are `[N, H, W, C]`; everything that is not dense arithmetic
-//! (anchors, decoding, NMS, pasting) runs on the host. The modules are burn modules and can be trained; training itself
-//! is elsewhere.
+//! Each file is one part, named as in torchvision. Tensors are `[N, H, W, C]`. Everything that is not dense arithmetic (anchors,
+//! decoding, NMS, pasting) runs on the host. The modules are trainable burn modules; training itself is in [`crate::train`].
 
 pub mod anchors;
 pub mod architecture;
@@ -37,21 +36,21 @@ pub use rcnn::GeneralizedRcnn;
 use crate::error::Result;
 use layers::{Builder, Layer, ParameterSource};
 
-/// A network with its configuration, on a device.
+/// A network and its configuration, on a device.
 #[derive(Debug, Clone)]
 pub struct Detector {
     pub config: DetectorConfig,
     pub network: GeneralizedRcnn,
-    /// Every layer under torchvision's name; its parameters are found in `network` by their ids, which training keeps.
+    /// Every layer by torchvision's name. Its parameters are found in `network` by id; training preserves the ids.
     pub layers: Vec<Layer>,
     pub device: Device,
 }
 
 impl Detector {
-    /// A network of `config` with the values of `source`.
+    /// Builds the network of `config` with parameters from `source`.
     ///
     /// # Errors
-    /// A configuration that cannot work, and what the source answers.
+    /// An invalid configuration, and errors of `source`.
     pub fn build(config: DetectorConfig, source: &mut dyn ParameterSource, device: &Device) -> Result<Self> {
         config.validate()?;
         let mut builder = Builder::new(source, device);
@@ -60,7 +59,7 @@ impl Detector {
         Ok(Self { config, network, layers, device: device.clone() })
     }
 
-    /// A network with torchvision's first values, drawn from `seed`.
+    /// A network with torchvision's random initialisation, from `seed`.
     pub fn init(config: DetectorConfig, seed: u64, device: &Device) -> Result<Self> {
         Self::build(config, &mut init::Seeded { seed }, device)
     }

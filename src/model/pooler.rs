@@ -1,27 +1,27 @@
-//! From boxes to feature grids: which pyramid level a box is taken from, and RoIAlign (torchvision's `ops/poolers.py`).
+//! From boxes to feature grids: the assignment of boxes to pyramid levels, and RoIAlign (torchvision's `ops/poolers.py`).
 
 use burn::tensor::Tensor;
 
 use crate::kernels::{self, Roi, RoiAlignOptions};
 
-/// Pyramid levels that boxes are pooled from; the pooled fifth serves the RPN alone.
+/// Number of pyramid levels that boxes are pooled from; the fifth is used only by the RPN.
 pub const POOLED_LEVELS: usize = 4;
-/// A box of this side belongs to [`CANONICAL_LEVEL`].
+/// A box with this side is assigned to [`CANONICAL_LEVEL`].
 const CANONICAL_SCALE: f32 = 224.0;
 const CANONICAL_LEVEL: f32 = 4.0;
 
 /// Pools boxes from the four finest levels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MultiScaleRoiAlign {
-    /// Feature pixels per pixel of the network's input, a power of two for each level.
+    /// Scale of each level relative to the network's input, a power of two.
     scales: Vec<f32>,
     output_size: usize,
     sampling_ratio: usize,
 }
 
 impl MultiScaleRoiAlign {
-    /// `level_heights` are those of the feature maps, `image_height` the greatest of the resized images of the batch,
-    /// without padding: torchvision infers the scales from these (`_infer_scale`).
+    /// `level_heights` are the heights of the feature maps, `image_height` is the largest height of the resized images of the
+    /// batch, without padding. torchvision infers the scales from these (`_infer_scale`).
     pub fn new(level_heights: &[usize], image_height: usize, output_size: usize, sampling_ratio: usize) -> Self {
         let scale = |h: &usize| (*h as f32 / image_height.max(1) as f32).log2().round_ties_even().exp2();
         let scales = level_heights.iter().take(POOLED_LEVELS).map(scale).collect();
@@ -37,7 +37,7 @@ impl MultiScaleRoiAlign {
         (level.clamp(finest, coarsest) - finest) as usize
     }
 
-    /// Boxes of each image, in pixels of the network's input → `[boxes, S, S, C]`.
+    /// Pools the boxes of each image, in pixels of the network's input → `[boxes, S, S, C]`.
     pub fn forward(&self, features: &[Tensor<4>], boxes: &[Vec<[f32; 4]>]) -> Tensor<4> {
         let rois: Vec<Roi> = boxes
             .iter()

@@ -1,11 +1,11 @@
-//! What a caller hears, and may do, between the stages of a detection.
+//! Progress reports and cancellation between the stages of a detection.
 
 use std::future::Future;
 use std::pin::Pin;
 
 use crate::error::Result;
 
-/// The stages, in their order.
+/// The stages, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     Transform,
@@ -19,7 +19,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// For people.
+    /// Display name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Transform => "preparing",
@@ -31,8 +31,8 @@ impl Stage {
         }
     }
 
-    /// Where a run of `fraction` of this stage stands in the whole, 0–1. The steps are the shares of the work of a
-    /// Mask R-CNN with ResNet-50 at 512² on a CPU; they order a progress bar and promise nothing.
+    /// Overall progress, 0–1, when `fraction` of this stage is done. The weights are the shares of run time of a Mask R-CNN with
+    /// ResNet-50 at 512² on a CPU, good enough for a progress bar.
     pub fn overall(self, fraction: f32) -> f32 {
         let (start, end) = match self {
             Self::Transform => (0.0, 0.02),
@@ -48,19 +48,19 @@ impl Stage {
     }
 }
 
-/// The answer to a stage; it may wait, for instance for the browser's event loop.
+/// Whether to continue. The future may wait, for instance for the browser's event loop.
 pub type Go<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 
-/// Hears of the stages of a run.
+/// Receives progress reports.
 ///
-/// [`Progress::at`] is called before each part of the work. Its future may yield to an event loop, so that a message
-/// to cancel can arrive; an `Err`, usually [`crate::Error::Cancelled`], ends the run and is what the run returns.
+/// [`Progress::at`] is called before each part of the work. Its future may yield to the event loop, so that a cancel message can
+/// arrive. An `Err`, usually [`crate::Error::Cancelled`], stops the run, which returns it.
 pub trait Progress {
     /// `fraction` of `stage` (0–1) is done.
     fn at(&self, stage: Stage, fraction: f32) -> Go<'_>;
 }
 
-/// Hears nothing and never stops.
+/// Ignores progress and never cancels.
 impl Progress for () {
     fn at(&self, _: Stage, _: f32) -> Go<'_> {
         Box::pin(std::future::ready(Ok(())))

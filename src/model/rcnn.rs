@@ -1,4 +1,4 @@
-//! The whole detector: `GeneralizedRCNN.forward` of torchvision, on one screen.
+//! The whole detector on one screen: torchvision's `GeneralizedRCNN.forward`.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -13,7 +13,7 @@ use super::rpn::{self, HeadOutput, RpnHead, TopN};
 use super::transform::NetworkInput;
 use crate::error::Result;
 
-/// Faster R-CNN, or with two more fields in `roi_heads` Mask R-CNN.
+/// Faster R-CNN, or Mask R-CNN with two more fields in `roi_heads`.
 #[derive(Module, Debug)]
 pub struct GeneralizedRcnn {
     pub backbone: BackboneWithFpn,
@@ -30,10 +30,10 @@ impl GeneralizedRcnn {
         })
     }
 
-    /// The detections of one picture, best first, in pixels of the network's input.
+    /// The detections of one image, highest score first, in pixels of the network's input.
     ///
     /// # Errors
-    /// [`crate::Error::DeviceFailed`] when the device fails or gives what is not finite; what `progress` answers.
+    /// [`crate::Error::DeviceFailed`] if the device fails or returns values that are not finite; errors of `progress`.
     pub async fn forward(
         &self,
         config: &DetectorConfig,
@@ -51,7 +51,7 @@ impl GeneralizedRcnn {
         self.roi_heads.detect(config, &features, &proposals, input.size, progress).await
     }
 
-    /// The RPN's head on every level.
+    /// Applies the RPN head to every level.
     pub fn rpn_outputs(&self, features: &[Tensor<4>]) -> Vec<HeadOutput> {
         features.iter().map(|level| self.rpn.forward(level.clone())).collect()
     }

@@ -1,24 +1,24 @@
-//! Reading tensors back to the host: never synchronous, and nothing that is not finite gets through.
+//! Reading tensors back to the host: always asynchronous, and checked for values that are not finite.
 
 use burn::tensor::{Device, Transaction};
 
 use crate::error::{Error, Result};
 
-/// Every tensor of the transaction as f32 values, in one transfer.
+/// Reads every tensor of the transaction as f32 values, in one transfer.
 ///
 /// # Errors
-/// [`Error::DeviceFailed`] when the transfer fails or a value is NaN or infinite: then the device, a driver or the
-/// weights are broken, and boxes made of it would be invented.
+/// [`Error::DeviceFailed`] if the transfer fails or a value is NaN or infinite. Then the device, the driver or the weights are
+/// broken, and any boxes would be meaningless.
 pub async fn execute(transaction: Transaction, device: &Device) -> Result<Vec<Vec<f32>>> {
     let values = execute_unchecked(transaction, device).await?;
     if values.iter().flatten().any(|v| !v.is_finite()) {
-        let reason = "the network's output holds values that are not finite numbers".into();
+        let reason = "the network's output contains NaN or infinite values".into();
         return Err(Error::DeviceFailed { device: device_name(device), reason });
     }
     Ok(values)
 }
 
-/// [`execute`] for those who look for themselves at what is not finite.
+/// Like [`execute`], for callers that handle values that are not finite themselves.
 pub async fn execute_unchecked(transaction: Transaction, device: &Device) -> Result<Vec<Vec<f32>>> {
     let failed = |reason: String| Error::DeviceFailed { device: device_name(device), reason };
     let data = transaction.execute_async().await.map_err(|e| failed(e.to_string()))?;
@@ -27,7 +27,7 @@ pub async fn execute_unchecked(transaction: Transaction, device: &Device) -> Res
         .collect()
 }
 
-/// For people; burn says which device it is in its debug form alone.
+/// Display name of a device; burn reveals the kind only in its debug form.
 fn device_name(device: &Device) -> String {
     let cpu = format!("{device:?}").contains("Flex");
     if cpu { "CPU" } else { "graphics device" }.to_owned()
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_has_a_name_and_nothing_infinite_gets_through() {
+    fn infinite_values_are_an_error_that_names_the_device() {
         let device = Device::flex();
         let read = |values: [f32; 2]| {
             let tensor = Tensor::<1>::from_data(TensorData::from(values), &device);
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn softmax_sums_to_one_and_takes_great_values() {
+    fn softmax_sums_to_one_even_for_large_values() {
         let mut row = [1000.0, 1001.0, 999.0];
         softmax(&mut row);
         assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);

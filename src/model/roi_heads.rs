@@ -1,4 +1,4 @@
-//! The second stage: what is in each proposal, and where exactly (torchvision's `roi_heads.py`, `faster_rcnn.py`).
+//! The second stage: classifies and refines each proposal (torchvision's `roi_heads.py`, `faster_rcnn.py`).
 
 use burn::module::Module;
 use burn::tensor::{Tensor, Transaction};
@@ -13,10 +13,10 @@ use super::rpn::{Proposal, boxes_at_least};
 use crate::boxes;
 use crate::error::Result;
 
-/// Detections with a shorter side, in pixels of the network's input, are dropped.
+/// Detections with a side shorter than this, in pixels of the network's input, are dropped.
 const MIN_SIZE: f32 = 1e-2;
-/// RoIs that go through the box head at a time, and detections through the mask head, whose grids are larger. Together
-/// with the pyramid they must fit a browser's memory, and a cancellation waits for no more than these.
+/// RoIs per pass of the box head, and detections per pass of the mask head, whose grids are larger. Together with the pyramid
+/// they must fit a browser's memory, and a cancellation waits for at most one pass.
 const ROIS_AT_A_TIME: usize = 256;
 const MASKS_AT_A_TIME: usize = 32;
 
@@ -42,7 +42,7 @@ impl TwoMlpHead {
     }
 }
 
-/// `box_predictor`: a logit and four deltas for each class, the background included.
+/// `box_predictor`: a logit and four deltas for each class, including the background.
 #[derive(Module, Debug)]
 pub struct FastRcnnPredictor {
     pub cls_score: Linear,
@@ -73,7 +73,7 @@ pub struct RoiHeads {
     pub mask_predictor: Option<MaskPredictor>,
 }
 
-/// What the box head says of the proposals of one image, on the host.
+/// The box head's predictions for the proposals of one image, on the host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BoxPredictions {
     pub classes: usize,
@@ -87,10 +87,10 @@ pub struct BoxPredictions {
 #[derive(Debug, Clone, PartialEq)]
 pub struct NetworkDetection {
     pub corners: [f32; 4],
-    /// Index into the configuration's classes; never 0.
+    /// Index into the configuration's classes; never 0 (background).
     pub class: usize,
     pub score: f32,
-    /// Probabilities of its class on a square grid over the box, row by row.
+    /// Mask probabilities of its class on a square grid over the box, row by row.
     pub mask: Option<MaskGrid>,
 }
 
@@ -113,7 +113,7 @@ impl RoiHeads {
         Ok(Self { box_head, box_predictor, mask_head, mask_predictor })
     }
 
-    /// Logits `[R, K]` and deltas `[R, 4 K]` of boxes of each image.
+    /// Logits `[R, K]` and deltas `[R, 4 K]` for the boxes of each image.
     pub fn box_outputs(
         &self,
         pool: &MultiScaleRoiAlign,
@@ -123,7 +123,7 @@ impl RoiHeads {
         self.box_predictor.forward(self.box_head.forward(pool.forward(features, boxes)))
     }
 
-    /// Mask logits `[R, 2 S, 2 S, K]` of boxes of each image; `None` for a Faster R-CNN.
+    /// Mask logits `[R, 2 S, 2 S, K]` for the boxes of each image; `None` for a Faster R-CNN.
     pub fn mask_logits(
         &self,
         pool: &MultiScaleRoiAlign,
@@ -134,12 +134,12 @@ impl RoiHeads {
         Some(predictor.forward(head.forward(pool.forward(features, boxes))))
     }
 
-    /// The detections of one image: boxes for every proposal, the best of them kept, masks for those.
+    /// The detections of one image: boxes for every proposal, of which the best are kept and get masks.
     ///
     /// `size` is the height and width of the resized image without padding.
     ///
     /// # Errors
-    /// A device that failed or gave what is not finite, and what `progress` answers.
+    /// A device that failed or returned values that are not finite, and errors of `progress`.
     pub async fn detect(
         &self,
         config: &DetectorConfig,
@@ -170,7 +170,7 @@ impl RoiHeads {
         Ok(detections)
     }
 
-    /// Gives each detection the mask of its class.
+    /// Predicts the mask of each detection for its class.
     async fn add_masks(
         &self,
         pool: &MultiScaleRoiAlign,
@@ -190,7 +190,7 @@ impl RoiHeads {
 }
 
 impl BoxPredictions {
-    /// Reads further rows from the device.
+    /// Appends further rows from the device.
     pub async fn append(&mut self, logits: Tensor<2>, deltas: Tensor<2>) -> Result<()> {
         let device = logits.device();
         let data = read::execute(Transaction::default().register(logits).register(deltas), &device).await?;
@@ -200,9 +200,9 @@ impl BoxPredictions {
     }
 }
 
-/// Probabilities `p` of the labels of one proposal to `P pˢ / Σ pˢ`, where `P = Σ p` is the probability that it is a cell at
-/// all. A cell whose label is in doubt then keeps the score of a cell, and does not come twice, under both labels with
-/// half of it each; the price is that the score tells less of how sure the label is.
+/// Sharpens the label probabilities `p` of one proposal to `P pˢ / Σ pˢ`, where `P = Σ p` is the probability that it is a cell at
+/// all. A cell with an uncertain label then keeps its full score under one label, instead of being detected twice with half the
+/// score under each. The price is a score that says less about the certainty of the label.
 pub fn sharpen(labels: &mut [f32], sharpness: f32) {
     if sharpness == 1.0 {
         return;
@@ -216,8 +216,8 @@ pub fn sharpen(labels: &mut [f32], sharpness: f32) {
     }
 }
 
-/// `postprocess_detections` of one image: every foreground class of every proposal is a candidate; those above the
-/// score threshold and not tiny go through NMS within their class; the best stay, highest score first.
+/// `postprocess_detections` of one image. Every foreground class of every proposal is a candidate. Candidates above the score
+/// threshold that are not tiny go through NMS within their class; the best are kept, highest score first.
 pub fn postprocess_detections(
     config: &DetectorConfig,
     proposals: &[Proposal],
@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_doubtful_label_keeps_the_score_of_a_cell() {
+    fn a_cell_with_an_uncertain_label_keeps_its_score() {
         let sharp = |labels: [f32; 3], sharpness| {
             let mut labels = labels;
             sharpen(&mut labels, sharpness);
@@ -266,14 +266,14 @@ mod tests {
         assert!((a - 0.8 * 16.0 / 24.0).abs() < 1e-6 && (b - 0.8 * 4.0 / 24.0).abs() < 1e-6 && b == c);
         let [a, b, c] = sharp([0.45, 0.35, 0.0], 100.0);
         assert!(a > 0.799 && b < 1e-3 && c == 0.0);
-        // What the network is sure of stays; what is nothing stays nothing.
+        // Certain labels and the background are unchanged.
         assert_eq!(sharp([0.9, 0.0, 0.0], 10.0), [0.9, 0.0, 0.0]);
         assert_eq!(sharp([0.0; 3], 10.0), [0.0; 3]);
         assert!(sharp([f32::NAN, 0.5, 0.0], 10.0)[0].is_nan());
     }
 
     #[test]
-    fn a_configuration_sharpens_what_is_detected() {
+    fn class_sharpness_changes_the_scores_of_detections() {
         let classes = ["__background__", "a", "b"].map(str::to_owned).to_vec();
         let proposals = [Proposal { corners: [10.0, 10.0, 50.0, 50.0], score: 1.0 }];
         let scores = |class_sharpness| {

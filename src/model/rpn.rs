@@ -1,7 +1,6 @@
 //! The region proposal network (Ren et al. 2015, torchvision's `rpn.py`).
 //!
-//! The head runs on the device; its answers are read once, and everything after (decoding, top-k, clipping, NMS) is
-//! plain arithmetic on the host.
+//! The head runs on the device. Its output is read back once; decoding, top-k, clipping and NMS run on the host.
 
 use burn::module::Module;
 use burn::tensor::{Tensor, Transaction};
@@ -12,12 +11,12 @@ use super::read::{self, sigmoid};
 use crate::boxes::{self, BoxCoder};
 use crate::error::Result;
 
-/// The deltas of an anchor are not weighted.
+/// The box coder of the RPN, with all weights 1.
 pub const RPN_BOX_CODER: BoxCoder = BoxCoder::new([1.0; 4]);
-/// Proposals with a shorter side, in pixels of the network's input, are dropped.
+/// Proposals with a side shorter than this, in pixels of the network's input, are dropped.
 const MIN_SIZE: f32 = 1e-3;
 
-/// `rpn.head`: a shared 3×3 convolution, then a logit and four deltas for each anchor.
+/// `rpn.head`: a shared 3×3 convolution, then an objectness logit and four deltas for each anchor.
 #[derive(Module, Debug)]
 pub struct RpnHead {
     pub conv: Conv2d,
@@ -25,7 +24,7 @@ pub struct RpnHead {
     pub bbox_pred: Conv2d,
 }
 
-/// What the head says of one pyramid level, on the device.
+/// The head's output for one pyramid level, on the device.
 #[derive(Debug, Clone)]
 pub struct HeadOutput {
     /// `[N, H, W, A]`
@@ -34,14 +33,14 @@ pub struct HeadOutput {
     pub deltas: Tensor<4>,
 }
 
-/// What the head says of one level of one image, on the host, in the order of [`super::anchors::grid_anchors`].
+/// The head's predictions for one level of one image, on the host, in the order of [`super::anchors::grid_anchors`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct LevelPrediction {
     pub objectness: Vec<f32>,
     pub deltas: Vec<[f32; 4]>,
 }
 
-/// A box that may hold an object, in pixels of the network's input, and how sure the RPN is of it (0–1).
+/// A region proposal: a box in pixels of the network's input, and its objectness (0–1).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Proposal {
     pub corners: [f32; 4],
@@ -59,31 +58,31 @@ impl RpnHead {
         })
     }
 
-    /// One level, `[N, H, W, C]`.
+    /// Predictions for one level `[N, H, W, C]`.
     pub fn forward(&self, level: Tensor<4>) -> HeadOutput {
         let x = self.conv.forward_relu(level);
         HeadOutput { objectness: self.cls_logits.forward(x.clone()), deltas: self.bbox_pred.forward(x) }
     }
 }
 
-/// Reads what the head says of every level in one transfer: `[image][level]`.
+/// Reads the predictions of every level in one transfer, as `[image][level]`.
 ///
 /// # Errors
-/// [`crate::Error::DeviceFailed`] when the transfer fails or a value is not finite.
+/// [`crate::Error::DeviceFailed`] if the transfer fails or a value is not finite.
 pub async fn read_predictions(outputs: &[HeadOutput]) -> Result<Vec<Vec<LevelPrediction>>> {
     let Some(first) = outputs.first() else { return Ok(Vec::new()) };
     let (device, images) = (first.objectness.device(), first.objectness.dims()[0]);
     Ok(split_predictions(&read::execute(register_predictions(outputs), &device).await?, images))
 }
 
-/// The reading of every level's objectness and deltas.
+/// Registers the objectness and deltas of every level for reading.
 pub fn register_predictions(outputs: &[HeadOutput]) -> Transaction {
     outputs.iter().fold(Transaction::default(), |transaction, level| {
         transaction.register(level.objectness.clone()).register(level.deltas.clone())
     })
 }
 
-/// What [`register_predictions`] read, as `[image][level]`.
+/// The data read by [`register_predictions`], as `[image][level]`.
 pub fn split_predictions(data: &[Vec<f32>], images: usize) -> Vec<Vec<LevelPrediction>> {
     let mut predictions = vec![Vec::with_capacity(data.len() / 2); images];
     for level in data.chunks_exact(2) {
@@ -98,12 +97,12 @@ pub fn split_predictions(data: &[Vec<f32>], images: usize) -> Vec<Vec<LevelPredi
     predictions
 }
 
-/// How many proposals go on, before and after the NMS.
+/// Number of proposals kept before and after NMS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TopN {
-    /// Of each level.
+    /// Before NMS, per level.
     pub pre_nms: usize,
-    /// Of the whole image.
+    /// After NMS, per image.
     pub post_nms: usize,
 }
 
@@ -117,8 +116,8 @@ impl TopN {
     }
 }
 
-/// `filter_proposals` of one image: the best anchors of each level, decoded, clipped to `size` (height and width of
-/// the resized image, without padding), without the tiny and the unlikely, after NMS within each level, best first.
+/// `filter_proposals` of one image: the best anchors of each level, decoded and clipped to `size` (height and width of the resized
+/// image, without padding). Tiny and unlikely ones are dropped, then NMS runs within each level. Highest objectness first.
 pub fn filter_proposals(
     config: &DetectorConfig,
     top_n: TopN,
@@ -144,12 +143,12 @@ pub fn filter_proposals(
     kept.into_iter().map(|i| Proposal { corners: corners[i], score: scores[i] }).collect()
 }
 
-/// Both sides of a box reach `min_size` (`remove_small_boxes`).
+/// Whether both sides of a box are at least `min_size` (`remove_small_boxes`).
 pub(super) fn boxes_at_least([x1, y1, x2, y2]: [f32; 4], min_size: f32) -> bool {
     x2 - x1 >= min_size && y2 - y1 >= min_size
 }
 
-/// Indices of the `k` greatest values, the greatest first; equal values in their order.
+/// Indices of the `k` largest values in descending order; equal values keep their order.
 fn top_k(values: &[f32], k: usize) -> Vec<usize> {
     let order = |a: &usize, b: &usize| values[*b].total_cmp(&values[*a]).then(a.cmp(b));
     let mut indices: Vec<usize> = (0..values.len()).collect();
@@ -166,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn top_k_is_the_head_of_a_sort() {
+    fn top_k_is_a_prefix_of_the_sorted_order() {
         let values = [0.5, -1.0, 3.0, 0.5, 2.0, 3.0];
         assert_eq!(top_k(&values, 4), [2, 5, 4, 0]);
         assert_eq!(top_k(&values, 10), [2, 5, 4, 0, 3, 1]);
@@ -181,7 +180,7 @@ mod tests {
         let anchors = vec![vec![big, big, [40.0, 0.0, 60.0, 10.0]], vec![big]];
         let levels = [level(vec![2.0, 1.0, 3.0]), level(vec![0.0])];
         let found = filter_proposals(&config, TopN { pre_nms: 9, post_nms: 9 }, &levels, &anchors, [32, 32]);
-        // The third is outside the image, the second is the first again; another level's twin stays.
+        // The third is outside the image, the second duplicates the first; the duplicate on another level is kept.
         assert_eq!(found.iter().map(|p| p.corners).collect::<Vec<_>>(), [[0.0, 0.0, 20.0, 20.0]; 2]);
         assert_eq!(found[1].score, 0.5);
         let one = filter_proposals(&config, TopN { pre_nms: 9, post_nms: 1 }, &levels, &anchors, [32, 32]);

@@ -1,7 +1,7 @@
-//! From a picture to the network's input and back (torchvision's `transform.py`).
+//! From a merged image to the network's input and back (torchvision's `transform.py`).
 //!
-//! Normalised, resized (bilinear, half-pixel centres, no antialias), padded with zeros to the right and below to a
-//! multiple of 32, in that order. Plain Rust on the host: the picture is there anyway.
+//! The image is normalised, resized (bilinear, half-pixel centres, no antialiasing) and padded with zeros on the right and at the
+//! bottom to a multiple of 32, in this order. This runs on the host, where the image is anyway.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -10,28 +10,28 @@ use crate::channels::Picture;
 use crate::error::{Error, Result};
 use crate::limits;
 
-/// A picture as the network takes it.
+/// A preprocessed image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NetworkInput {
     /// `[height, width, 3]` of the padded input, normalised.
     pub values: Vec<f32>,
-    /// Height and width with padding, multiples of 32.
+    /// Height and width including padding, multiples of 32.
     pub padded: [usize; 2],
-    /// Height and width of the resized picture in the upper left corner.
+    /// Height and width of the resized image in the upper left corner.
     pub size: [usize; 2],
-    /// Height and width of the picture.
+    /// Height and width of the original image.
     pub original: [usize; 2],
 }
 
 impl NetworkInput {
-    /// `GeneralizedRCNNTransform` on one picture.
+    /// `GeneralizedRCNNTransform` of one image.
     ///
     /// # Errors
-    /// A picture that is empty, or so narrow that its resized short side has no pixel.
+    /// An empty image, or one so narrow that its resized short side has no pixel.
     pub fn new(picture: &Picture, config: &DetectorConfig) -> Result<Self> {
         let original = [picture.height as usize, picture.width as usize];
         if picture.rgb.len() != original[0] * original[1] * 3 {
-            return Err(Error::image("picture", "its pixels do not fit its width and height"));
+            return Err(Error::image("image", "the number of pixels does not match its width and height"));
         }
         let size = resized(original, config.min_size, config.max_size)?;
         let padded = size.map(|n| n.next_multiple_of(SIZE_DIVISIBLE));
@@ -57,14 +57,14 @@ impl NetworkInput {
         Tensor::from_data(TensorData::new(self.values.clone(), shape), device)
     }
 
-    /// A box of the network's input in pixels of the picture (`resize_boxes`).
+    /// Converts a box of the network's input to pixels of the original image (`resize_boxes`).
     pub fn to_original(&self, [x1, y1, x2, y2]: [f32; 4]) -> [f32; 4] {
         let ratio = |axis: usize| self.original[axis] as f32 / self.size[axis] as f32;
         let (h, w) = (ratio(0), ratio(1));
         [x1 * w, y1 * h, x2 * w, y2 * h]
     }
 
-    /// A box of the picture in pixels of the network's input.
+    /// Converts a box of the original image to pixels of the network's input.
     pub fn to_network(&self, [x1, y1, x2, y2]: [f32; 4]) -> [f32; 4] {
         let ratio = |axis: usize| self.size[axis] as f32 / self.original[axis] as f32;
         let (h, w) = (ratio(0), ratio(1));
@@ -72,25 +72,25 @@ impl NetworkInput {
     }
 }
 
-/// Height and width after the resize: the short side becomes `min_size`, unless the long side would pass `max_size`.
-/// In f64 and rounded down, as `interpolate(recompute_scale_factor=True)` computes them.
+/// Height and width after resizing: the short side becomes `min_size`, unless the long side would exceed `max_size`. Computed in
+/// f64 and rounded down, as in `interpolate(recompute_scale_factor=True)`.
 pub fn resized([height, width]: [usize; 2], min_size: u32, max_size: u32) -> Result<[usize; 2]> {
     let (short, long) = (height.min(width) as f64, height.max(width) as f64);
     if short == 0.0 {
-        return Err(Error::image("picture", "it has no pixels"));
+        return Err(Error::image("image", "it has no pixels"));
     }
     let scale = (f64::from(min_size) / short).min(f64::from(max_size) / long);
     let size = [height, width].map(|n| (n as f64 * scale).floor() as usize);
     if size.contains(&0) {
         let reason = format!("{width} × {height} pixels is too narrow for a detector that resizes to {max_size}");
-        return Err(Error::image("picture", reason));
+        return Err(Error::image("image", reason));
     }
     let longest = size[0].max(size[1]) as u64;
-    limits::check("picture", "its side after the resize", longest, u64::from(limits::NETWORK_SIDE))?;
+    limits::check("image", "its longer side after resizing", longest, u64::from(limits::NETWORK_SIDE))?;
     Ok(size)
 }
 
-/// Two neighbours on an axis and the weight of the second.
+/// Two neighbouring pixels along an axis and the weight of the second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tap {
     pub low: usize,
@@ -104,8 +104,8 @@ impl Tap {
     }
 }
 
-/// Where each of `output` pixels of an axis takes its value from among `input` ones: torch's bilinear interpolation
-/// with `align_corners=False` (`area_pixel_compute_source_index`), in f32.
+/// The source pixels of each of `output` pixels along an axis of `input` pixels: torch's bilinear interpolation with
+/// `align_corners=False` (`area_pixel_compute_source_index`), in f32.
 pub fn bilinear_taps(input: usize, output: usize) -> Vec<Tap> {
     let scale = input as f32 / output as f32;
     (0..output)
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_is_zero_and_below_and_right() {
+    fn zero_padding_is_on_the_right_and_at_the_bottom() {
         let config = DetectorConfig { min_size: 40, max_size: 64, ..DetectorConfig::default() };
         let picture = Picture { width: 50, height: 40, rgb: vec![1.0; 50 * 40 * 3] };
         let input = NetworkInput::new(&picture, &config).unwrap();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn boxes_go_and_come_back() {
+    fn boxes_survive_the_round_trip() {
         let input = NetworkInput { values: vec![], padded: [32, 64], size: [30, 60], original: [15, 20] };
         let corners = [1.0, 2.0, 10.0, 9.0];
         assert_eq!(input.to_network(corners), [3.0, 4.0, 30.0, 18.0]);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn same_size_taps_are_the_identity() {
+    fn taps_of_equal_size_are_the_identity() {
         for (i, tap) in bilinear_taps(7, 7).into_iter().enumerate() {
             assert_eq!((tap.low, tap.weight), (i, 0.0));
         }

@@ -1,14 +1,14 @@
-//! Curves as SVG, for the page and the report alike.
+//! Curves as SVG, for the page and the report.
 
-mod worded;
+mod text_size;
 
 use plotters::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use worded::{Worded, text_width};
+use text_size::{EstimatedText, text_width};
 
-/// Okabe and Ito's colours, told apart with every kind of colour blindness, darkest last.
+/// Okabe and Ito's palette, which is safe for colour-blind readers; grey last.
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -18,27 +18,27 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(86, 180, 233),
     RGBColor(140, 140, 140),
 ];
-/// More points than a curve has pixels only slow the page down.
+/// Points per curve. More points than pixels would only slow the page down.
 const POINTS: usize = 400;
-/// Height of the letters and place of the legend, above the curves.
+/// Font size, and the position of the legend above the curves.
 const FONT: i32 = 12;
 const LEGEND_LEFT: i32 = 50;
 const LEGEND_TOP: i32 = 12;
 
-/// One curve; points in the order of x.
+/// One curve; points ordered by x.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     pub name: String,
     pub points: Vec<(f64, f64)>,
 }
 
-/// What a chart shows.
+/// A chart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Chart {
     pub x_label: String,
     pub y_label: String,
-    /// Where y ends; by the data when absent.
+    /// Upper end of the y axis; from the data when absent.
     #[serde(default)]
     pub y_max: Option<f64>,
     pub series: Vec<Series>,
@@ -49,12 +49,12 @@ pub struct Chart {
     pub dark: bool,
 }
 
-/// The chart as an SVG document with a transparent ground. Values that are not finite are left out.
+/// The chart as an SVG document with a transparent background. Values that are not finite are left out.
 ///
 /// # Errors
-/// None that the data can cause; the drawing library's are passed on.
+/// Those of the drawing library; the data cannot cause any.
 pub fn svg(chart: &Chart) -> Result<String> {
-    let fault = |e: &dyn std::fmt::Display| Error::Usage(format!("the chart cannot be drawn: {e}"));
+    let fault = |e: &dyn std::fmt::Display| Error::Usage(format!("the chart could not be drawn: {e}"));
     let series: Vec<Series> = chart.series.iter().map(thinned).collect();
     let points = || series.iter().flat_map(|s| &s.points);
     let x_min = points().map(|p| p.0).fold(f64::INFINITY, f64::min);
@@ -66,7 +66,7 @@ pub fn svg(chart: &Chart) -> Result<String> {
     let mut text = String::new();
     {
         let size = (chart.width.clamp(120, 4000), chart.height.clamp(90, 4000));
-        let area = Worded(SVGBackend::with_string(&mut text, size)).into_drawing_area();
+        let area = EstimatedText(SVGBackend::with_string(&mut text, size)).into_drawing_area();
         let legend = legend(&series, size.0 as i32);
         let font = |points: i32| ("sans-serif", points).into_font().color(&ink);
         let mut drawn = ChartBuilder::on(&area)
@@ -112,7 +112,7 @@ pub fn svg(chart: &Chart) -> Result<String> {
     Ok(text)
 }
 
-/// Where the entry of each series stands, in as many rows as it takes.
+/// The position of each series' legend entry, in as many rows as needed.
 fn legend(series: &[Series], width: i32) -> Vec<(i32, i32)> {
     let (mut left, mut top) = (LEGEND_LEFT, LEGEND_TOP);
     let mut places = Vec::with_capacity(series.len());
@@ -127,7 +127,7 @@ fn legend(series: &[Series], width: i32) -> Vec<(i32, i32)> {
     places
 }
 
-/// At most [`POINTS`] points, each the mean of its neighbours.
+/// Reduces a curve to at most [`POINTS`] points by averaging neighbours.
 fn thinned(series: &Series) -> Series {
     let finite: Vec<(f64, f64)> =
         series.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
@@ -139,7 +139,7 @@ fn thinned(series: &Series) -> Series {
     Series { name: series.name.clone(), points: finite.chunks(each).map(mean).collect() }
 }
 
-/// 0, 0.25, 1500.
+/// A short decimal: 0, 0.25, 1500.
 fn short(value: f64) -> String {
     let text = format!("{value:.3}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn curves_become_a_document() {
+    fn a_chart_is_a_valid_document() {
         let line = |name: &str, n: usize| Series {
             name: name.into(),
             points: (0..n).map(|i| (i as f64, if i == 3 { f64::NAN } else { 1.0 / (i + 1) as f64 })).collect(),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_drawn_as_empty_axes() {
+    fn a_chart_without_data_has_empty_axes() {
         assert!(svg(&chart(Vec::new())).unwrap().contains("</svg>"));
         let lone = Series { name: "a".into(), points: vec![(5.0, f64::INFINITY)] };
         assert!(svg(&chart(vec![lone])).unwrap().contains("</svg>"));

@@ -1,33 +1,33 @@
-//! The microscope: background, focus, gain, noise, and the rounding to 8 or 16 bit.
+//! The microscope: background, focus, gain, noise, and quantisation to 8 or 16 bit.
 
-use super::dice::Dice;
 use super::field::Field;
+use super::rng::SynthRng;
 use super::scene::Scene;
 
 /// How one channel of one image is recorded.
 pub(super) struct Exposure {
-    /// The share of all pixels that is not brighter than `level`.
+    /// The quantile of the pixels that is mapped to `level`.
     pub quantile: f32,
-    /// Brightness at that quantile, as a share of full scale.
+    /// Brightness at this quantile, as a fraction of full scale.
     pub level: f32,
     /// Standard deviation of the blur, in pixels.
     pub blur: f32,
-    /// Share of the light that comes from out of focus, spread over `haze_radius` pixels.
+    /// Fraction of out-of-focus light, spread over `haze_radius` pixels.
     pub haze: f32,
     pub haze_radius: f32,
-    /// Even light besides, as a share of full scale.
+    /// Uniform background, as a fraction of full scale.
     pub background: f32,
-    /// Photons of a pixel at full scale: few give much noise.
+    /// Photons per pixel at full scale: the fewer, the more noise.
     pub photons: f32,
 }
 
-/// One channel of the canvas as the camera gives it, cut to the image: values from 0 to `full_scale`.
+/// One channel of the canvas as recorded by the camera, cropped to the image: values from 0 to `full_scale`.
 pub(super) fn record(
     scene: &Scene,
     mut field: Field,
     exposure: &Exposure,
     full_scale: u16,
-    dice: &mut Dice,
+    rng: &mut SynthRng,
 ) -> Vec<u16> {
     field.blur(exposure.blur);
     if exposure.haze > 0.0 {
@@ -44,9 +44,9 @@ pub(super) fn record(
     for row in field.data.chunks(scene.width).take(scene.height - margin).skip(margin) {
         for &v in &row[margin..scene.width - margin] {
             let light = v.max(0.0) * gain + exposure.background;
-            let noisy = dice.poisson(light * exposure.photons) / exposure.photons;
-            // Uneven amplification smears the steps between whole photons.
-            let value = noisy * (1.0 + 0.05 * dice.normal());
+            let noisy = rng.poisson(light * exposure.photons) / exposure.photons;
+            // Gain variation smooths the steps between whole photons.
+            let value = noisy * (1.0 + 0.05 * rng.normal());
             samples.push((value.clamp(0.0, 1.0) * f32::from(full_scale) + 0.5) as u16);
         }
     }

@@ -1,8 +1,8 @@
-//! Planes of f32 and what is done with whole planes: blur, textures, distances, splats.
+//! Planes of f32 and operations on them: blur, textures, distances, splats.
 
-use super::dice::Dice;
+use super::rng::SynthRng;
 
-/// One value a pixel, row after row.
+/// One value per pixel, row by row.
 #[derive(Clone)]
 pub(super) struct Field {
     pub width: usize,
@@ -15,11 +15,11 @@ impl Field {
         Self { width, height, data: vec![0.0; width * height] }
     }
 
-    /// An isotropic texture of mean 0 and variance 1 whose grains are about `sigma` pixels: blurred white noise.
-    pub fn texture(width: usize, height: usize, sigma: f32, dice: &mut Dice) -> Self {
+    /// An isotropic texture with mean 0, variance 1 and a grain of about `sigma` pixels: blurred white noise.
+    pub fn texture(width: usize, height: usize, sigma: f32, rng: &mut SynthRng) -> Self {
         let mut field = Self::new(width, height);
         for value in &mut field.data {
-            let b = dice.bits();
+            let b = rng.bits();
             *value = ((b & 0xFF) + (b >> 8 & 0xFF) + (b >> 16 & 0xFF) + (b >> 24)) as f32 - 510.0;
         }
         field.blur(sigma);
@@ -27,7 +27,7 @@ impl Field {
         field
     }
 
-    /// Mean 0, variance 1. Summed by rows, so that a large plane loses no digits.
+    /// Scales to mean 0 and variance 1. Sums row by row, to keep precision on large planes.
     fn standardise(&mut self) {
         let count = self.data.len() as f32;
         let sum = |f: &dyn Fn(f32) -> f32| -> f32 {
@@ -40,8 +40,8 @@ impl Field {
         }
     }
 
-    /// About a Gaussian blur: three means over a window, whose widths are those of Kovesi, "Fast almost-Gaussian
-    /// filtering" (2010); below a third of a pixel nothing happens. Borders repeat the last pixel.
+    /// An approximate Gaussian blur: three box filters with the widths of Kovesi, "Fast almost-Gaussian filtering" (2010). Below a
+    /// third of a pixel it does nothing. Borders repeat the last pixel.
     pub fn blur(&mut self, sigma: f32) {
         if sigma < 0.8 {
             return self.blur_slightly(sigma);
@@ -103,12 +103,12 @@ impl Field {
         }
     }
 
-    /// As [`Field::mean_rows`] downwards, a whole row of running sums at a time.
+    /// Like [`Field::mean_rows`] along columns, with running sums for a whole row at a time.
     fn mean_columns(&mut self, radius: usize) {
         let (w, h) = (self.width, self.height);
         let scale = 1.0 / (2 * radius + 1) as f32;
         let row_of = |y: isize| y.clamp(0, h as isize - 1) as usize;
-        // The window needs rows that are already overwritten: the last `2 radius + 1` originals are kept in a ring.
+        // The window needs rows that have been overwritten: a ring buffer keeps the last `2 radius + 1` originals.
         let ring = 2 * radius + 1;
         let mut kept = vec![0.0; ring * w];
         let mut sum = vec![0.0; w];
@@ -125,7 +125,7 @@ impl Field {
                 *out = s * scale;
             }
             let oldest = y % ring * w;
-            // Rows below `y` are still originals; the last one, once overwritten, stands in the ring.
+            // Rows below `y` are still originals; once the last one is overwritten, the ring has it.
             let next = y + radius + 1;
             for x in 0..w {
                 let incoming = if next < h { self.data[next * w + x] } else { kept[(y + ring - 1) % ring * w + x] };
@@ -135,7 +135,7 @@ impl Field {
         }
     }
 
-    /// Adds `weight`, shared among the four pixels round (x, y); the centre of a pixel is at `.5`.
+    /// Adds `weight`, distributed over the four pixels around (x, y); pixel centres are at `.5`.
     pub fn splat(&mut self, x: f32, y: f32, weight: f32) {
         let (x, y) = (x - 0.5, y - 0.5);
         if x < 0.0 || y < 0.0 {
@@ -161,7 +161,7 @@ impl Field {
         [0.5 * (at(right, y) - at(left, y)), 0.5 * (at(x, down) - at(x, up))]
     }
 
-    /// The value that `share` of all pixels do not exceed, from 4096 bins up to the maximum.
+    /// The quantile `share` of all pixels, from a histogram of 4096 bins up to the maximum.
     pub fn quantile(&self, share: f32) -> f32 {
         const BINS: usize = 4096;
         let top = self.data.iter().fold(0f32, |a, &b| a.max(b));
@@ -183,7 +183,7 @@ impl Field {
     }
 }
 
-/// For each pixel the distance to the nearest border between labels, in pixels: 0.5 beside it. Chamfer with 1 and √2.
+/// The distance of each pixel to the nearest border between labels, in pixels; 0.5 right next to it. Chamfer with 1 and √2.
 pub(super) fn border_distance(width: usize, height: usize, labels: &[u16]) -> Field {
     let mut field = Field::new(width, height);
     for y in 0..height {
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blur_keeps_the_sum_and_has_its_width() {
+    fn blur_preserves_the_sum_and_has_the_given_sigma() {
         for sigma in [0.5, 1.0, 2.5, 6.0] {
             let mut field = Field::new(101, 91);
             field.data[45 * 101 + 50] = 1.0;
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn blur_of_a_plain_plane_changes_nothing() {
+    fn blur_leaves_a_constant_plane_unchanged() {
         for (w, h) in [(1, 1), (3, 2), (40, 7)] {
             let mut field = Field { width: w, height: h, data: vec![3.0; w * h] };
             field.blur(5.0);
@@ -270,14 +270,14 @@ mod tests {
 
     #[test]
     fn texture_is_standardised() {
-        let field = Field::texture(64, 48, 2.0, &mut Dice::new(3, 0, 0));
+        let field = Field::texture(64, 48, 2.0, &mut SynthRng::new(3, 0, 0));
         let mean = field.data.iter().sum::<f32>() / field.data.len() as f32;
         assert!(mean.abs() < 1e-3);
         assert!(field.data.iter().any(|&v| v > 2.0) && field.data.iter().any(|&v| v < -2.0));
     }
 
     #[test]
-    fn distance_grows_from_the_border() {
+    fn distance_increases_from_the_border() {
         let labels: Vec<u16> = (0..20 * 20).map(|i| u16::from(i % 20 >= 10)).collect();
         let field = border_distance(20, 20, &labels);
         assert_eq!((field.data[9], field.data[10], field.data[0], field.data[19]), (0.5, 0.5, 9.5, 9.5));

@@ -11,11 +11,11 @@ use crate::error::{Error, Result};
 use crate::export::NamedBytes;
 use crate::masks::LabelImage;
 
-/// `NAME_red.png`, `NAME_green.png`, `NAME_blue.png`, `NAME_yellow.png`, `NAME.xml` (Pascal VOC) and `NAME_mask.png`,
-/// whose value k is the k-th object: 8 bits a pixel up to 255 objects, else 16.
+/// `NAME_red.png`, `NAME_green.png`, `NAME_blue.png`, `NAME_yellow.png`, `NAME.xml` (Pascal VOC) and `NAME_mask.png`, a label
+/// image where value k is the k-th object: 8 bit for up to 255 objects, else 16.
 ///
 /// # Errors
-/// A plane that cannot be encoded, which those of [`super::generate`] can.
+/// A plane that cannot be encoded; those of [`super::generate`] always can.
 pub fn files(image: &SynthImage) -> Result<Vec<NamedBytes>> {
     let mut files = Vec::new();
     let (mut width, mut height) = (0, 0);
@@ -34,7 +34,7 @@ pub fn files(image: &SynthImage) -> Result<Vec<NamedBytes>> {
         objects: image.objects.clone(),
         ..ImageAnnotations::default()
     };
-    // LabelImg writes "Unknown" for the source; a stranger who finds the file shall know that nobody measured this.
+    // LabelImg writes "Unknown" as the source. Make it clear that the image is synthetic.
     let xml = voc::write(&annotations).replacen("<database>Unknown<", "<database>cytobox synth (synthetic)<", 1);
     files.push(NamedBytes { name: format!("{}.xml", image.name), bytes: xml.into_bytes() });
     let labels = LabelImage::from_masks(width, height, image.objects.iter().map(|o| o.mask.as_ref()))?;
@@ -47,7 +47,7 @@ fn png(name: &str, width: u32, height: u32, samples: &Samples) -> Result<Vec<u8>
     let encoder = PngEncoder::new(&mut bytes);
     let written = match samples {
         Samples::U8(v) => encoder.write_image(v, width, height, ExtendedColorType::L8),
-        // The encoder takes the machine's byte order and writes the file's.
+        // The encoder expects native byte order.
         Samples::U16(v) => encoder.write_image(bytemuck::cast_slice(v), width, height, ExtendedColorType::L16),
     };
     written.map_err(|e| Error::image(name, e))?;

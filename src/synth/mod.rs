@@ -1,9 +1,8 @@
 //! Synthetic four-channel images of cells with their boxes, masks and labels.
 //!
-//! They look like those of the Human Protein Atlas (microtubules red, protein of interest green, nuclei blue,
-//! endoplasmic reticulum yellow), so that tests, benchmarks, the tutorial and a newcomer's first minute need no
-//! third-party image. They are drawn, not measured: whatever is learnt from them is to be checked on real ones, and
-//! every name and file says that they are synthetic.
+//! They resemble those of the Human Protein Atlas (microtubules red, protein of interest green, nuclei blue, endoplasmic
+//! reticulum yellow), so that tests, benchmarks, the tutorial and the page's samples need no third-party images. Check on real
+//! images whatever is learnt from them. Every name and file says that they are synthetic.
 //!
 //! ```text
 //!  culture ──► scene ──► structures ──► camera ──► channels
@@ -11,16 +10,16 @@
 //!                 └────► objects: boxes, masks, labels
 //! ```
 //!
-//! The same options and index give the same pixels on every machine (see [`dice`]).
+//! The same options and index give the same pixels on every machine (see [`rng`]).
 
 mod camera;
 mod compartments;
 mod culture;
-mod dice;
 mod field;
 mod files;
 mod outline;
 mod protein;
+mod rng;
 mod scene;
 mod structures;
 
@@ -35,42 +34,42 @@ use crate::masks::Rle;
 
 use camera::{Exposure, record};
 use culture::Culture;
-use dice::Dice;
+use rng::SynthRng;
 use scene::Scene;
 
 pub use files::files;
 pub use protein::Pattern;
 
-/// The class of a cell whose nucleus shows bright spots of the protein.
+/// The class of cells with bright spots of the protein in the nucleus.
 pub const NUCLEOLI: &str = "nucleoli";
-/// The class of every other cell.
+/// The class of all other cells.
 pub const NOT_NUCLEOLI: &str = "not_nucleoli";
 
-/// Of a cell that the border cuts, an annotator draws no box if less than this share of it is in the image…
+/// A cell cut by the image border is not annotated if less than this fraction of it is visible…
 const LEAST_VISIBLE: f32 = 0.25;
-/// …or fewer than this number of pixels (of cells at [`SynthOptions::cell_size`] 1)…
+/// …or fewer than this many pixels (at [`SynthOptions::cell_size`] 1)…
 const LEAST_PIXELS: f32 = 200.0;
-/// …or fewer than this number of pixels of its nucleus.
+/// …or fewer than this many pixels of its nucleus.
 const LEAST_NUCLEUS_PIXELS: f32 = 30.0;
 
-/// What to generate. [`SynthOptions::default`] is like the Atlas at 512 × 512 pixels.
+/// Options of the generator. [`SynthOptions::default`] resembles the Atlas at 512 × 512 pixels.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SynthOptions {
-    /// Pixels; 512. A larger image shows more cells, not larger ones.
+    /// Width in pixels (512). A larger image shows more cells, not larger ones.
     pub width: u32,
-    /// Pixels; 512.
+    /// Height in pixels (512).
     pub height: u32,
-    /// 16-bit samples over the full range instead of 8-bit ones; false. The picture is the same but for rounding.
+    /// 16-bit samples over the full range instead of 8-bit (false). The image is the same except for rounding.
     pub sixteen_bit: bool,
-    /// Chooses the images; 0. Images of one seed differ by their index.
+    /// Seed of the random number generator (0). Images with the same seed differ by their index.
     pub seed: u64,
-    /// Multiplies every length in a cell, 0.25 to 4; 1. With 2, cells look as in an image of 1024 × 1024 of the same field.
+    /// Scales every length in a cell, 0.25 to 4 (1). With 2, cells look as in a 1024 × 1024 image of the same field of view.
     pub cell_size: f32,
-    /// Multiplies the share of the image that is covered by cells, 0.1 to 2; 1, about half the image.
+    /// Scales the confluence, 0.1 to 2 (1, where cells cover about half the image).
     pub crowding: f32,
-    /// Probability that an image is of a pattern with spots in the nucleus, 0 to 1; 0.5. In such an image some cells
-    /// show no spots, so that about a third of all cells is of class [`NUCLEOLI`].
+    /// Probability that an image has a pattern with spots in the nucleus, 0 to 1 (0.5). Some cells of such an image show no
+    /// spots, so about a third of all cells have the class [`NUCLEOLI`].
     pub nucleolar: f32,
 }
 
@@ -87,20 +86,22 @@ pub struct SynthImage {
     pub name: String,
     /// Red, green, blue and yellow.
     pub set: ChannelSet,
-    /// Boxes tight round the masks; masks do not overlap. In the order of the cells' making, which says nothing.
+    /// Boxes fit their masks tightly, and masks do not overlap. In no particular order.
     pub objects: Vec<Object>,
-    /// The compartment that the green channel is of.
+    /// The compartment in the green channel.
     pub pattern: Pattern,
 }
 
 impl SynthOptions {
     /// # Errors
-    /// Sides of 0 or over the caps of [`limits`], factors that are out of their range or not a number.
+    /// Sides of 0 or above the [`limits`]; factors out of range or NaN.
     pub fn check(&self) -> Result<()> {
         let subject = "synthetic image";
         let (w, h) = (u64::from(self.width), u64::from(self.height));
         if w == 0 || h == 0 {
-            return Err(Error::Config(format!("a {subject} of {w} × {h} pixels has no pixels")));
+            return Err(Error::Config(format!(
+                "the size of a {subject} is {w} × {h} pixels; both sides must be at least 1"
+            )));
         }
         limits::check(subject, "its longer side in pixels", w.max(h), u64::from(limits::IMAGE_SIDE))?;
         limits::check(subject, "its number of pixels", w * h, limits::IMAGE_PIXELS)?;
@@ -110,7 +111,7 @@ impl SynthOptions {
             if (low..=high).contains(&value) {
                 return Ok(());
             }
-            Err(Error::Config(format!("{name} is {value}; a {subject} takes {low} to {high}")))
+            Err(Error::Config(format!("{name} is {value}; for a {subject} it must be between {low} and {high}")))
         };
         range("cell_size", self.cell_size, 0.25, 4.0)?;
         range("crowding", self.crowding, 0.1, 2.0)?;
@@ -118,27 +119,27 @@ impl SynthOptions {
     }
 }
 
-/// Image `index` of the series that `options` stand for.
+/// Generates image `index` of the series defined by `options`.
 ///
-/// Takes about 40 bytes of memory a pixel.
+/// Needs about 40 bytes of memory per pixel.
 ///
 /// # Errors
 /// As [`SynthOptions::check`].
 pub fn generate(options: &SynthOptions, index: u32) -> Result<SynthImage> {
     options.check()?;
     let SynthOptions { width, height, seed, cell_size: size, .. } = *options;
-    // A stream for each part, so that a change to one leaves the others as they are.
-    let dice = |stream| Dice::new(seed, index, stream);
-    let culture = Culture::grow(width, height, size, options.crowding, limits::OBJECTS, &mut dice(0));
-    let scene = Scene::new(culture, width, height, size, &mut dice(1));
+    // One stream per part, so that a change to one leaves the others unchanged.
+    let rng = |stream| SynthRng::new(seed, index, stream);
+    let culture = Culture::grow(width, height, size, options.crowding, limits::OBJECTS, &mut rng(0));
+    let scene = Scene::new(culture, width, height, size, &mut rng(1));
 
-    let tubules = structures::microtubules(&scene, size, &mut dice(2));
-    let reticulum = structures::reticulum(&scene, size, &mut dice(3));
-    let nuclei = structures::nuclei(&scene, size, &mut dice(4));
-    let protein = protein::protein(&scene, &tubules, size, options.nucleolar, &mut dice(5));
+    let tubules = structures::microtubules(&scene, size, &mut rng(2));
+    let reticulum = structures::reticulum(&scene, size, &mut rng(3));
+    let nuclei = structures::nuclei(&scene, size, &mut rng(4));
+    let protein = protein::protein(&scene, &tubules, size, options.nucleolar, &mut rng(5));
     let objects = objects(&scene, &protein.spotted, size, width, height)?;
 
-    let exposures = exposures(size, &mut dice(6));
+    let exposures = exposures(size, &mut rng(6));
     let full_scale = if options.sixteen_bit { u16::MAX } else { 255 };
     let fields = [
         (Channel::Red, tubules),
@@ -148,11 +149,11 @@ pub fn generate(options: &SynthOptions, index: u32) -> Result<SynthImage> {
     ];
     let mut planes = BTreeMap::new();
     for (stream, ((channel, field), exposure)) in (7..).zip(fields.into_iter().zip(&exposures)) {
-        let samples = record(&scene, field, exposure, full_scale, &mut dice(stream));
+        let samples = record(&scene, field, exposure, full_scale, &mut rng(stream));
         let samples = if options.sixteen_bit {
             Samples::U16(samples)
         } else {
-            // No sample is above `full_scale`.
+            // No sample exceeds `full_scale`.
             Samples::U8(samples.into_iter().map(|v| v as u8).collect())
         };
         planes.insert(channel, Plane { width, height, samples });
@@ -162,18 +163,18 @@ pub fn generate(options: &SynthOptions, index: u32) -> Result<SynthImage> {
     Ok(SynthImage { name, set, objects, pattern: protein.main })
 }
 
-/// Settings of the four channels, red, green, blue, yellow; drawn anew for each image, as each is stained anew.
-fn exposures(size: f32, dice: &mut Dice) -> [Exposure; 4] {
-    let focus = if dice.chance(0.12) { dice.range(0.8, 1.6) } else { dice.range(0.0, 0.6) };
-    let haze = if dice.chance(0.4) { dice.range(0.05, 0.25) } else { dice.range(0.0, 0.05) };
+/// Settings of the red, green, blue and yellow channel, drawn for each image, since staining varies between images.
+fn exposures(size: f32, rng: &mut SynthRng) -> [Exposure; 4] {
+    let focus = if rng.chance(0.12) { rng.range(0.8, 1.6) } else { rng.range(0.0, 0.6) };
+    let haze = if rng.chance(0.4) { rng.range(0.05, 0.25) } else { rng.range(0.0, 0.05) };
     let mut channel = |quantile, level: [f32; 2], haze_share: f32, photons: [f32; 2]| Exposure {
         quantile,
-        level: dice.range(level[0], level[1]),
+        level: rng.range(level[0], level[1]),
         blur: focus,
         haze: haze * haze_share,
         haze_radius: 7.0 * size,
-        background: if dice.chance(0.15) { dice.range(0.005, 0.06) } else { dice.range(0.0, 0.002) },
-        photons: dice.range(photons[0], photons[1]),
+        background: if rng.chance(0.15) { rng.range(0.005, 0.06) } else { rng.range(0.0, 0.002) },
+        photons: rng.range(photons[0], photons[1]),
     };
     [
         channel(0.99, [0.28, 0.8], 1.0, [40.0, 160.0]),
@@ -183,14 +184,14 @@ fn exposures(size: f32, dice: &mut Dice) -> [Exposure; 4] {
     ]
 }
 
-/// A cell's pixels in the image, and those of its nucleus.
+/// The visible pixels of a cell and of its nucleus.
 #[derive(Clone, Copy, Default)]
 struct Census {
     cell: u32,
     nucleus: u32,
 }
 
-/// The cells that an annotator would have drawn. `spotted` says which show spots in the nucleus.
+/// The cells that an annotator would box. `spotted` marks those with spots in the nucleus.
 fn objects(scene: &Scene, spotted: &[bool], size: f32, width: u32, height: u32) -> Result<Vec<Object>> {
     let mut census = vec![Census::default(); scene.cells.len()];
     let mut corners = vec![[usize::MAX, usize::MAX, 0, 0]; scene.cells.len()];
@@ -225,7 +226,7 @@ fn objects(scene: &Scene, spotted: &[bool], size: f32, width: u32, height: u32) 
     Ok(objects)
 }
 
-/// The visible part of cell `label`, made from its box alone: large images have thousands of cells.
+/// The visible part of cell `label`. Only its box is scanned, because large images have thousands of cells.
 fn cell_mask(scene: &Scene, label: u16, [x1, y1, x2, y2]: [usize; 4], width: u32, height: u32) -> Result<Rle> {
     let mut counts = Vec::new();
     let (mut inside, mut run) = (false, (x1 * height as usize) as u32);

@@ -1,8 +1,8 @@
-//! Closed outlines seen from a point inside: a radius for each direction.
+//! Closed outlines in polar form: a radius for each direction.
 
-use super::dice::{Dice, smooth_step};
+use super::rng::{SynthRng, smooth_step};
 
-/// Directions of an outline. They stand evenly on the diamond |x| + |y| = 1, which needs no arc tangent.
+/// Directions of an outline, evenly spaced on the diamond |x| + |y| = 1, which needs no arc tangent.
 const STEPS: usize = 256;
 
 /// A star-shaped outline: the distance of the border from the centre in each of [`STEPS`] directions.
@@ -13,21 +13,21 @@ pub(super) struct Outline {
 /// A pointed process of a cell.
 pub(super) struct Spike {
     pub direction: [f32; 2],
-    /// 1 − cos of the angle from the axis at which it has vanished.
+    /// 1 − cos of the angle from the axis at which it vanishes.
     pub width: f32,
-    /// Pixels that it adds at its tip.
+    /// Length at the tip in pixels.
     pub length: f32,
 }
 
 impl Outline {
-    /// An ellipse of mean radius `radius`, its long side `aspect` times its short one and along `axis`, made irregular
-    /// by the first four harmonics with amplitudes of about `wobble` (a share of the radius).
-    pub fn ellipse(radius: f32, aspect: f32, axis: [f32; 2], wobble: f32, dice: &mut Dice) -> Self {
+    /// An ellipse with mean radius `radius`, aspect ratio `aspect` and its long side along `axis`, made irregular by the first
+    /// four harmonics with amplitudes of about `wobble` (a fraction of the radius).
+    pub fn ellipse(radius: f32, aspect: f32, axis: [f32; 2], wobble: f32, rng: &mut SynthRng) -> Self {
         let (a, b) = (radius * aspect.sqrt(), radius / aspect.sqrt());
         let phases: Vec<[f32; 2]> = (0..4)
             .map(|k| {
-                let [x, y] = dice.direction();
-                let size = wobble * dice.range(0.4, 1.2) / (1.0 + 0.5 * k as f32);
+                let [x, y] = rng.direction();
+                let size = wobble * rng.range(0.4, 1.2) / (1.0 + 0.5 * k as f32);
                 [x * size, y * size]
             })
             .collect();
@@ -54,14 +54,14 @@ impl Outline {
         }
     }
 
-    /// Nowhere nearer than `factor` times `inner` plus `margin`.
+    /// Grows the outline to at least `factor` times `inner` plus `margin` in every direction.
     pub fn enclose(&mut self, inner: &Self, factor: f32, margin: f32) {
         for (radius, inside) in self.radii.iter_mut().zip(&inner.radii) {
             *radius = radius.max(inside * factor + margin);
         }
     }
 
-    /// Distance from the centre in units of the border's: below 1 inside.
+    /// Distance from the centre relative to the border's: below 1 inside.
     pub fn depth(&self, dx: f32, dy: f32) -> f32 {
         let sum = dx.abs() + dy.abs();
         if sum == 0.0 {
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn circle_is_round_in_every_direction() {
-        let circle = Outline::ellipse(10.0, 1.0, [1.0, 0.0], 0.0, &mut Dice::new(0, 0, 0));
+        let circle = Outline::ellipse(10.0, 1.0, [1.0, 0.0], 0.0, &mut SynthRng::new(0, 0, 0));
         for k in 0..STEPS {
             let [x, y] = direction(k);
             assert!((x * x + y * y - 1.0).abs() < 1e-5);
@@ -115,8 +115,8 @@ mod tests {
     }
 
     #[test]
-    fn ellipse_lies_along_its_axis_and_a_spike_sticks_out() {
-        let mut e = Outline::ellipse(10.0, 4.0, [0.6, 0.8], 0.0, &mut Dice::new(0, 0, 0));
+    fn an_ellipse_follows_its_axis_and_a_spike_extends_it() {
+        let mut e = Outline::ellipse(10.0, 4.0, [0.6, 0.8], 0.0, &mut SynthRng::new(0, 0, 0));
         assert!((e.depth(12.0, 16.0) - 1.0).abs() < 0.02 && (e.depth(-4.0, 3.0) - 1.0).abs() < 0.02);
         e.add_spike(&Spike { direction: [-0.8, 0.6], width: 0.1, length: 20.0 });
         assert!((e.depth(-20.0, 15.0) - 1.0).abs() < 0.05);

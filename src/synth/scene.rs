@@ -1,8 +1,8 @@
-//! Which pixel of the canvas belongs to which cell: labels, nuclei, and distances to their borders.
+//! The scene: which cell each pixel of the canvas belongs to, the nuclei, and distances to their borders.
 
 use super::culture::{Cell, Culture, Spot};
-use super::dice::Dice;
 use super::field::{Field, border_distance};
+use super::rng::SynthRng;
 
 pub(super) struct Scene {
     pub width: usize,
@@ -12,21 +12,21 @@ pub(super) struct Scene {
     pub debris: Vec<Spot>,
     /// 0 for the background, k for `cells[k - 1]`.
     pub labels: Vec<u16>,
-    /// Pixels of each cell.
+    /// Number of pixels of each cell.
     pub areas: Vec<u32>,
-    /// Pixels to the border of the cell, seen from inside; of the background, to the nearest cell.
+    /// Distance in pixels to the border of the cell; in the background, to the nearest cell.
     pub edge: Field,
-    /// Pixels from the border of the nearest nucleus: positive outside of it, negative inside.
+    /// Signed distance in pixels to the border of the nearest nucleus: positive outside, negative inside.
     pub nucleus: Field,
 }
 
 impl Scene {
-    /// Each pixel goes to the cell in which it lies deepest, so that neighbours share a border and never overlap; both
-    /// are seen through a warp that makes borders ragged.
-    pub fn new(culture: Culture, width: u32, height: u32, size: f32, dice: &mut Dice) -> Self {
+    /// Each pixel is assigned to the cell in which it lies deepest, so that neighbours share a border and never overlap. A warp
+    /// makes the borders ragged.
+    pub fn new(culture: Culture, width: u32, height: u32, size: f32, rng: &mut SynthRng) -> Self {
         let Culture { line, cells, debris, margin } = culture;
         let (w, h) = (width as usize + 2 * margin, height as usize + 2 * margin);
-        let warp = [warp(w, h, line.roughness, size, dice), warp(w, h, line.roughness, size, dice)];
+        let warp = [warp(w, h, line.roughness, size, rng), warp(w, h, line.roughness, size, rng)];
         let mut labels = vec![0u16; w * h];
         let mut deepest = Field::new(w, h);
         deepest.data.fill(1.0);
@@ -68,7 +68,7 @@ impl Scene {
         Self { width: w, height: h, margin, cells, debris, labels, areas, edge, nucleus }
     }
 
-    /// The cell at a point of the canvas, counted from 1; 0 outside of all.
+    /// The cell at a point of the canvas, counted from 1; 0 for the background.
     pub fn label_at(&self, [x, y]: [f32; 2]) -> u16 {
         if x < 0.0 || y < 0.0 || x >= self.width as f32 || y >= self.height as f32 {
             return 0;
@@ -83,7 +83,7 @@ impl Scene {
         x >= m && y >= m && x < self.width - m && y < self.height - m
     }
 
-    /// Calls `f` with each pixel of the canvas in a disc and its distance from the centre as a share of `radius`.
+    /// Calls `f` with each pixel of the canvas in a disc and its distance from the centre as a fraction of `radius`.
     pub fn for_disc(&self, [cx, cy]: [f32; 2], radius: f32, mut f: impl FnMut(usize, f32)) {
         let ((x0, x1), (y0, y1)) = (span(cx, radius, self.width), span(cy, radius, self.height));
         for y in y0..y1 {
@@ -97,13 +97,13 @@ impl Scene {
         }
     }
 
-    /// Calls `f` with points of cells picked at random, `density` a pixel: the pixel, its cell from 1, and the point.
-    pub fn scatter(&self, density: f32, dice: &mut Dice, mut f: impl FnMut(usize, u16, [f32; 2], &mut Dice)) {
+    /// Calls `f` with random points in cells, `density` per pixel: the pixel, its cell counted from 1, and the point.
+    pub fn scatter(&self, density: f32, rng: &mut SynthRng, mut f: impl FnMut(usize, u16, [f32; 2], &mut SynthRng)) {
         for _ in 0..(density * self.labels.len() as f32) as u32 {
-            let point = [dice.range(0.0, self.width as f32), dice.range(0.0, self.height as f32)];
+            let point = [rng.range(0.0, self.width as f32), rng.range(0.0, self.height as f32)];
             let label = self.label_at(point);
             if label > 0 {
-                f(point[1] as usize * self.width + point[0] as usize, label, point, dice);
+                f(point[1] as usize * self.width + point[0] as usize, label, point, rng);
             }
         }
     }
@@ -120,17 +120,17 @@ impl Scene {
     }
 }
 
-/// Displacements along one axis: slow bends and, by `roughness`, quick ruffles.
-fn warp(w: usize, h: usize, roughness: f32, size: f32, dice: &mut Dice) -> Field {
-    let mut slow = Field::texture(w, h, 16.0 * size, dice);
-    let quick = Field::texture(w, h, 5.0 * size, dice);
+/// Displacements along one axis: smooth bends plus fine ruffles scaled by `roughness`.
+fn warp(w: usize, h: usize, roughness: f32, size: f32, rng: &mut SynthRng) -> Field {
+    let mut slow = Field::texture(w, h, 16.0 * size, rng);
+    let quick = Field::texture(w, h, 5.0 * size, rng);
     for (s, q) in slow.data.iter_mut().zip(&quick.data) {
         *s = size * (3.5 * *s + roughness * q);
     }
     slow
 }
 
-/// Calls `f` with each pixel of the canvas in the square round the cell, and its offset from the cell's centre.
+/// Calls `f` with each pixel of the canvas in the square around the cell and its offset from the cell's centre.
 fn for_box(cell: &Cell, reach: f32, w: usize, h: usize, mut f: impl FnMut(usize, f32, f32)) {
     let [cx, cy] = cell.at;
     let ((x0, x1), (y0, y1)) = (span(cx, reach, w), span(cy, reach, h));
@@ -141,13 +141,13 @@ fn for_box(cell: &Cell, reach: f32, w: usize, h: usize, mut f: impl FnMut(usize,
     }
 }
 
-/// First and one past the last pixel that may lie within `reach` of `centre`.
+/// The first and one past the last pixel within `reach` of `centre`.
 fn span(centre: f32, reach: f32, end: usize) -> (usize, usize) {
     let last = (centre + reach).max(0.0) as usize + 1;
     ((centre - reach).max(0.0) as usize, last.min(end))
 }
 
-/// Takes from each cell what does not hang together with its seed, the pixel where it is deepest.
+/// Removes from each cell whatever is not connected with its seed, the pixel where it is deepest.
 fn keep_connected(w: usize, h: usize, labels: &mut [u16], seeds: &[(f32, usize)]) {
     const REACHED: u16 = 1 << 15;
     let mut open = Vec::new();

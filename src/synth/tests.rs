@@ -37,7 +37,7 @@ fn hash(image: &SynthImage) -> String {
 }
 
 #[test]
-fn same_seed_same_bytes_for_ever() {
+fn the_same_seed_gives_the_same_bytes_in_every_version() {
     let small = SynthOptions { width: 200, height: 150, ..options(7) };
     assert_eq!(hash(&generate(&small, 3).unwrap()), "5e8238766472f73e");
     let deep = SynthOptions { sixteen_bit: true, ..small.clone() };
@@ -45,7 +45,7 @@ fn same_seed_same_bytes_for_ever() {
     assert_ne!(hash(&generate(&small, 4).unwrap()), hash(&generate(&small, 3).unwrap()));
 }
 
-/// Tight boxes, masks that do not overlap, nothing too small, everything in the image.
+/// Boxes are tight, masks do not overlap, no object is too small, and everything is inside the image.
 fn check_objects(image: &SynthImage, options: &SynthOptions) {
     let (w, h) = (options.width as usize, options.height as usize);
     let mut taken = vec![false; w * h];
@@ -66,7 +66,7 @@ fn check_objects(image: &SynthImage, options: &SynthOptions) {
 }
 
 #[test]
-fn every_size_and_crowding_gives_proper_objects() {
+fn objects_are_valid_at_every_size_and_crowding() {
     let mut objects = 0;
     let sizes = [(512, 512, 1.0, 1.0), (64, 64, 1.0, 1.0), (700, 300, 1.0, 2.0), (1, 1, 1.0, 1.0), (900, 33, 0.5, 1.0)];
     let odd = [(300, 301, 0.25, 2.0), (128, 96, 4.0, 0.1)];
@@ -87,7 +87,7 @@ fn every_size_and_crowding_gives_proper_objects() {
 }
 
 #[test]
-fn depths_show_the_same_picture() {
+fn both_bit_depths_show_the_same_image() {
     let shallow = SynthOptions { width: 160, height: 120, ..options(11) };
     let deep = SynthOptions { sixteen_bit: true, ..shallow.clone() };
     let (a, b) = (generate(&shallow, 0).unwrap(), generate(&deep, 0).unwrap());
@@ -96,7 +96,7 @@ fn depths_show_the_same_picture() {
         assert!(matches!(b.set.planes[&channel].samples, Samples::U16(_)));
         let (a, b) = (samples(&a, channel), samples(&b, channel));
         assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() <= 0.51 / 255.0));
-        assert!(b.iter().any(|v| v * 255.0 != (v * 255.0).round()), "{channel} has only 8 bits in it");
+        assert!(b.iter().any(|v| v * 255.0 != (v * 255.0).round()), "{channel} has only 8 significant bits");
     }
 }
 
@@ -120,8 +120,8 @@ fn impossible_options_are_errors() {
     assert_eq!(serde_json::from_str::<SynthOptions>("{}").ok(), Some(SynthOptions::default()));
 }
 
-/// How far the brightest green of the nucleus stands out from its median, in units of that median; of means over 3 × 3
-/// pixels, as noise has bright pixels too.
+/// Contrast of the brightest green spot in the nucleus, relative to the median; measured on 3 × 3 means, because single bright
+/// pixels may be noise.
 fn spot_contrast(green: &[f32], blue: &[f32], mask: &[bool], width: usize) -> Option<f32> {
     let bright = mask.iter().zip(blue).filter(|(m, _)| **m).fold(0f32, |top, (_, &b)| top.max(b));
     let inside = (width + 1..green.len() - width - 1).filter(|&at| mask[at] && blue[at] > 0.35 * bright);
@@ -135,7 +135,7 @@ fn spot_contrast(green: &[f32], blue: &[f32], mask: &[bool], width: usize) -> Op
     (values.len() > 100).then(|| (values[values.len() * 99 / 100] - median) / (median + 0.03))
 }
 
-/// Probability that a value of the first kind is above one of the second: ½ for kinds that mean nothing.
+/// Area under the ROC curve: the probability that a positive has a higher value than a negative; ½ if the label is unrelated.
 fn separation(values: &[(f32, bool)]) -> f32 {
     let (mut above, mut pairs) = (0.0, 0.0);
     for (a, _) in values.iter().filter(|v| v.1) {
@@ -154,7 +154,7 @@ fn separation(values: &[(f32, bool)]) -> f32 {
 }
 
 #[test]
-fn nucleoli_means_bright_spots_in_the_nucleus() {
+fn nucleoli_cells_have_bright_spots_in_the_nucleus() {
     let mut all = Vec::new();
     let mut within = Vec::new();
     for index in 0..16 {
@@ -180,10 +180,10 @@ fn nucleoli_means_bright_spots_in_the_nucleus() {
     assert!(shuffled < 0.6, "{shuffled}");
 }
 
-/// Bounds round the means over 45 images of the Human Protein Atlas: 18.3 boxes; masks on 54 % of the image; mean
-/// brightness red 22, green 14, blue 14, yellow 24 of 255.
+/// Bounds around the means over 45 images of the Human Protein Atlas: 18.3 boxes; masks cover 54 % of the image; mean brightness
+/// red 22, green 14, blue 14, yellow 24 of 255.
 #[test]
-fn images_are_about_as_full_and_as_bright_as_real_ones() {
+fn images_are_about_as_crowded_and_as_bright_as_real_ones() {
     const IMAGES: u32 = 20;
     let (mut boxes, mut covered, mut means) = (0, 0, [0.0; 4]);
     for index in 0..IMAGES {
@@ -204,7 +204,7 @@ fn images_are_about_as_full_and_as_bright_as_real_ones() {
 }
 
 #[test]
-fn files_say_what_they_are_and_what_is_in_them() {
+fn files_are_named_by_content_and_marked_synthetic() {
     let image = generate(&SynthOptions { width: 300, height: 260, ..options(5) }, 2).unwrap();
     assert!(image.objects.len() > 2);
     let files = files(&image).unwrap();

@@ -65,7 +65,7 @@ pub fn load_into(
         Some(own) => Some(Heads::by_name(&config.classes, &own.classes)),
         None => None,
     };
-    let warnings = heads.as_ref().and_then(Heads::warning).into_iter().collect();
+    let warnings = state.notes.iter().cloned().chain(heads.as_ref().and_then(Heads::warning)).collect();
     let mut source = FileSource::new(file, &state, eps, Some(Seeded { seed }));
     source.heads = heads.as_ref();
     let detector = Detector::build(config, &mut source, device)?;
@@ -74,14 +74,15 @@ pub fn load_into(
 
 /// The configuration that a file names, or else that its shapes speak of, with sentences about what was assumed.
 pub fn config_of(file: &str, state: &StateDict) -> Result<(DetectorConfig, Vec<String>)> {
-    match &state.config {
+    let (config, assumed) = match &state.config {
         Some(json) => {
             infer::refuse_other_architectures(file, state)?;
             let config = DetectorConfig::from_json(json).map_err(|e| Error::weights(file, e))?;
-            Ok((config, Vec::new()))
+            (config, Vec::new())
         }
-        None => infer::config(file, state),
-    }
+        None => infer::config(file, state)?,
+    };
+    Ok((config, [state.notes.clone(), assumed].concat()))
 }
 
 /// Where a file has what the heads of a new detector have to say of each class.

@@ -1,14 +1,15 @@
 //! Detector files: reading, writing, and what they hold.
 //!
 //! ```text
-//!  .safetensors ─► safetensors ─┐
-//!                               ├─► names ─► state dict ─► infer (no configuration) ─► load ─► network + report
-//!  .pth ─► torch ─► pickle ─────┘                                                       network ─► save
+//!  .safetensors ─► safetensors ───────────┐
+//!                                         ├─► names ─► state dict ─► infer (no configuration) ─► load ─► network + report
+//!  .pth ─► torch ─► pickle ─► checkpoint ─┘                                                       network ─► save
 //! ```
 //!
 //! No file is trusted: sizes have caps, every value must be finite, every tensor has the shape that the network needs,
 //! and a network is built of a file's values or not at all.
 
+pub mod checkpoint;
 pub mod infer;
 pub mod load;
 pub mod names;

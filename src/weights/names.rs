@@ -4,9 +4,29 @@
 //! before, its own published ones among them, have shorter names. `_load_from_state_dict` in `rpn.py`,
 //! `feature_pyramid_network.py` and `mask_rcnn.py` renames them, and so does this.
 
-/// The present name of a parameter. A name that is not known stays as it is.
-pub fn canonical(name: &str) -> String {
-    let name = name.strip_prefix("module.").unwrap_or(name);
+/// What training scripts put a network into: `DataParallel`, `torch.compile`, and classes of their own.
+const WRAPPERS: [&str; 4] = ["module.", "_orig_mod.", "model.", "net."];
+
+/// The names of wrappers, one within another, with which all names of a file begin.
+pub fn wrapping<'a>(names: impl IntoIterator<Item = &'a str>) -> &'a str {
+    let whole: Vec<&str> = names.into_iter().filter(|name| !is_counter(name)).collect();
+    let mut rest = whole.clone();
+    while !rest.is_empty() {
+        let within = |wrapper: &&str| rest.iter().map(|name| name.strip_prefix(wrapper)).collect::<Option<Vec<_>>>();
+        match WRAPPERS.iter().find_map(within) {
+            Some(inner) => rest = inner,
+            None => break,
+        }
+    }
+    match (whole.first(), rest.first()) {
+        (Some(whole), Some(rest)) => &whole[..whole.len() - rest.len()],
+        _ => "",
+    }
+}
+
+/// The present name of a parameter without what wraps it. A name that is not known stays as it is.
+pub fn canonical(name: &str, wrapping: &str) -> String {
+    let name = name.strip_prefix(wrapping).unwrap_or(name);
     rpn(name).or_else(|| pyramid(name)).or_else(|| mask_head(name)).or_else(|| classifier(name)).unwrap_or(name.into())
 }
 
@@ -44,9 +64,9 @@ fn parameter(kind: &str) -> bool {
     matches!(kind, "weight" | "bias")
 }
 
-/// A counter that training batch norms keep and nothing reads.
+/// A counter that training batch norms, and averages of weights, keep and nothing reads.
 pub fn is_counter(name: &str) -> bool {
-    name.ends_with(".num_batches_tracked")
+    name.ends_with(".num_batches_tracked") || name == "n_averaged"
 }
 
 #[cfg(test)]
@@ -65,11 +85,29 @@ mod tests {
             ("roi_heads.mask_head.0.0.weight", "roi_heads.mask_head.0.0.weight"),
             ("roi_heads.mask_head.mask_fcn0.weight", "roi_heads.mask_head.mask_fcn0.weight"),
             ("layer4.2.bn3.running_var", "backbone.body.layer4.2.bn3.running_var"),
-            ("module.roi_heads.box_head.fc6.bias", "roi_heads.box_head.fc6.bias"),
             ("fc.weight", "fc.weight"),
         ] {
-            assert_eq!(canonical(old), new);
-            assert_eq!(canonical(new), new);
+            assert_eq!(canonical(old, ""), new);
+            assert_eq!(canonical(new, ""), new);
+            assert_eq!(canonical(&format!("module.{old}"), "module."), new);
+        }
+    }
+
+    #[test]
+    fn wrappers_are_those_that_all_names_share() {
+        for (names, expected) in [
+            (&["module.a", "module.b"][..], "module."),
+            (&["module._orig_mod.model.net.a", "module._orig_mod.model.net.b.c"], "module._orig_mod.model.net."),
+            (&["module.a", "module.module.b"], "module."),
+            (&["module.a", "b"], ""),
+            (&["model.a", "net.b"], ""),
+            (&["models.a", "network.b"], ""),
+            (&["n_averaged", "module.a"], "module."),
+            (&["n_averaged"], ""),
+            (&["net."], "net."),
+            (&[], ""),
+        ] {
+            assert_eq!(wrapping(names.iter().copied()), expected, "{names:?}");
         }
     }
 }

@@ -33,11 +33,13 @@ pub fn read<'a>(file: &str, bytes: &'a [u8]) -> Result<StateDict<'a>> {
     let parsed = SafeTensors::deserialize(bytes).map_err(broken)?;
     limits::check(file, "the number of its tensors", parsed.len() as u64, limits::TENSORS as u64)?;
     let mut state = StateDict { config, ..StateDict::default() };
-    for (name, view) in parsed.tensors() {
+    let tensors = parsed.tensors();
+    let wrapping = names::wrapping(tensors.iter().map(|(name, _)| name.as_str()));
+    for (name, view) in &tensors {
         let fault = |reason: String| Error::weights(file, format!("tensor {name}: {reason}"));
         let dtype = dtype(view.dtype()).ok_or_else(|| fault(format!("its type {} is not read", view.dtype())))?;
-        let tensor = RawTensor::new(dtype, view.shape().to_vec(), borrowed(&view)).map_err(fault)?;
-        let canonical = names::canonical(&name);
+        let tensor = RawTensor::new(dtype, view.shape().to_vec(), borrowed(view)).map_err(fault)?;
+        let canonical = names::canonical(name, wrapping);
         if state.tensors.insert(canonical.clone(), tensor).is_some() {
             return Err(fault(format!("the name {canonical} comes twice")));
         }

@@ -108,6 +108,8 @@ fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
 pub struct StateDict<'a> {
     pub tensors: BTreeMap<String, RawTensor<'a>>,
     pub config: Option<String>,
+    /// Sentences about what of the file was chosen.
+    pub notes: Vec<String>,
 }
 
 impl StateDict<'_> {

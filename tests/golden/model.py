@@ -7,11 +7,15 @@
 Needs torch and torchvision. Files are safetensors, written here by hand so that nothing else is needed.
 """
 
+import argparse
+import collections
 import json
 import os
+import pathlib
 import struct
 import sys
 
+import numpy as np
 import torch
 import torchvision
 from torch import nn
@@ -239,12 +243,38 @@ def verify(folder):
     print("verified")
 
 
+def training(state):
+    """A checkpoint as training scripts keep it: the weights of a wrapped and compiled model among all the rest."""
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [3])
+    return {
+        "args": argparse.Namespace(lr=0.02, device=torch.device("cpu"), output_dir=pathlib.Path("runs"), size=torch.Size([2, 3])),
+        "best": np.float64(0.5),
+        "classes": {"cell"},
+        "dtype": torch.float16,
+        "epoch": 3,
+        "history": collections.defaultdict(list, loss=[0.5, 0.25]),
+        "means": np.ones(3),
+        "optimizer": optimizer.state_dict(),
+        "lr_scheduler": schedule.state_dict(),
+        "rng": torch.get_rng_state(),
+        "seen": collections.Counter(cell=3),
+        "state_dict": {f"module._orig_mod.{key}": value for key, value in state.items()},
+    }
+
+
 def convert(folder):
     """The forms of `.pth`: zip archive and the older one, old key names, a checkpoint, a channels-last tensor."""
     state, _ = load_file(f"{folder}/mask_resnet18.safetensors")
     state["backbone.body.conv1.weight"] = state["backbone.body.conv1.weight"].to(memory_format=torch.channels_last)
     torch.save(state, f"{folder}/zip.pth")
     torch.save({"model": state, "epoch": 3, "args": {"lr": 0.02}}, f"{folder}/checkpoint.pth")
+    for form, zipped in (("zip", True), ("old", False)):
+        file = f"{folder}/training.{form}.pth"
+        torch.save(training(state), file, _use_new_zipfile_serialization=zipped)
     old = {}
     for key, value in state.items():
         key = key.replace("rpn.head.conv.0.0.", "rpn.head.conv.")

@@ -9,12 +9,12 @@ use burn::module::ParamId;
 use burn::tensor::{Device, Tensor};
 use cytobox::Result;
 use cytobox::kernels::bench::layers;
-use cytobox::kernels::{self, ConvGeometry, ConvOptions, PoolOptions, Way};
+use cytobox::kernels::{self, Algorithm, ConvGeometry, ConvOptions, PoolOptions};
 use cytobox::model::layers::{Conv2d, LayerSpec, LayerValues, Linear, ParameterSource};
 use cytobox::model::pooler::{MultiScaleRoiAlign, POOLED_LEVELS};
 use cytobox::model::{Architecture, Backbone, Detector, DetectorConfig};
 
-use super::{Tracked, conv, forward_way, gpu, gradient_ways};
+use super::{Tracked, conv, forward_algorithm, gpu, gradient_algorithms};
 use crate::reference::{Array, error};
 
 /// Sums of some ten thousand products in another order.
@@ -33,20 +33,20 @@ enum Use {
 
 impl Use {
     /// What distinguishes it apart from the length of its loops: weights and options, and the GPU's ways.
-    fn class(&self) -> (Self, Vec<Way>) {
-        let ways = |x, w, options: ConvOptions| {
+    fn class(&self) -> (Self, Vec<Algorithm>) {
+        let algorithms = |x, w, options: ConvOptions| {
             let g = ConvGeometry::new(x, w, options.stride, options.padding).unwrap();
-            iter::once(forward_way(&g)).chain(gradient_ways(&g)).collect()
+            iter::once(forward_algorithm(&g)).chain(gradient_algorithms(&g)).collect()
         };
         let plain = |relu| ConvOptions { stride: 1, padding: 0, relu };
         match *self {
-            Self::Conv { x, w, options } => (Self::Conv { x: [0; 4], w, options }, ways(x, w, options)),
+            Self::Conv { x, w, options } => (Self::Conv { x: [0; 4], w, options }, algorithms(x, w, options)),
             Self::Linear { rows, inputs, outputs, relu } => {
-                let ways = ways([1, 1, rows, inputs], [1, 1, inputs, outputs], plain(relu));
-                (Self::Linear { rows: 0, inputs, outputs, relu }, ways)
+                let algorithms = algorithms([1, 1, rows, inputs], [1, 1, inputs, outputs], plain(relu));
+                (Self::Linear { rows: 0, inputs, outputs, relu }, algorithms)
             }
             Self::Transposed { x, cout } => {
-                (Self::Transposed { x: [0; 4], cout }, ways(x, [1, 1, x[3], 4 * cout], plain(true)))
+                (Self::Transposed { x: [0; 4], cout }, algorithms(x, [1, 1, x[3], 4 * cout], plain(true)))
             }
             Self::Pool { x, options } => (Self::Pool { x: [0, 0, 0, x[3]], options }, Vec::new()),
             Self::Upsample { top, .. } => (Self::Upsample { top: [0, 0, 0, top[3]], lateral: [0; 4] }, Vec::new()),

@@ -8,14 +8,14 @@ mod slopes;
 use std::collections::BTreeSet;
 
 use burn::tensor::{Device, Tensor};
-use cytobox::kernels::{self, Adapter, ConvGeometry, ConvOptions, GridShape, Way};
+use cytobox::kernels::{self, Adapter, Algorithm, ConvGeometry, ConvOptions, GridShape};
 
 use crate::reference::{self, Array, error};
 use crate::{ADAPTER, CASES};
 
 /// The CPU, and the GPU with the blocks of [`ADAPTER`] where there is one.
 pub fn devices() -> Vec<(&'static str, Device)> {
-    ADAPTER.tell();
+    ADAPTER.set_detected();
     reference::devices()
 }
 
@@ -177,19 +177,19 @@ fn transposed_convolution() {
     }
 }
 
-/// How the GPU goes about the outputs of a convolution, where Winograd's transforms do not.
-pub fn forward_way(g: &ConvGeometry) -> Way {
-    ADAPTER.way(GridShape::forward(g))
+/// The GPU's algorithm for a forward pass that does not use Winograd's.
+pub fn forward_algorithm(g: &ConvGeometry) -> Algorithm {
+    ADAPTER.algorithm(GridShape::forward(g))
 }
 
-/// And about the gradient of its input, of each remainder of the coordinates modulo the stride.
-pub fn gradient_ways(g: &ConvGeometry) -> impl Iterator<Item = Way> {
-    GridShape::gradients(g).into_iter().map(|shape| ADAPTER.way(shape))
+/// The algorithms for the data gradient, one for each remainder of the coordinates modulo the stride.
+pub fn gradient_algorithms(g: &ConvGeometry) -> impl Iterator<Item = Algorithm> {
+    GridShape::gradients(g).into_iter().map(|shape| ADAPTER.algorithm(shape))
 }
 
-/// A convolution that is there for the way in which its forward pass is computed.
+/// A convolution that exercises a particular algorithm in the forward pass.
 pub struct Case {
-    pub way: Way,
+    pub algorithm: Algorithm,
     pub x: [usize; 4],
     pub kernel: usize,
     pub cout: usize,
@@ -197,42 +197,47 @@ pub struct Case {
     pub relu: bool,
 }
 
-/// Every way of the table, forward and as a data gradient, against the CPU.
+/// Every algorithm of the table, as a forward pass and as a data gradient, against the CPU.
 #[test]
 fn every_block_and_tile() {
     let Some(gpu) = gpu() else { return };
     let (mut forward, mut gradients) = (BTreeSet::new(), BTreeSet::new());
-    for Case { way, x, kernel, cout, stride, relu } in CASES {
+    for Case { algorithm, x, kernel, cout, stride, relu } in CASES {
         let (w, padding) = ([kernel, kernel, x[3], cout], kernel / 2);
         let g = ConvGeometry::new(x, w, stride, padding).unwrap();
-        assert_eq!(forward_way(&g), way, "{x:?} {w:?}");
+        assert_eq!(forward_algorithm(&g), algorithm, "{x:?} {w:?}");
         assert!(
             kernel != 3 || stride > 1 || !ADAPTER.winograd(g.n, g.oh, g.ow, g.cin, g.cout),
             "{x:?} {w:?}: Winograd's"
         );
-        forward.insert(way);
-        gradients.extend(gradient_ways(&g));
+        forward.insert(algorithm);
+        gradients.extend(gradient_algorithms(&g));
         let inputs = [Array::random(&x, 1), Array::random(&w, 2), Array::random(&[cout], 3)];
         let options = ConvOptions { stride, padding, relu };
         detectors::agree(&format!("{x:?} {w:?} {options:?}"), &gpu, &inputs, |i| conv(i, options));
     }
-    let mut all: BTreeSet<_> = ADAPTER.blocks().iter().map(|&(pixels, lines)| Way::Block(pixels, lines)).collect();
+    let mut all: BTreeSet<_> =
+        ADAPTER.blocks().iter().map(|&(pixels, vec4s)| Algorithm::Block(pixels, vec4s)).collect();
     if ADAPTER == Adapter::Hardware {
-        all.insert(Way::Tiles);
+        all.insert(Algorithm::Tiles);
     }
-    let rows = |ways: &BTreeSet<Way>| -> BTreeSet<_> {
-        ways.iter()
-            .filter_map(|way| if let Way::Rows(b) = way { Some((b.columns, (b.rows, b.lines))) } else { None })
-            .collect()
-    };
+    let rows =
+        |algorithms: &BTreeSet<Algorithm>| -> BTreeSet<_> {
+            algorithms
+                .iter()
+                .filter_map(|algorithm| {
+                    if let Algorithm::Rows(b) = algorithm { Some((b.columns, (b.rows, b.vec4s))) } else { None }
+                })
+                .collect()
+        };
     let mut all_rows = BTreeSet::new();
     if ADAPTER == Adapter::Software {
         all_rows.extend([4, 8].into_iter().flat_map(|columns| Adapter::row_sizes(columns).map(|size| (columns, size))));
     }
     assert_eq!(rows(&forward), all_rows);
     assert!(ADAPTER == Adapter::Hardware || !rows(&gradients).is_empty());
-    for ways in [&mut forward, &mut gradients] {
-        ways.retain(|way| !matches!(way, Way::Rows(_)));
-        assert_eq!(*ways, all);
+    for algorithms in [&mut forward, &mut gradients] {
+        algorithms.retain(|algorithm| !matches!(algorithm, Algorithm::Rows(_)));
+        assert_eq!(*algorithms, all);
     }
 }

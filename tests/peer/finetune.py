@@ -56,7 +56,7 @@ def read(folder, classes):
 
 
 def flipped(image, target, axis):
-    """Mirrored along the last axis (x) or the one before (y)."""
+    """Flipped along the last axis (x) or the one before (y)."""
     size = image.shape[axis]
     low, high = (0, 2) if axis == -1 else (1, 3)
     boxes = target["boxes"].clone()

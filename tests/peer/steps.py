@@ -54,7 +54,7 @@ def sizes(backbone):
 
 
 def seconds(times):
-    """Without the first, in which everything is allocated."""
+    """Excludes the first step, which allocates everything."""
     step = statistics.median(times[1:])
     return {"step": round(step, 2), "epoch": round(step * -(-EPOCH // BATCH), 1), "steps": len(times) - 1}
 
@@ -110,12 +110,12 @@ def main():
         model = build(config, torchvision.ops.FrozenBatchNorm2d)
         residuals = [m for m in model.backbone.body.modules() if hasattr(m, "conv2") and not isinstance(m, ResNet)]
         for block in residuals:
-            # Frozen at one, the norms of a random network let every block double what comes in.
+            # With frozen identity norms, every block of a random network would double its input.
             getattr(block, "bn3", block.bn2).weight.fill_(0.1)
         metadata = {"config": json.dumps(config)}
         save_file(f"{arguments.folder}/{backbone}.safetensors", model.state_dict(), metadata)
         examples = finetune.read(arguments.folder, config["classes"])
-        # Everything first: it needs no gradient taken away.
+        # All layers trainable first, before any are frozen.
         for heads in (False, True):
             answer = {"backbone": backbone, "learning": "heads" if heads else "all"}
             answer["torchvision"] = peer(model, examples, heads, arguments.steps)

@@ -1,4 +1,4 @@
-//! The arbiter of the kernel tests: plain nested loops in `f64`, and tensors' numbers back on the host.
+//! The reference for the kernel tests: plain nested loops in `f64`, and reading tensors back to the host.
 #![allow(dead_code)]
 
 use burn::tensor::{Device, Tensor, TensorData};

@@ -81,14 +81,14 @@ export interface Average {
   ap_50_95: number | null;
 }
 
-/** The residual networks that can stand under the pyramid (He et al. 2015, torchvision's v1.5). */
+/** The residual networks supported as backbones (He et al. 2015, torchvision's v1.5). */
 export type Backbone =
   | 'resnet18'
   | 'resnet34'
   | 'resnet50'
   | 'resnet101';
 
-/** A convolution that a detector does. */
+/** A convolution layer of a detector. */
 export interface BenchLayer {
   name: string;
   /** `[n, h, w, cin]` */
@@ -98,7 +98,7 @@ export interface BenchLayer {
   out: [number, number, number, number];
   stride: number;
   padding: number;
-  /** Of the forward pass; each of the two gradients takes as many. A multiplication and an addition count as two. */
+  /** Of the forward pass; each of the two gradients takes the same number. A multiply-add counts as two. */
   flops: number;
 }
 
@@ -145,11 +145,11 @@ export interface ChannelFile {
   file: string;
 }
 
-/** What a chart shows. */
+/** A chart. */
 export interface Chart {
   xLabel: string;
   yLabel: string;
-  /** Where y ends; by the data when absent. */
+  /** Upper end of the y axis; from the data when absent. */
   yMax?: number | null;
   series: Series[];
   width: number;
@@ -675,12 +675,12 @@ export interface Losses {
   loss_rpn_box_reg: number;
 }
 
-/** What a report is made of; evaluation and curves may be empty. */
+/** The contents of a report. */
 export interface Material {
   title: string;
-  /** Name and value, in order. */
+  /** Names and values, in order. */
   facts: [string, string][];
-  /** A caption and what is drawn. */
+  /** Captions and charts. */
   charts: [string, Chart][];
 }
 
@@ -911,7 +911,7 @@ export interface SelfTest {
   passed: boolean;
 }
 
-/** One curve; points in the order of x. */
+/** One curve; points ordered by x. */
 export interface Series {
   name: string;
   points: [number, number][];
@@ -935,23 +935,23 @@ export type Start =
    */
   | { from: 'detector'; architecture?: Architecture | null; newHeads?: boolean; };
 
-/** What to generate. `SynthOptions::default` is like the Atlas at 512 × 512 pixels. */
+/** Options of the generator. `SynthOptions::default` resembles the Atlas at 512 × 512 pixels. */
 export interface SynthOptions {
-  /** Pixels; 512. A larger image shows more cells, not larger ones. */
+  /** Width in pixels (512). A larger image shows more cells, not larger ones. */
   width: number;
-  /** Pixels; 512. */
+  /** Height in pixels (512). */
   height: number;
-  /** 16-bit samples over the full range instead of 8-bit ones; false. The picture is the same but for rounding. */
+  /** 16-bit samples over the full range instead of 8-bit (false). The image is the same except for rounding. */
   sixteen_bit: boolean;
-  /** Chooses the images; 0. Images of one seed differ by their index. */
+  /** Seed of the random number generator (0). Images with the same seed differ by their index. */
   seed: number;
-  /** Multiplies every length in a cell, 0.25 to 4; 1. With 2, cells look as in an image of 1024 × 1024 of the same field. */
+  /** Scales every length in a cell, 0.25 to 4 (1). With 2, cells look as in a 1024 × 1024 image of the same field of view. */
   cell_size: number;
-  /** Multiplies the share of the image that is covered by cells, 0.1 to 2; 1, about half the image. */
+  /** Scales the confluence, 0.1 to 2 (1, where cells cover about half the image). */
   crowding: number;
   /**
-   * Probability that an image is of a pattern with spots in the nucleus, 0 to 1; 0.5. In such an image some cells
-   * show no spots, so that about a third of all cells is of class `NUCLEOLI`.
+   * Probability that an image has a pattern with spots in the nucleus, 0 to 1 (0.5). Some cells of such an image show no
+   * spots, so about a third of all cells have the class `NUCLEOLI`.
    */
   nucleolar: number;
 }

@@ -1,4 +1,4 @@
-//! Measures the kernels in a browser beside their peers.
+//! Benchmarks the kernels in a browser against other frameworks.
 
 use anyhow::Result;
 

@@ -26,7 +26,7 @@ cargo xtask check
 
 Environment: CYTOBOX_DATA (folder of real images for the tests), CARGO_TARGET_DIR, CHROME, CHROMEDRIVER, PYTHON";
 
-/// What was asked for.
+/// The parsed command.
 #[derive(Debug, PartialEq)]
 pub enum Command {
     Help,

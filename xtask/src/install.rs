@@ -1,4 +1,4 @@
-//! Finds what the steps need, installs what is missing, and names what it cannot install with the command to run.
+//! Finds the tools that the steps need and installs missing ones. For what it cannot install, it prints the command to run.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -63,7 +63,7 @@ impl<'a> Installer<'a> {
         }
     }
 
-    /// Tries everything once; what went wrong is said here, what is missing afterwards is for the caller to say.
+    /// Tries to install everything once. Errors are printed here; the caller reports what is still missing.
     fn install(&mut self, missing: &[Need]) {
         let packages: Vec<&str> = missing.iter().flat_map(|need| need.debian_packages()).copied().collect();
         let mut results = vec![if packages.is_empty() { Ok(()) } else { self.apt_install(&packages) }];
@@ -128,7 +128,7 @@ impl<'a> Installer<'a> {
         version.map(|(major, ..)| major)
     }
 
-    /// What is missing, and what a person can do about it here.
+    /// What is missing, and how to install it on this system.
     fn remedy(&self, need: Need) -> String {
         match (need, self.node_major()) {
             (Need::Node, Some(major)) if major < pins::NODE_MAJOR => newer_node(major),
@@ -267,7 +267,7 @@ impl Need {
     }
 }
 
-/// The system's packages have brought what they have: Debian 12, say, has Node.js 18.
+/// The system's packages may be too old: Debian 12, for example, has Node.js 18.
 fn newer_node(major: u32) -> String {
     format!(
         "Node.js {wanted} or newer with npm: this is Node.js {major}, and the system's packages brought no newer one; install it from https://nodejs.org/en/download, or with nvm: nvm install {wanted}",

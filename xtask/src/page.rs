@@ -31,7 +31,7 @@ pub fn build(workspace: &Workspace, installer: &mut Installer, options: &BuildOp
     Ok(())
 }
 
-/// Builds the page, serves it on 127.0.0.1 and builds it again when a file changes, until it is ended.
+/// Builds the page, serves it on 127.0.0.1 and rebuilds it when a file changes, until stopped.
 pub fn serve(workspace: &Workspace, installer: &mut Installer, options: &ServeOptions) -> Result<()> {
     installer.ensure(&NEEDS)?;
     let mut trunk = trunk(workspace);

@@ -1,4 +1,4 @@
-//! The versions of everything that is installed, in one place, and how a tool's own word is read.
+//! The pinned versions of all tools, in one place, and how a tool's `--version` output is parsed.
 
 /// One program from crates.io.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The page's module a second time, for browsers without relaxed SIMD.
+//! A second copy of the page's module, for browsers without relaxed SIMD.
 //!
 //! The convolutions multiply and add in one instruction (`f32x4.relaxed_madd`), about twice as fast as in two; a browser
 //! that does not know the instruction refuses the whole module. Here each becomes a multiplication and an addition, which
@@ -11,7 +11,7 @@ use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{CodeSection, Function, Instruction, ValType};
 use wasmparser::{FunctionBody, Operator, Parser, Payload, Validator, WasmFeatures};
 
-/// The module as trunk leaves it, and the other one.
+/// File names of the module that trunk builds and of the copy without relaxed SIMD.
 const FROM: &str = "worker_bg.wasm";
 const TO: &str = "worker_plain_bg.wasm";
 

@@ -1,4 +1,4 @@
-//! The test suite: its steps, in the order in which they run, and the summary at the end.
+//! The test suite: its steps in execution order, and the summary.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -87,7 +87,7 @@ pub fn select(only: &[Step], skip: &[Step]) -> Result<Vec<Step>> {
     if steps.is_empty() { bail!("no step is left to run") } else { Ok(steps) }
 }
 
-/// What became of one step.
+/// The outcome of one step.
 struct Report {
     step: Step,
     time: Duration,
@@ -96,8 +96,7 @@ struct Report {
     problem: Option<String>,
 }
 
-/// Runs the steps one after another, whatever happens to the earlier ones, and prints the summary.
-/// `false` when a step failed or could not run.
+/// Runs the steps in order, even if earlier ones fail, and prints the summary. Returns `false` if a step failed or could not run.
 pub fn run(workspace: &Workspace, installer: &mut Installer, steps: &[Step]) -> Result<bool> {
     if let Some(data) = &workspace.data {
         println!("real data: {}", data.display());

@@ -1,4 +1,4 @@
-//! Where things are, and the environment that every child process gets.
+//! Paths of the checkout, and the environment of child processes.
 
 use std::env;
 use std::ffi::OsString;

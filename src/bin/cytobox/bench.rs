@@ -1,4 +1,4 @@
-//! `cytobox bench`: the convolutions of the detectors, this project's and burn's, beside what the device can do at most.
+//! `cytobox bench`: this project's convolutions compared with burn's and with the device's peak.
 
 use std::time::Instant;
 
@@ -19,14 +19,15 @@ use crate::{
 const PEAK_RUNS: usize = 4;
 
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  cytobox bench --device cpu")]
 pub struct Arguments {
-    /// auto, gpu, software or cpu.
+    /// Where to compute: auto, gpu, software or cpu.
     #[arg(long, default_value = "auto", value_parser = detect::device)]
     device: DeviceChoice,
-    /// The side of the image in pixels, a multiple of 32.
+    /// Side of the image in pixels, a multiple of 32.
     #[arg(long, default_value_t = 256)]
     side: usize,
-    /// Seconds for each figure.
+    /// Seconds per measurement.
     #[arg(long, default_value_t = 0.5)]
     seconds: f64,
     /// Print JSON instead of a table.
@@ -73,7 +74,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut session = Session::open(arguments.device)?;
     let table = !arguments.json;
     if table {
-        say!("{:26} {:>20} {:>20}   GFLOP/s", "layer", "forward (burn)", "and backward (burn)");
+        say!("{:26} {:>20} {:>20}   GFLOP/s", "layer", "forward (burn)", "with backward (burn)");
     }
     let mut report = Report { peak: 0.0, rows: Vec::new() };
     for _ in 0..PEAK_RUNS {
@@ -94,8 +95,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if table {
         line("geometric mean", means(&report));
-        say!("multiply-add peak: {:.1}", report.peak);
-        say!("3×3 layers with 64 channels or more: {:.0} % of the peak", 100.0 * report.share_of_peak());
+        say!("multiply-add peak: {:.1} GFLOP/s", report.peak);
+        say!("3×3 layers with at least 64 channels: {:.0} % of the peak", 100.0 * report.share_of_peak());
     } else {
         say!("{}", serde_json::to_string_pretty(&report)?);
     }

@@ -1,4 +1,4 @@
-//! The detector that comes with cytobox, for when none is named.
+//! The bundled detector, used when no other is named.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use cytobox::files;
 const NAME: &str = "cells.safetensors";
 static BYTES: &[u8] = include_bytes!("../../../models/cells.safetensors");
 
-/// Name and bytes of the detector file, or of the one that comes with the program.
+/// Name and bytes of the detector file, or of the bundled detector.
 pub fn read(file: Option<&Path>) -> anyhow::Result<(String, Vec<u8>)> {
     match file {
         Some(file) => Ok((file.display().to_string(), files::read_detector(file)?)),
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_is_told_of_the_same_file() {
+    fn the_manifest_matches_the_bundled_detector() {
         let manifest: serde_json::Value = serde_json::from_str(include_str!("../../../models/manifest.json")).unwrap();
         let hash: String = Sha256::digest(BYTES).iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(manifest["file"], NAME);
@@ -31,7 +31,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_a_detector_of_nucleoli() {
+    fn the_bundled_detector_has_the_nucleoli_classes() {
         let (name, bytes) = read(None).unwrap();
         let config = cytobox::weights::describe(&name, &bytes).unwrap().config;
         assert_eq!(config.classes, ["__background__", "not_nucleoli", "nucleoli"].map(str::to_owned));

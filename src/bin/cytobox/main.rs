@@ -1,6 +1,6 @@
-//! The command line: the same commands as the page's, for folders of any size.
+//! The command line: the same commands as on the page, for folders of any size.
 //!
-//! Exit codes: 0 when all that was asked was done, 1 when something was not, 2 when the command itself is wrong.
+//! Exit codes: 0 if everything requested was done, 1 if something failed, 2 if the command line is invalid.
 
 #[cfg(target_arch = "wasm32")]
 fn main() {}
@@ -49,7 +49,7 @@ mod native {
 
     use crate::{bench, detect, evaluate, merge, models, plot, synth, train};
 
-    /// Finds cells in microscope images with detectors that learn on your own machine.
+    /// Detects cells in microscope images with detectors that you train on your own machine.
     #[derive(Parser)]
     #[command(version)]
     struct Arguments {
@@ -59,23 +59,33 @@ mod native {
 
     #[derive(Subcommand)]
     enum Command {
-        /// Merge the channel images of a folder into RGB pictures (PNG).
+        /// Merge channel images into RGB images (PNG).
         Merge(merge::Arguments),
-        /// Find cells, and write boxes with label, score and mask.
+        /// Detect cells and write boxes with labels, scores and masks.
         Detect(detect::Arguments),
         /// Train a detector on annotated images.
         Train(Box<train::Arguments>),
-        /// Measure how well a detector agrees with annotated images.
+        /// Evaluate a detector on annotated images.
         Evaluate(evaluate::Arguments),
-        /// Draw the curves of trainings as SVG.
+        /// Plot training curves as SVG.
         Plot(plot::Arguments),
-        /// Rewrite a detector file (torchvision .pth or .safetensors) as cytobox writes it.
-        Convert { input: PathBuf, output: PathBuf },
-        /// Say what a detector file holds.
-        Info { file: PathBuf },
-        /// Make synthetic images like those of the Human Protein Atlas, with boxes, masks and labels.
+        /// Convert a detector file (torchvision's .pth or .safetensors) to cytobox's format.
+        #[command(after_help = "Example:\n  cytobox convert maskrcnn.pth mine.safetensors")]
+        Convert {
+            /// File to read (.pth or .safetensors).
+            input: PathBuf,
+            /// File to write (.safetensors).
+            output: PathBuf,
+        },
+        /// Print detector metadata.
+        #[command(after_help = "Example:\n  cytobox info mine.safetensors")]
+        Info {
+            /// Detector file.
+            file: PathBuf,
+        },
+        /// Generate synthetic images like those of the Human Protein Atlas, with boxes, masks and labels.
         Synth(synth::Arguments),
-        /// Measure the kernels on this machine.
+        /// Benchmark the kernels on this machine.
         Bench(bench::Arguments),
     }
 

@@ -1,4 +1,4 @@
-//! `cytobox merge`: channel sets to RGB pictures.
+//! `cytobox merge`: channel sets to RGB images.
 
 use std::{
     collections::HashSet,
@@ -16,11 +16,12 @@ use cytobox::{
 use crate::images::{self, Channels};
 
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  cytobox merge plate1/ --out merged")]
 pub struct Arguments {
-    /// Images or folders.
+    /// Images or folders to merge.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// The folder for the merged pictures.
+    /// Output folder for the merged images.
     #[arg(long)]
     out: PathBuf,
     #[command(flatten)]
@@ -38,7 +39,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let one = |entry: &ImageEntry, name: &str| -> cytobox::Result<()> {
         let path = arguments.out.join(format!("{name}.png"));
         if path.canonicalize().is_ok_and(|place| known.contains(&place)) {
-            return Err(Error::io(&path, "this is one of the images; choose another --out"));
+            return Err(Error::io(&path, "this would overwrite one of the images; choose another --out"));
         }
         let input = arguments.channels.read(entry, merge.as_ref())?;
         let Opened { set, picture, .. } = engine::picture(&input)?;
@@ -55,7 +56,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     failures.finish(groups.images.len())
 }
 
-/// Where the files of an image are, whatever they are called on the command line.
+/// The canonical paths of an image's files, however they were given on the command line.
 fn sources(entry: &ImageEntry) -> impl Iterator<Item = PathBuf> {
     let files = entry.files.iter().map(|file| &file.file).chain(&entry.mask);
     files.filter_map(|file| Path::new(file).canonicalize().ok())

@@ -12,11 +12,11 @@ use crate::output::say;
 
 pub fn convert(input: &Path, output: &Path) -> anyhow::Result<()> {
     let report = weights::convert(input, output)?;
-    tell(&report);
+    print_report(&report);
     Ok(())
 }
 
-fn tell(report: &LoadReport) {
+fn print_report(report: &LoadReport) {
     say!("{}", report.summary());
     for (what, names) in [("missing", &report.missing), ("unexpected", &report.unexpected)] {
         names.iter().for_each(|name| say!("  {what}: {name}"));
@@ -35,12 +35,12 @@ pub fn info(file: &Path) -> anyhow::Result<()> {
     say!("{architecture}, {}-FPN with {} channels", config.backbone, config.fpn_channels);
     say!("{parameters} values in {tensors} tensors ({})", dtypes.join(", "));
     say!("classes: {}", config.classes.iter().skip(1).cloned().collect::<Vec<_>>().join(", "));
-    say!("images: shorter side {}, longer side at most {}", config.min_size, config.max_size);
+    say!("input size: shorter side {}, longer side at most {}", config.min_size, config.max_size);
     if let Some(trained) = &config.trained {
         say!("trained: {trained}");
     }
     if !has_config {
-        say!("the file holds no configuration; it was inferred from the shapes of its tensors");
+        say!("the file has no configuration; it was inferred from the shapes of the tensors");
     }
     warnings.iter().for_each(|warning| say!("{warning}"));
     say!("{}", config.to_json()?);

@@ -1,11 +1,11 @@
-//! What goes to standard output.
+//! Printing to standard output.
 
 use std::{
     fmt,
     io::{ErrorKind, Write, stdout},
 };
 
-/// As `println!`; but a reader that has gone, such as `head`, is no failure, and a disk that is full is one with a sentence.
+/// Like `println!`, but a closed pipe (such as `head`) is not an error, and a full disk is reported instead of causing a panic.
 macro_rules! say {
     ($($text:tt)*) => {
         $crate::output::line(format_args!($($text)*))
@@ -17,7 +17,7 @@ pub fn line(text: fmt::Arguments) {
     if let Err(error) = writeln!(stdout(), "{text}")
         && error.kind() != ErrorKind::BrokenPipe
     {
-        eprintln!("cytobox: the output cannot be written: {error}");
+        eprintln!("cytobox: cannot write the output: {error}");
         std::process::exit(1);
     }
 }

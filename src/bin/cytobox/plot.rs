@@ -1,4 +1,4 @@
-//! `cytobox plot`: the curves of one training, or of several over each other, as SVG.
+//! `cytobox plot`: the curves of one or several training runs as SVG.
 
 use std::path::{Path, PathBuf};
 
@@ -14,27 +14,29 @@ use crate::session::{Session, unexpected};
 
 /// Pixels of the chart.
 const SIZE: [u32; 2] = [720, 360];
-/// What a training's log is called after the detector's own name.
+/// The suffix that a training log adds to the detector's name.
 const ENDING: &str = ".safetensors.log.jsonl";
 
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  cytobox plot mine.safetensors.log.jsonl --what ap50 --out curves.svg")]
 pub struct Arguments {
-    /// The logs of trainings: `FILE.log.jsonl` beside each detector FILE.
+    /// Training logs: `FILE.log.jsonl` next to each detector FILE.
     #[arg(required = true)]
     logs: Vec<PathBuf>,
-    /// The SVG file to write.
+    /// SVG file to write.
     #[arg(long)]
     out: PathBuf,
+    /// Which curve to plot over the epochs.
     #[arg(long, value_enum, default_value = "total")]
     what: What,
 }
 
-/// What is drawn over the epochs.
+/// The curve to plot over the epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum What {
     /// The sum of the losses.
     Total,
-    /// Each loss by itself.
+    /// Each loss separately.
     Losses,
     /// AP50 on the validation images.
     Ap50,
@@ -48,7 +50,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         series.extend(curves(&events, arguments.what, &name));
     }
     if series.iter().all(|one| one.points.is_empty()) {
-        bail!("there is nothing to draw yet: no log has a step or a validation of this kind");
+        bail!("nothing to plot yet: no log contains a training step or a validation of this kind");
     }
     let chart = Chart {
         x_label: "epoch".into(),
@@ -65,7 +67,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
 }
 
-/// The events of a log. The line that was being written when a training was ended is passed over.
+/// The events of a log. An incomplete last line, left by a run that was killed, is skipped.
 fn read(log: &Path) -> anyhow::Result<Vec<TrainEvent>> {
     let text = String::from_utf8(files::read_file(log)?).with_context(|| log.display().to_string())?;
     let lines: Vec<&str> = text.lines().collect();
@@ -74,13 +76,13 @@ fn read(log: &Path) -> anyhow::Result<Vec<TrainEvent>> {
         match serde_json::from_str(line) {
             Ok(event) => events.push(event),
             Err(_) if i + 1 == lines.len() => {}
-            Err(e) => bail!("{}, line {}: this is no log of a training: {e}", log.display(), i + 1),
+            Err(e) => bail!("{}, line {}: not a training log: {e}", log.display(), i + 1),
         }
     }
     Ok(events)
 }
 
-/// The name of the detector that the log is of.
+/// The name of the detector that the log belongs to.
 fn stem(log: &Path) -> String {
     let name = log.file_name().unwrap_or_default().to_string_lossy();
     name.strip_suffix(ENDING).unwrap_or(&name).to_owned()
@@ -108,7 +110,7 @@ fn curves(events: &[TrainEvent], what: What, name: &str) -> Vec<Series> {
             _ => {}
         }
     }
-    // A training that went on from a checkpoint tells some steps twice.
+    // A run resumed from a checkpoint logs some steps twice.
     for one in &mut series {
         one.points.sort_by(|a, b| a.0.total_cmp(&b.0));
     }
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_curve_is_its_own() {
+    fn each_kind_of_curve_is_plotted_separately() {
         let [total] = &curves(&events(), What::Total, "a")[..] else { panic!("one curve") };
         assert_eq!((total.name.as_str(), total.points.as_slice()), ("a", &[(1.0, 4.0), (2.0, 3.0), (3.0, 2.0)][..]));
         let losses = curves(&events(), What::Losses, "a");
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_read_up_to_a_line_that_was_cut_off() {
+    fn an_incomplete_last_line_is_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("mine.safetensors.log.jsonl");
         let lines: Vec<String> = events().iter().map(|e| serde_json::to_string(e).unwrap()).collect();

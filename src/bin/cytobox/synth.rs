@@ -1,4 +1,4 @@
-//! `cytobox synth`: synthetic samples with boxes, masks and labels.
+//! `cytobox synth`: synthetic images with boxes, masks and labels.
 
 use std::path::PathBuf;
 
@@ -14,22 +14,24 @@ use crate::{
 };
 
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  cytobox synth --out samples --images 20 --seed 1")]
 pub struct Arguments {
-    /// The folder for the images, `STEM.xml` and `STEM_mask.png`.
+    /// Output folder for the images, `NAME.xml` (Pascal VOC) and `NAME_mask.png` (label image).
     #[arg(long)]
     out: PathBuf,
+    /// Number of images.
     #[arg(long, default_value_t = 10)]
     images: u32,
-    /// The same seed gives the same images.
+    /// Seed of the random number generator; the same seed gives the same images.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Pixels.
+    /// Width in pixels.
     #[arg(long, default_value_t = 512)]
     width: u32,
-    /// Pixels.
+    /// Height in pixels.
     #[arg(long, default_value_t = 512)]
     height: u32,
-    /// 16-bit samples instead of 8-bit ones.
+    /// Write 16-bit images instead of 8-bit.
     #[arg(long)]
     sixteen_bit: bool,
 }

@@ -1,4 +1,4 @@
-//! What kind of adapter computes, and the block sizes that suit it: a small table instead of a search at run time.
+//! The kind of GPU adapter and the block sizes that suit it: a small table instead of autotuning at run time.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -7,36 +7,36 @@ use cubecl::client::Client;
 use super::gpu_rows::RowBlock;
 use crate::kernels::geometry::{Axis, ConvGeometry};
 
-/// Whether a GPU's programs run on a real GPU or are imitated by the CPU's cores.
+/// Whether shaders run on a real GPU or are emulated on the CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adapter {
-    /// lavapipe, SwiftShader, WARP: few threads, dear loads, no use in barriers.
+    /// lavapipe, SwiftShader, WARP: few threads, expensive loads, nothing to gain from barriers.
     Software,
     /// Thousands of threads.
     Hardware,
 }
 
-/// How a grid convolution is computed.
+/// The algorithm of a grid convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Way {
-    /// Tiles in shared memory.
+pub enum Algorithm {
+    /// Implicit GEMM with tiles in shared memory.
     Tiles,
-    /// The taps of a row of the kernel together.
+    /// All taps of a kernel row at once.
     Rows(RowBlock),
-    /// One tap at a time: pixels and lines of four channels of one thread's block.
+    /// One tap at a time; the fields are the pixels and channel groups (vec4) of one thread's block.
     Block(usize, usize),
 }
 
-/// What decides about that; channels are multiples of four.
+/// The sizes that decide which [`Algorithm`] is used; channels are multiples of four.
 #[derive(Debug, Clone, Copy)]
 pub struct GridShape {
     pub images: usize,
-    /// Outputs in an image.
+    /// Outputs per image.
     pub rows: usize,
     pub columns: usize,
     pub cin: usize,
     pub cout: usize,
-    /// Along a row, and the step from one output's inputs to the next one's.
+    /// Taps along a row, and the input step from one output to the next.
     pub taps: usize,
     pub step: usize,
 }
@@ -61,19 +61,19 @@ impl GridShape {
     }
 }
 
-/// Bytes of a buffer that every WebGPU device binds.
+/// The buffer size in bytes that every WebGPU device can bind.
 const BINDING: usize = 128 << 20;
 
-static TOLD: AtomicU8 = AtomicU8::new(0);
+static OVERRIDE: AtomicU8 = AtomicU8::new(0);
 
 impl Adapter {
-    /// A browser hides the adapter's name from WebAssembly; the page, which sees `adapter.info`, can tell it here.
-    pub fn tell(self) {
-        TOLD.store(if self == Self::Software { 1 } else { 2 }, Ordering::Relaxed);
+    /// Overrides the detection. A browser hides the adapter's name from WebAssembly, but the page sees `adapter.info`.
+    pub fn set_detected(self) {
+        OVERRIDE.store(if self == Self::Software { 1 } else { 2 }, Ordering::Relaxed);
     }
 
     pub fn of(client: &Client) -> Self {
-        match TOLD.load(Ordering::Relaxed) {
+        match OVERRIDE.load(Ordering::Relaxed) {
             1 => return Self::Software,
             2 => return Self::Hardware,
             _ => {}
@@ -83,7 +83,7 @@ impl Adapter {
         if software.iter().any(|s| name.contains(s)) { Self::Software } else { Self::Hardware }
     }
 
-    /// The blocks that a thread may compute, in pixels and lines (of four channels), the largest first.
+    /// The block sizes of a thread, in pixels and channel groups (vec4), largest first.
     pub fn blocks(self) -> &'static [(usize, usize)] {
         match self {
             Self::Software => &[(32, 4), (16, 4), (8, 4), (8, 2), (4, 2), (4, 1)],
@@ -91,63 +91,64 @@ impl Adapter {
         }
     }
 
-    /// One thread's block for `products` matrices of so many pixels and lines: the one that takes least, of those that still
-    /// give every core or multiprocessor work.
-    pub fn block(self, products: usize, pixels: usize, lines: usize) -> (usize, usize) {
+    /// The block of one thread for `products` matrices of `pixels` × `vec4s`: the cheapest one that still gives every core or
+    /// multiprocessor work.
+    pub fn block(self, products: usize, pixels: usize, vec4s: usize) -> (usize, usize) {
         let sizes = self.blocks();
         let enough = self.enough_threads();
-        let threads = |&(p, l): &(usize, usize)| products * pixels.div_ceil(p) * lines.div_ceil(l);
+        let threads = |&(p, l): &(usize, usize)| products * pixels.div_ceil(p) * vec4s.div_ceil(l);
         let work = |size: &&(usize, usize)| threads(size) * self.block_cost(**size);
-        let fits = sizes.iter().filter(|size| size.1 <= lines && threads(size) >= enough);
+        let fits = sizes.iter().filter(|size| size.1 <= vec4s && threads(size) >= enough);
         *fits.min_by_key(work).unwrap_or(&sizes[sizes.len() - 1])
     }
 
-    /// How a grid convolution is computed.
-    pub fn way(self, g: GridShape) -> Way {
+    /// The algorithm for a grid convolution.
+    pub fn algorithm(self, g: GridShape) -> Algorithm {
         let pixels = g.images * g.rows * g.columns;
         if self.tiles(pixels, g.cin, g.cout) {
-            return Way::Tiles;
+            return Algorithm::Tiles;
         }
         if let Some(block) = self.row_block(g) {
-            return Way::Rows(block);
+            return Algorithm::Rows(block);
         }
-        let (pixels, lines) = self.block(1, pixels, g.cout / 4);
-        Way::Block(pixels, lines)
+        let (pixels, vec4s) = self.block(1, pixels, g.cout / 4);
+        Algorithm::Block(pixels, vec4s)
     }
 
-    /// The block of a convolution that takes the taps of a row together: where that suits the adapter and blocks fit into the rows.
+    /// The block for [`Algorithm::Rows`], if that suits the adapter and the blocks divide the rows.
     fn row_block(self, g: GridShape) -> Option<RowBlock> {
         if self == Self::Hardware || !(2..=3).contains(&g.taps) || g.step > 2 {
             return None;
         }
         let columns = [8, 4].into_iter().find(|&columns| g.columns.is_multiple_of(columns))?;
-        let lines = g.cout / 4;
+        let vec4s = g.cout / 4;
         let sizes =
-            Self::row_sizes(columns).map(|(rows, lines)| RowBlock { rows, columns, lines, taps: g.taps, step: g.step });
+            Self::row_sizes(columns).map(|(rows, vec4s)| RowBlock { rows, columns, vec4s, taps: g.taps, step: g.step });
         let threads =
-            |b: &RowBlock| g.images * g.rows.div_ceil(b.rows) * (g.columns / columns) * lines.div_ceil(b.lines);
+            |b: &RowBlock| g.images * g.rows.div_ceil(b.rows) * (g.columns / columns) * vec4s.div_ceil(b.vec4s);
         let work = |b: &RowBlock| threads(b) * self.row_block_cost(*b);
-        let fits = sizes.into_iter().filter(|b| b.lines <= lines && threads(b) >= self.enough_threads());
+        let fits = sizes.into_iter().filter(|b| b.vec4s <= vec4s && threads(b) >= self.enough_threads());
         fits.min_by_key(work).or_else(|| sizes.last().copied())
     }
 
-    /// Rows and lines of the blocks of so many columns, the largest first. More than 256 sums take SwiftShader a quarter of a minute to compile.
+    /// Rows and channel groups of the blocks with this many columns, largest first. SwiftShader takes 15 seconds to compile a block
+    /// of more than 256 sums.
     pub fn row_sizes(columns: usize) -> [(usize, usize); 4] {
-        [(16, 4), (8, 4), (8, 2), (4, 1)].map(|(pixels, lines)| ((pixels / columns).max(1), lines))
+        [(16, 4), (8, 4), (8, 2), (4, 1)].map(|(pixels, vec4s)| ((pixels / columns).max(1), vec4s))
     }
 
     fn row_block_cost(self, block: RowBlock) -> usize {
-        let loads = block.rows * block.reach() + 4 * block.lines * block.taps;
-        4 * self.load_cost() * loads + 16 * block.taps * block.pixels() * block.lines
+        let loads = block.rows * block.reach() + 4 * block.vec4s * block.taps;
+        4 * self.load_cost() * loads + 16 * block.taps * block.pixels() * block.vec4s
     }
 
-    /// What a block takes for one line of input channels, in multiply-adds of one channel: it loads a line for each pixel and four for
-    /// each of its own.
-    fn block_cost(self, (pixels, lines): (usize, usize)) -> usize {
-        4 * self.load_cost() * (pixels + 4 * lines) + 16 * pixels * lines
+    /// The cost of a block for one input vec4, in single multiply-adds: it loads one vec4 for each pixel and four for each of its
+    /// output channel groups.
+    fn block_cost(self, (pixels, vec4s): (usize, usize)) -> usize {
+        4 * self.load_cost() * (pixels + 4 * vec4s) + 16 * pixels * vec4s
     }
 
-    /// What a loaded number takes, in multiply-adds. Measured on SwiftShader some fifty; on a graphics card a few.
+    /// The cost of loading a number, in multiply-adds: about 50 when measured on SwiftShader, a few on a graphics card.
     fn load_cost(self) -> usize {
         match self {
             Self::Software => 50,
@@ -155,7 +156,7 @@ impl Adapter {
         }
     }
 
-    /// Threads that give every core or multiprocessor work.
+    /// Enough threads to give every core or multiprocessor work.
     fn enough_threads(self) -> usize {
         match self {
             Self::Software => 32,
@@ -163,8 +164,8 @@ impl Adapter {
         }
     }
 
-    /// Threads of a workgroup of the convolutions: on a software adapter no more than it runs at a time, so that its cores share
-    /// even a few blocks.
+    /// Workgroup size of the convolutions. On a software adapter no larger than it runs at a time, so that even a few blocks are
+    /// shared among the cores.
     pub fn workgroup(self) -> u32 {
         match self {
             Self::Software => 4,
@@ -172,25 +173,24 @@ impl Adapter {
         }
     }
 
-    /// Whether the tiles in shared memory should do it: on a real GPU, with enough tiles for its multiprocessors, each mostly full.
+    /// Whether shared-memory tiles should be used: on a real GPU, with enough tiles for its multiprocessors, each mostly full.
     fn tiles(self, pixels: usize, cin: usize, cout: usize) -> bool {
         let tiles = pixels.div_ceil(64) * cout.div_ceil(64);
         self == Self::Hardware && cin.is_multiple_of(16) && cout.is_multiple_of(4) && cout >= 48 && tiles >= 48
     }
 
-    /// Whether a 3 × 3 convolution of stride 1 from so many channels to so many should go through Winograd's transforms. On a
-    /// software adapter, where they save most of the time, unless few tiles share the transformed weights or little is
-    /// multiplied in each; a real GPU has the shared-memory tiles.
+    /// Whether a 3 × 3 convolution of stride 1 should use Winograd's algorithm. On a software adapter it saves most of the time,
+    /// unless few tiles share the transformed weights or there are few channels; a real GPU uses shared-memory tiles.
     pub fn winograd(self, n: usize, oh: usize, ow: usize, cin: usize, cout: usize) -> bool {
         let tiles = n * oh.div_ceil(4) * ow.div_ceil(4);
         let wasted = tiles * 16 * 2 > n * oh * ow * 3;
-        // Transformed: the tiles of input and output, and the weights.
+        // After the transforms: tiles of input and output, and the weights.
         let fits = 36 * (tiles * cin.max(cout)).max(cin * cout) * 4 <= BINDING;
         self == Self::Software && tiles >= 8 && !wasted && fits && cin.min(cout) >= 32
     }
 
-    /// Lines of input and of output channels of one thread's block of a weight gradient at most, and the pixels that it takes at
-    /// a time.
+    /// For a weight gradient: the largest number of input and output channel groups (vec4) in one thread's block, and the pixels
+    /// it processes at a time.
     pub fn weight_block(self) -> (usize, usize) {
         match self {
             Self::Software => (4, 4),
@@ -198,7 +198,7 @@ impl Adapter {
         }
     }
 
-    /// Threads that a weight gradient should have; more of them make more partial sums.
+    /// Target number of threads of a weight gradient. More threads mean more partial sums.
     pub fn reduction_threads(self) -> usize {
         match self {
             Self::Software => 64,

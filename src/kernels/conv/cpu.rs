@@ -6,12 +6,12 @@ use super::micro::{MAX_MR, MAX_NR, Micro, Tile, micro};
 use crate::kernels::geometry::{Axis, ConvGeometry};
 use crate::kernels::parallel::{Shared, for_each};
 
-/// Depth of one pass: a panel of it (`DEPTH × NR` numbers) stays in the second-level cache.
+/// Depth of one pass: a panel of `DEPTH × NR` numbers stays in the L2 cache.
 const DEPTH: usize = 1024;
-/// Pixels of one task; every weight panel that is fetched serves all of them.
+/// Pixels per task; each weight panel that is fetched is used for all of them.
 const TASK_PIXELS: usize = 96;
 
-/// Pixels of all images, and where their channels lie.
+/// The pixels of all images and their memory layout.
 struct Source<'a> {
     data: &'a [f32],
     h: usize,
@@ -19,7 +19,7 @@ struct Source<'a> {
     c: usize,
 }
 
-/// A run of the depth that is contiguous in the source: where it starts for each pixel, and its tap in the weights.
+/// A stretch of the depth that is contiguous in the source: its start relative to each pixel, and its tap in the weights.
 struct Segment {
     dy: isize,
     dx: isize,
@@ -33,7 +33,7 @@ pub fn forward(x: &[f32], w: &[f32], bias: &[f32], g: &ConvGeometry, relu: bool)
     let target = Target { out: Shared::new(&mut out), h: g.oh, w: g.ow, c: g.cout, bias, relu };
     let taps = |k: usize| (k * g.cout, 1);
     if g.cin < 8 && g.kw > 1 {
-        // So few channels that a tap is too short a run: with the border written out, a whole kernel row is one run.
+        // With so few channels a tap is too short a stretch. Padding the input explicitly makes a whole kernel row contiguous.
         let padded = pad(x, g.x_shape(), g.padding);
         let source = Source { data: &padded, h: g.h + 2 * g.padding, w: g.w + 2 * g.padding, c: g.cin };
         let shifted = |axis: Axis| Axis { in_start: axis.in_start + g.padding as isize, ..axis };
@@ -50,7 +50,7 @@ pub fn forward(x: &[f32], w: &[f32], bias: &[f32], g: &ConvGeometry, relu: bool)
     out
 }
 
-/// The gradient of [`forward`] with respect to `x`, given that of its output before the ReLU.
+/// The gradient of [`forward`] with respect to `x`, given the gradient of its output before the ReLU.
 pub fn data_gradient(dy: &[f32], w: &[f32], g: &ConvGeometry) -> Vec<f32> {
     let mut out = vec![0.0; g.n * g.h * g.w * g.cin];
     let zeros = vec![0.0; g.cin];
@@ -61,7 +61,7 @@ pub fn data_gradient(dy: &[f32], w: &[f32], g: &ConvGeometry) -> Vec<f32> {
             if y.taps * x.taps == 0 {
                 continue;
             }
-            // The depth is now the output channel, and a column the input channel: the weights are read across.
+            // The depth is now the output channel and a column the input channel, so the weights are read transposed.
             let mut bases = Vec::with_capacity(y.taps * x.taps);
             for ty in 0..y.taps {
                 for tx in 0..x.taps {
@@ -81,7 +81,7 @@ fn segments(y: &Axis, x: &Axis) -> Vec<Segment> {
     taps.map(|(ty, tx)| Segment { dy: ty as isize * y.tap_step, dx: tx as isize * x.tap_step }).collect()
 }
 
-/// Writes out a border of zeros on all four sides.
+/// Pads with zeros on all four sides.
 pub fn pad(x: &[f32], [n, h, w, c]: [usize; 4], padding: usize) -> Vec<f32> {
     let (ph, pw) = (h + 2 * padding, w + 2 * padding);
     let mut padded = vec![0.0; n * ph * pw * c];
@@ -96,13 +96,13 @@ pub fn pad(x: &[f32], [n, h, w, c]: [usize; 4], padding: usize) -> Vec<f32> {
 /// Weights in panels of `NR` columns.
 struct Panels<'a> {
     data: Cow<'a, [f32]>,
-    /// From one panel to the next, and from one row of a panel to the next.
+    /// Stride from one panel to the next, and from one row of a panel to the next.
     panel: usize,
     row: usize,
     columns: usize,
 }
 
-/// Weights `[depth, columns]` as they lie: for fewer pixels than this, putting them into panels costs more than it saves.
+/// With fewer pixels than this, packing the weights costs more than it saves; they are then read in place.
 const FEW_PIXELS: usize = 64;
 
 impl<'a> Panels<'a> {
@@ -111,7 +111,7 @@ impl<'a> Panels<'a> {
     }
 }
 
-/// Panels of `depth × NR`, the last filled up with zeros:
+/// Packs panels of `depth × NR`, the last one padded with zeros:
 /// `value(k, j) = w[base + k·depth_stride + j·column_stride]`, for each run's `(base, column_stride)`.
 fn pack(
     w: &[f32],
@@ -148,7 +148,7 @@ fn pack(
     Panels { data: Cow::Owned(data), panel: depth * nr, row: nr, columns }
 }
 
-/// Where the sums go.
+/// The output.
 struct Target<'a> {
     out: Shared<'a, f32>,
     h: usize,
@@ -175,7 +175,7 @@ fn run(
     let columns = panels.columns.div_ceil(m.nr);
     let task_pixels = TASK_PIXELS / m.mr * m.mr;
     let groups = pixels.div_ceil(task_pixels);
-    // Few pixels: split the columns too, so that every core has work.
+    // With few pixels, split the columns too, so that every core has work.
     let splits = (16 / groups).clamp(1, columns);
     for_each(groups * splits, |task| {
         let (group, split) = (task / splits, task % splits);
@@ -199,12 +199,12 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// `count` pixels of the grid from `first` on, for some panels.
+    /// Computes `count` pixels of the grid, starting at `first`, for a range of panels.
     fn block(&self, first: usize, count: usize, columns: std::ops::Range<usize>) {
         let (mr, nr) = (self.m.mr, self.m.nr);
         let tiles = count.div_ceil(mr);
         let segs = self.segments.len();
-        // Row pointers: [tile][segment][row]. Rows past the end repeat the last pixel and are not stored.
+        // Row pointers [tile][segment][row]. Rows past the end repeat the last pixel and are not stored.
         let mut rows = vec![std::ptr::null::<f32>(); tiles * segs * mr];
         let mut places = vec![0usize; tiles * mr];
         for i in 0..tiles * mr {
@@ -238,7 +238,7 @@ impl Job<'_> {
                             out[r] = unsafe { self.target.out.pointer(place) };
                         } else {
                             if !begins && r < valid {
-                                // SAFETY: this pixel's columns belong to this task alone.
+                                // SAFETY: no other task writes this pixel's columns.
                                 edge[r][..width].copy_from_slice(unsafe { self.target.out.slice(place, width) });
                             }
                             out[r] = edge[r].as_mut_ptr();
@@ -255,8 +255,8 @@ impl Job<'_> {
                         out,
                         relu: ends && self.target.relu,
                     };
-                    // SAFETY: the row pointers reach `self.len` numbers each, the panel the whole pass, the outputs `NR`
-                    // numbers of this task's own pixels or of `edge`.
+                    // SAFETY: each row pointer is valid for `self.len` numbers, the panel for the whole pass, and the outputs for
+                    // `NR` numbers of this task's own pixels or of `edge`.
                     unsafe { (self.m.tile)(&t) };
                     if !whole {
                         for (r, edge) in edge.iter().enumerate().take(valid) {
@@ -270,8 +270,8 @@ impl Job<'_> {
         }
     }
 
-    /// Passes along the depth as (first segment, end, offset in each, length in each). More than one segment only when
-    /// whole segments are taken, since a panel's rows follow each other.
+    /// Passes along the depth as (first segment, end, offset in each, length in each). A pass spans several segments only if
+    /// it takes them whole, because a panel's rows are contiguous.
     fn passes(&self) -> Vec<(usize, usize, usize, usize)> {
         let segs = self.segments.len();
         if self.len > DEPTH {

@@ -5,17 +5,17 @@ use super::micro::{Outer, micro};
 use crate::kernels::geometry::ConvGeometry;
 use crate::kernels::parallel::{Shared, for_each};
 
-/// Pixels of one pass: their input rows and one panel of output gradients stay in the first-level cache.
+/// Pixels per pass: their input rows and one panel of output gradients stay in the L1 cache.
 const PASS: usize = 128;
-/// Input channels of one task, a multiple of every `MR`.
+/// Input channels per task, a multiple of every `MR`.
 const TASK_CHANNELS: usize = 96;
-/// Tasks that there should be at least, so that every core has work.
+/// The minimum number of tasks, so that every core has work.
 const TASKS: usize = 16;
 
-/// `dw [kh, kw, cin, cout]`: for each tap the sum over pixels of the outer product of input and output gradient.
+/// `dw [kh, kw, cin, cout]`: for each tap, the outer product of input and output gradient, summed over the pixels.
 pub fn weight_gradient(x: &[f32], dy: &[f32], g: &ConvGeometry) -> Vec<f32> {
     if g.cin < 8 && g.kw > 1 {
-        // As in the forward pass: with the border written out, a kernel row is one run of `kw · cin` channels.
+        // As in the forward pass: in the padded input a kernel row is one contiguous stretch of `kw · cin` channels.
         let padded = pad(x, g.x_shape(), g.padding);
         let rows = Rows { data: &padded, h: g.h + 2 * g.padding, w: g.w + 2 * g.padding, c: g.cin };
         let taps: Vec<_> = (0..g.kh).map(|t| (t as isize, 0)).collect();
@@ -29,7 +29,7 @@ pub fn weight_gradient(x: &[f32], dy: &[f32], g: &ConvGeometry) -> Vec<f32> {
 
 /// The sum of each of the `c` columns.
 pub fn column_sums(rows: &[f32], c: usize) -> Vec<f32> {
-    // Pairwise over blocks, so that the error does not grow with the number of pixels.
+    // Pairwise summation over blocks, so that the error does not grow with the number of pixels.
     const BLOCK: usize = 256;
     if rows.len() <= BLOCK * c {
         let mut sums = vec![0.0f32; c];
@@ -45,7 +45,7 @@ pub fn column_sums(rows: &[f32], c: usize) -> Vec<f32> {
     let shared = Shared::new(&mut partial);
     for_each(blocks, |b| {
         let block = &rows[b * BLOCK * c..rows.len().min((b + 1) * BLOCK * c)];
-        // SAFETY: each row of sums belongs to one task.
+        // SAFETY: each row of sums is written by one task.
         unsafe { shared.slice(b * c, c) }.copy_from_slice(&column_sums(block, c));
     });
     column_sums(&partial, c)
@@ -95,7 +95,7 @@ fn sum(rows: &Rows, taps: &[(isize, isize)], run: usize, dy: &[f32], g: &ConvGeo
                         ld,
                         accumulate: first > 0,
                     };
-                    // SAFETY: every row reaches `run` channels, the panel `count · NR` numbers, `sums` the `r` rows.
+                    // SAFETY: every row is valid for `run` channels, the panel for `count · NR` numbers, `sums` for `r` rows.
                     unsafe { (m.outer[r - 1])(&o) };
                 }
             }
@@ -103,7 +103,7 @@ fn sum(rows: &Rows, taps: &[(isize, isize)], run: usize, dy: &[f32], g: &ConvGeo
         let width = ld.min(g.cout - part.start * m.nr);
         for (i, row) in sums.chunks_exact(ld).enumerate() {
             let at = (tap * run + channels.start + i) * g.cout + part.start * m.nr;
-            // SAFETY: each tap's channel belongs to one task, or its columns to several, each its own.
+            // SAFETY: each channel of a tap is written by one task, or its columns are divided among several.
             unsafe { shared.slice(at, width) }.copy_from_slice(&row[..width]);
         }
     });
@@ -111,7 +111,7 @@ fn sum(rows: &Rows, taps: &[(isize, isize)], run: usize, dy: &[f32], g: &ConvGeo
 }
 
 impl Rows<'_> {
-    /// The run of channels that one output pixel sees through a tap, unless that is outside.
+    /// The input channels that an output pixel reads through a tap, or `None` outside the image.
     fn pixel(&self, pixel: usize, tap: (isize, isize), run: usize, g: &ConvGeometry) -> Option<&[f32]> {
         let (row, ox) = (pixel / g.ow, pixel % g.ow);
         let (image, oy) = (row / g.oh, row % g.oh);
@@ -124,8 +124,8 @@ impl Rows<'_> {
     }
 }
 
-/// Some pixels' output gradients in panels of `nr` columns, `PASS × nr` each. Read where they lie, rows a power of two apart would
-/// fall into the same few lines of the cache. The last panel's columns past `c` stay zero.
+/// Packs the output gradients of some pixels into panels of `PASS × nr`. Read in place, rows a power of two apart would map to the
+/// same few cache lines. Columns of the last panel past `c` stay zero.
 fn pack(
     panels: &mut [f32],
     dy: &[f32],
@@ -149,7 +149,7 @@ fn pack(
     }
 }
 
-/// `N` columns from `start` on, `N` known to the compiler: a row is a few registers and no call.
+/// Copies `N` columns starting at `start`. With `N` known at compile time, a row takes a few registers and no call.
 fn copy<const N: usize>(panel: &mut [f32], rows: &[f32], c: usize, start: usize) {
     for (to, from) in panel.chunks_exact_mut(N).zip(rows.chunks_exact(c)) {
         to.copy_from_slice(&from[start..start + N]);

@@ -1,15 +1,15 @@
-//! Convolution on a GPU: forward pass and data gradient as grid convolutions, and which kernel runs them.
+//! Convolution on a GPU: forward pass and data gradient as grid convolutions, and the choice of kernel.
 
 use burn::tensor::{DType, Shape};
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::adapter::{Adapter, GridShape, Way};
+use super::adapter::{Adapter, Algorithm, GridShape};
 use super::gpu_rows::RowBlock;
 use super::gpu_winograd::Winograd;
 use super::grid::GridLaunch;
-use super::{gpu_lines, gpu_rows, gpu_small, gpu_tiled};
+use super::{gpu_rows, gpu_small, gpu_tiled, gpu_vec4};
 use crate::kernels::cube::{blockwise, buffer, dense, elementwise};
 use crate::kernels::geometry::{Axis, ConvGeometry};
 
@@ -18,7 +18,7 @@ pub fn empty(like: &CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
 }
 
 pub fn forward(x: CubeTensor, w: CubeTensor, bias: CubeTensor, g: &ConvGeometry, relu: bool) -> CubeTensor {
-    // Outputs are written in lines of four channels.
+    // Outputs are written as vec4.
     let cout = g.cout.next_multiple_of(4);
     if cout != g.cout {
         let w = pad(&dense(w), [g.kh * g.kw, g.cin, 1, g.cout], [0, 0], [g.cin, 1, cout]);
@@ -50,7 +50,7 @@ pub fn forward(x: CubeTensor, w: CubeTensor, bias: CubeTensor, g: &ConvGeometry,
     out
 }
 
-/// Whether Winograd's transforms compute it, `oh × ow` at a time.
+/// Whether Winograd's algorithm is used for an output of `oh × ow`.
 pub fn winograd(x: &CubeTensor, g: &ConvGeometry, oh: usize, ow: usize) -> bool {
     let fits = [g.kh, g.kw, g.stride] == [3, 3, 1] && g.padding < 3;
     let whole = g.cin.is_multiple_of(4) && g.cout.is_multiple_of(4);
@@ -67,7 +67,7 @@ pub fn data_gradient(dy: CubeTensor, w: CubeTensor, g: &ConvGeometry) -> CubeTen
     let out = empty(&dy, g.x_shape());
     if winograd(&dy, g, g.h, g.w) {
         let (x, w) = (dense(dy), transpose(&dense(w), g));
-        // A tap of the gradient is the opposite one of the forward pass.
+        // The gradient uses the forward pass's taps in reverse.
         let (padding, out_shape) = (g.kh - 1 - g.padding, g.x_shape());
         let x_shape = g.out_shape();
         Winograd { x: &x, x_shape, w: &w, reversed: true, bias: None, padding, out: &out, out_shape, relu: false }
@@ -112,7 +112,7 @@ fn transpose(w: &CubeTensor, g: &ConvGeometry) -> CubeTensor {
     out
 }
 
-/// Writes out a border of zeros, and zeros in the channels from `c` to `cp`; or cuts off what is past `hp`, `wp` and `cp`.
+/// Pads with zeros around the image and in the channels from `c` to `cp`, or crops to `hp`, `wp` and `cp`.
 pub fn pad(x: &CubeTensor, [n, h, w, c]: [usize; 4], [top, left]: [usize; 2], [hp, wp, cp]: [usize; 3]) -> CubeTensor {
     let out = empty(x, [n, hp, wp, cp]);
     let lanes = if c.is_multiple_of(4) && cp.is_multiple_of(4) { 4 } else { 1 };
@@ -153,7 +153,7 @@ struct Operands<'a> {
 }
 
 impl Operands<'_> {
-    /// Runs grid convolutions that together write all of the output, whose channels are a multiple of four.
+    /// Runs grid convolutions that together write the whole output. Its channels must be a multiple of four.
     fn run(self, grids: &[(Axis, Axis)]) {
         let [n, h, width, cin] = self.x_shape;
         let [kh, kw, _, cout] = self.w_shape;
@@ -173,20 +173,20 @@ impl Operands<'_> {
             let pixels = n * y.len * xa.len;
             let grid = launch_grid(y, xa, pixels, [hp, wp, cp / 4], [top, left], kw, self.out_shape);
             let launch = Launch { x: &x, w: &w, bias, out: self.out, has_bias: self.bias.is_some(), relu: self.relu };
-            match Adapter::of(&x.client).way(GridShape::of(n, y, xa, cp, cout)) {
-                Way::Tiles => launch.tiles(grid, pixels, cout),
-                Way::Rows(block) => {
+            match Adapter::of(&x.client).algorithm(GridShape::of(n, y, xa, cp, cout)) {
+                Algorithm::Tiles => launch.tiles(grid, pixels, cout),
+                Algorithm::Rows(block) => {
                     launch.rows(grid, n * y.len.div_ceil(block.rows) * (xa.len / block.columns), cout, block)
                 }
-                Way::Block(block, lines) => launch.blocks(grid, pixels.div_ceil(block), cout, (block, lines)),
+                Algorithm::Block(block, vec4s) => launch.blocks(grid, pixels.div_ceil(block), cout, (block, vec4s)),
             }
         }
     }
 }
 
-/// What the kernels of a grid convolution take beside its sizes.
+/// The arguments of a grid convolution's kernels, besides its sizes.
 struct Launch<'a> {
-    /// Padded, so that it holds every place that the axes reach.
+    /// Padded to contain every position that the axes reach.
     x: &'a CubeTensor,
     w: &'a CubeTensor,
     bias: &'a CubeTensor,
@@ -199,8 +199,8 @@ impl Launch<'_> {
     fn tiles(&self, grid: GridLaunch, pixels: usize, cout: usize) {
         let (tiles, columns) = (pixels.div_ceil(gpu_tiled::TILE), cout.div_ceil(gpu_tiled::TILE));
         let along = tiles.min(32768);
-        // SAFETY: the padded input holds every place that the axes reach, the weights every tap; a tile's places past the end
-        // repeat the last one and are not written.
+        // SAFETY: the padded input contains every position that the axes reach, the weights every tap; positions of a tile
+        // past the end repeat the last one and are not written.
         unsafe {
             gpu_tiled::grid_conv::launch_unchecked(
                 &self.x.client,
@@ -219,8 +219,8 @@ impl Launch<'_> {
     }
 
     fn rows(&self, grid: GridLaunch, blocks: usize, cout: usize, block: RowBlock) {
-        let (cubes, dim) = blockwise(self.x, blocks * (cout / 4).div_ceil(block.lines));
-        // SAFETY: as above; the blocks divide the rows, and rows and lines past the last repeat it and are not written.
+        let (cubes, dim) = blockwise(self.x, blocks * (cout / 4).div_ceil(block.vec4s));
+        // SAFETY: as above; the blocks divide the rows, and rows and channel groups past the last repeat it and are not written.
         unsafe {
             gpu_rows::grid_conv::launch_unchecked(
                 &self.x.client,
@@ -239,11 +239,11 @@ impl Launch<'_> {
         }
     }
 
-    fn blocks(&self, grid: GridLaunch, blocks: usize, cout: usize, (pixels, lines): (usize, usize)) {
-        let (cubes, dim) = blockwise(self.x, blocks * (cout / 4).div_ceil(lines));
-        // SAFETY: as above; the kernel writes only to pixels and lines that there are.
+    fn blocks(&self, grid: GridLaunch, blocks: usize, cout: usize, (pixels, vec4s): (usize, usize)) {
+        let (cubes, dim) = blockwise(self.x, blocks * (cout / 4).div_ceil(vec4s));
+        // SAFETY: as above; the kernel writes only to existing pixels and channel groups.
         unsafe {
-            gpu_lines::grid_conv::launch_unchecked(
+            gpu_vec4::grid_conv::launch_unchecked(
                 &self.x.client,
                 cubes,
                 dim,
@@ -254,7 +254,7 @@ impl Launch<'_> {
                 buffer(self.out),
                 grid,
                 pixels,
-                lines,
+                vec4s,
                 self.has_bias,
                 self.relu,
             );
@@ -272,7 +272,7 @@ fn launch_grid(
     [_, oh, ow, cout]: [usize; 4],
 ) -> GridLaunch {
     let low = |axis: &Axis| axis.in_start + (axis.taps as isize - 1).max(0) * axis.tap_step.min(0);
-    // The taps go from the lowest input on, so a descending axis takes its weights from the last.
+    // Taps are visited from the lowest input upwards, so a descending axis starts at its last weight.
     let weights = |axis: &Axis| {
         let back = axis.tap_step < 0 && axis.taps > 0;
         let start = if back { axis.w_start + (axis.taps - 1) * axis.w_step } else { axis.w_start };

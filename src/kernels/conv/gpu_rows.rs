@@ -1,30 +1,30 @@
-//! Convolutions that take the taps of a row of the kernel together, so that neighbouring pixels share what they read.
+//! Convolutions that process all taps of a kernel row at once, so that neighbouring pixels share their loads.
 //!
-//! A thread has a block of `rows × columns` pixels and `4·lines` channels. For each row of taps and each line of input
-//! channels it reads every input of the block's rows once, for all the taps that want it, and fetches and puts back its sums once.
-//! That suits software adapters: SwiftShader makes more than a hundred instructions of a number that is loaded. See
-//! [`super::gpu_lines`], which has one tap at a time.
+//! A thread computes a block of `rows × columns` pixels and `4·vec4s` channels. For each row of taps and each input vec4 it
+//! reads every input of the block's rows once, for all taps that need it, and loads and stores its sums once. This suits
+//! software adapters: SwiftShader spends more than a hundred instructions on each load. [`super::gpu_vec4`] processes one tap
+//! at a time instead.
 //!
-//! A sum is a single number that takes all of its products in a row. Then SwiftShader keeps it in a register, and a product takes
-//! four instructions; where four sums take a product in turn, as in a line, each goes to memory and back, which makes it seven.
+//! The sums are scalars, and all products of a sum are added in a row. SwiftShader then keeps the sum in a register and a product
+//! takes four instructions. With vec4 sums it takes seven, because the four components go to memory and back in turn.
 
 use cubecl::prelude::*;
 
-use super::gpu_lines::rectified;
+use super::gpu_vec4::rectified;
 use super::grid::Grid;
 
-/// A block of pixels and channels, and the taps and the step along a row, all known when the kernel is compiled.
+/// A block of pixels and channels, with the taps and the step along a row. All are compile-time constants of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowBlock {
     pub rows: usize,
     pub columns: usize,
-    pub lines: usize,
+    pub vec4s: usize,
     pub taps: usize,
     pub step: usize,
 }
 
 impl RowBlock {
-    /// Inputs of one row of pixels.
+    /// Input pixels that one row of outputs reads.
     pub fn reach(self) -> usize {
         (self.columns - 1) * self.step + self.taps
     }
@@ -34,8 +34,8 @@ impl RowBlock {
     }
 }
 
-/// One grid convolution whose rows are a multiple of `block.columns` long, with `block.taps` taps along a row; `cin` and
-/// `cout` of `g` count lines.
+/// One grid convolution with rows a multiple of `block.columns` long and `block.taps` taps along a row; `cin` and `cout` of
+/// `g` count vec4s.
 #[cube(launch_unchecked)]
 pub fn grid_conv<N: Size>(
     x: &[Vector<f32, N>],
@@ -47,11 +47,11 @@ pub fn grid_conv<N: Size>(
     #[comptime] has_bias: bool,
     #[comptime] relu: bool,
 ) {
-    let (lines, columns, rows) = comptime!((block.lines, block.columns, block.rows));
+    let (vec4s, columns, rows) = comptime!((block.vec4s, block.columns, block.rows));
     let (taps, step, reach) = comptime!((block.taps, block.step, block.reach()));
     let thread = ABSOLUTE_POS as u32;
-    let groups = g.cout.div_ceil(comptime!(lines as u32));
-    let first_line = (thread % groups) * comptime!(lines as u32);
+    let groups = g.cout.div_ceil(comptime!(vec4s as u32));
+    let first_vec4 = (thread % groups) * comptime!(vec4s as u32);
     let across = g.columns / comptime!(columns as u32);
     let down = g.rows.div_ceil(comptime!(rows as u32));
     let place = thread / groups;
@@ -62,7 +62,7 @@ pub fn grid_conv<N: Size>(
         terminate!();
     }
 
-    // Rows past the last repeat it, lines too; neither is written.
+    // Rows and channel groups past the last repeat it and are not written.
     let mut bases = Sequence::<u32>::new();
     #[unroll]
     for r in 0..rows {
@@ -72,14 +72,14 @@ pub fn grid_conv<N: Size>(
     }
     let mut lanes = Sequence::<u32>::new();
     #[unroll]
-    for l in 0..lines {
-        lanes.push(min(first_line + l as u32, g.cout - 1));
+    for l in 0..vec4s {
+        lanes.push(min(first_vec4 + l as u32, g.cout - 1));
     }
     let mut sums = Sequence::<RuntimeCell<f32>>::new();
     #[unroll]
     for _ in 0..comptime!(rows * columns) {
         #[unroll]
-        for l in 0..lines {
+        for l in 0..vec4s {
             let mut start = Vector::<f32, N>::new(0.0);
             if comptime!(has_bias) {
                 start = bias[*lanes.index(l) as usize];
@@ -101,7 +101,7 @@ pub fn grid_conv<N: Size>(
                 #[unroll]
                 for j in 0..4usize {
                     #[unroll]
-                    for l in 0..lines {
+                    for l in 0..vec4s {
                         let value = w[(from + j as u32 * g.cout + *lanes.index(l)) as usize];
                         #[unroll]
                         for c in 0..4usize {
@@ -125,13 +125,13 @@ pub fn grid_conv<N: Size>(
                 #[unroll]
                 for c in 0..columns {
                     #[unroll]
-                    for l in 0..comptime!(4 * lines) {
-                        let cell = sums.index(comptime!((r * columns + c) * 4 * lines + l));
+                    for l in 0..comptime!(4 * vec4s) {
+                        let cell = sums.index(comptime!((r * columns + c) * 4 * vec4s + l));
                         let mut sum = cell.read();
                         #[unroll]
                         for t in 0..comptime!(4 * taps) {
                             sum += *inputs.index(comptime!(c * step * 4 + t))
-                                * *weights.index(comptime!(t * 4 * lines + l));
+                                * *weights.index(comptime!(t * 4 * vec4s + l));
                         }
                         cell.store(sum);
                     }
@@ -148,18 +148,18 @@ pub fn grid_conv<N: Size>(
         for c in 0..columns {
             let place = from + comptime!(c as u32) * g.ox_step * g.cout;
             #[unroll]
-            for l in 0..lines {
-                let line = first_line + l as u32;
-                if row < g.rows && line < g.cout {
+            for l in 0..vec4s {
+                let vec4 = first_vec4 + l as u32;
+                if row < g.rows && vec4 < g.cout {
                     let mut sum = Vector::<f32, N>::new(0.0);
                     #[unroll]
                     for j in 0..4usize {
-                        sum.insert(j, sums.index(comptime!(((r * columns + c) * lines + l) * 4 + j)).read());
+                        sum.insert(j, sums.index(comptime!(((r * columns + c) * vec4s + l) * 4 + j)).read());
                     }
                     if comptime!(relu) {
-                        out[(place + line) as usize] = rectified(sum);
+                        out[(place + vec4) as usize] = rectified(sum);
                     } else {
-                        out[(place + line) as usize] = sum;
+                        out[(place + vec4) as usize] = sum;
                     }
                 }
             }

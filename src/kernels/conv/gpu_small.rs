@@ -13,8 +13,8 @@ pub fn transpose_taps(w: &[f32], out: &mut [f32], a: u32, b: u32, count: u32) {
     }
 }
 
-/// `[n, h, w, c]` into `[n, hp, wp, cp]`, zeros around it and in the channels after `c`; what is larger is cut off. `c` and `cp`
-/// count lines of `N` channels.
+/// Copies `[n, h, w, c]` into `[n, hp, wp, cp]`, padded with zeros around the image and in the channels after `c`, or cropped.
+/// `c` and `cp` count vectors of `N` channels.
 #[cube(launch_unchecked)]
 pub fn pad<N: Size>(
     x: &[Vector<f32, N>],
@@ -32,7 +32,7 @@ pub fn pad<N: Size>(
     let at = ABSOLUTE_POS as u32;
     if at < count {
         let channel = at % cp;
-        // Below the border the difference wraps around and is not inside either.
+        // Above and left of the image the difference wraps around, so it fails the test below.
         let column = (at / cp) % wp - left;
         let row = (at / (cp * wp)) % hp - top;
         let image = at / (cp * wp * hp);
@@ -42,7 +42,7 @@ pub fn pad<N: Size>(
     }
 }
 
-/// `[rows, columns]` to `[parts, columns]`: each part sums `part` rows.
+/// `[rows, columns]` to `[parts, columns]`: sums groups of `part` rows.
 #[cube(launch_unchecked)]
 pub fn column_sums(x: &[f32], out: &mut [f32], rows: u32, columns: u32, part: u32, count: u32) {
     let at = ABSOLUTE_POS as u32;

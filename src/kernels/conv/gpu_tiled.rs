@@ -1,20 +1,20 @@
 //! Convolution for real GPUs: an implicit GEMM over tiles in shared memory.
 //!
-//! A workgroup of 64 threads computes 64 pixels × 64 channels, 16 input channels of one tap at a time: 8 KiB of shared memory, and
-//! 8 pixels × 8 channels in each thread's registers. It needs input channels in multiples of 16, so that a step never leaves its tap.
+//! A workgroup of 64 threads computes 64 pixels × 64 channels, 16 input channels of one tap at a time. It uses 8 KiB of shared memory,
+//! and each thread keeps 8 pixels × 8 channels in registers. Input channels must be a multiple of 16, so that a step stays in one tap.
 
 use cubecl::prelude::*;
 
 use super::grid::Grid;
 
-/// Threads of a workgroup; also its pixels and its channels.
+/// Threads per workgroup, which is also its number of pixels and of channels.
 pub const TILE: usize = 64;
-/// Lines of input channels of one step.
+/// Input vec4s per step.
 const STEP: usize = 4;
-/// Lines from one pixel to the next in shared memory: one more than needed, so that rows do not share banks.
+/// Stride in vec4s from one pixel to the next in shared memory: one more than needed, to avoid bank conflicts.
 const ROW: usize = STEP + 1;
 
-/// One grid convolution; `cin` and `cout` of `g` count lines of four channels, and `cin` is a multiple of four.
+/// One grid convolution; `cin` and `cout` of `g` count vec4s, and `cin` is a multiple of four.
 #[cube(launch_unchecked)]
 pub fn grid_conv<N: Size>(
     x: &[Vector<f32, N>],
@@ -30,10 +30,10 @@ pub fn grid_conv<N: Size>(
     let unit = UNIT_POS_X;
     let (across, down) = (unit % 8, unit / 8);
     let tile_pixel = (CUBE_POS_X + CUBE_POS_Z * CUBE_COUNT_X) * 64;
-    let tile_line = CUBE_POS_Y * 16;
-    let last_line = g.cout - 1;
+    let tile_vec4 = CUBE_POS_Y * 16;
+    let last_vec4 = g.cout - 1;
 
-    // The four pixels whose lines this thread fetches.
+    // The four pixels whose vec4s this thread fetches.
     let mut bases = Array::<u32>::new(4usize);
     #[unroll]
     for i in 0..4usize {
@@ -49,7 +49,7 @@ pub fn grid_conv<N: Size>(
     for l in 0..2usize {
         let mut start = Vector::<f32, N>::new(0.0);
         if comptime!(has_bias) {
-            start = bias[min(tile_line + across + l as u32 * 8, last_line) as usize];
+            start = bias[min(tile_vec4 + across + l as u32 * 8, last_vec4) as usize];
         }
         #[unroll]
         for p in 0..8usize {
@@ -60,7 +60,7 @@ pub fn grid_conv<N: Size>(
     for ty in 0..g.y_taps {
         for tx in 0..g.x_taps {
             let tap = (g.wy + ty as i32 * g.wy_step) * g.kw + g.wx + tx as i32 * g.wx_step;
-            let from = tap as u32 * g.cin * 4 * g.cout + min(tile_line + unit % 16, last_line);
+            let from = tap as u32 * g.cin * 4 * g.cout + min(tile_vec4 + unit % 16, last_vec4);
             let shift = (ty * g.w + tx) * g.cin;
             for step in 0..g.cin / 4 {
                 #[unroll]
@@ -104,8 +104,8 @@ pub fn grid_conv<N: Size>(
         let place = ((image * g.oh + g.oy + row * g.oy_step) * g.ow + g.ox + column * g.ox_step) * g.cout;
         #[unroll]
         for l in 0..2usize {
-            let line = tile_line + across + l as u32 * 8;
-            if pixel < g.pixels && line < g.cout {
+            let vec4 = tile_vec4 + across + l as u32 * 8;
+            if pixel < g.pixels && vec4 < g.cout {
                 let sum = sums[p * 2 + l];
                 let mut kept = sum;
                 if comptime!(relu) {
@@ -115,7 +115,7 @@ pub fn grid_conv<N: Size>(
                         kept.insert(j, select(value < 0.0, 0.0, value));
                     }
                 }
-                out[(place + line) as usize] = kept;
+                out[(place + vec4) as usize] = kept;
             }
         }
     }

@@ -1,16 +1,16 @@
-//! Weight and bias gradients on a GPU. The pixels are cut into parts where there are few weights; each part's sums are
-//! written out and then added up in order, so that a gradient never changes between runs.
+//! Weight and bias gradients on a GPU. Where there are few weights, the pixels are split into parts. The partial sums are written
+//! out and then added in order, so that a gradient is the same in every run.
 
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::adapter::Adapter;
 use super::gpu::{self, empty, pad};
-use super::{gpu_lines, gpu_small, gpu_winograd};
+use super::{gpu_small, gpu_vec4, gpu_winograd};
 use crate::kernels::cube::{blockwise, buffer, dense, elementwise};
 use crate::kernels::geometry::ConvGeometry;
 
-/// Pixels that make a part worth its sums.
+/// The smallest part, in pixels, that is worth its partial sums.
 const PART: usize = 64;
 
 pub fn weight_gradient(x: CubeTensor, dy: CubeTensor, g: &ConvGeometry) -> CubeTensor {
@@ -19,12 +19,12 @@ pub fn weight_gradient(x: CubeTensor, dy: CubeTensor, g: &ConvGeometry) -> CubeT
         let out = gpu_winograd::weight_gradient(&x, &dy, g);
         return CubeTensor::new_contiguous(out.client, out.device, g.w_shape().into(), out.handle, DType::F32);
     }
-    // Both are read in lines of four channels.
+    // Both are read as vec4.
     let (cin, cout) = (g.cin.next_multiple_of(4), g.cout.next_multiple_of(4));
     let padded = [g.h + 2 * g.padding, g.w + 2 * g.padding, cin];
     let x = if padded != [g.h, g.w, g.cin] { pad(&x, g.x_shape(), [g.padding; 2], padded) } else { x };
     let dy = if cout != g.cout { pad(&dy, g.out_shape(), [0, 0], [g.oh, g.ow, cout]) } else { dy };
-    let out = in_lines(&x, &dy, &ConvGeometry { cin, cout, ..*g });
+    let out = in_vec4s(&x, &dy, &ConvGeometry { cin, cout, ..*g });
     let out = if [cin, cout] == [g.cin, g.cout] {
         out
     } else {
@@ -33,8 +33,8 @@ pub fn weight_gradient(x: CubeTensor, dy: CubeTensor, g: &ConvGeometry) -> CubeT
     CubeTensor::new_contiguous(out.client, out.device, g.w_shape().into(), out.handle, DType::F32)
 }
 
-/// For an input with its border written out, and channels in multiples of four.
-fn in_lines(x: &CubeTensor, dy: &CubeTensor, g: &ConvGeometry) -> CubeTensor {
+/// For a padded input and channels in multiples of four.
+fn in_vec4s(x: &CubeTensor, dy: &CubeTensor, g: &ConvGeometry) -> CubeTensor {
     let pixels = g.n * g.oh * g.ow;
     let adapter = Adapter::of(&x.client);
     let parts = adapter.reduction_threads().div_ceil(Block::of(adapter, g).count(g)).clamp(1, pixels.div_ceil(PART));
@@ -44,27 +44,26 @@ fn in_lines(x: &CubeTensor, dy: &CubeTensor, g: &ConvGeometry) -> CubeTensor {
     if parts == 1 { partial } else { column_sums(&partial, parts, g.kh * g.kw * g.cin * g.cout) }
 }
 
-/// Lines of input and of output channels that a thread computes.
+/// The input and output channel groups (vec4) of one thread.
 struct Block {
     rows: usize,
-    lines: usize,
+    vec4s: usize,
     step: usize,
 }
 
 impl Block {
     fn of(adapter: Adapter, g: &ConvGeometry) -> Self {
         let (most, step) = adapter.weight_block();
-        Self { rows: most.min(g.cin / 4), lines: most.min(g.cout / 4), step }
+        Self { rows: most.min(g.cin / 4), vec4s: most.min(g.cout / 4), step }
     }
 
-    /// Blocks of all weights.
+    /// Number of blocks that cover all weights.
     fn count(&self, g: &ConvGeometry) -> usize {
-        g.kh * g.kw * (g.cin / 4).div_ceil(self.rows) * (g.cout / 4).div_ceil(self.lines)
+        g.kh * g.kw * (g.cin / 4).div_ceil(self.rows) * (g.cout / 4).div_ceil(self.vec4s)
     }
 }
 
-/// `[parts, kh, kw, cin, cout]`: the sums over every `part` pixels, for an input with its border written out and channels in
-/// multiples of four.
+/// `[parts, kh, kw, cin, cout]`: the sums over each `part` pixels, for a padded input and channels in multiples of four.
 pub fn partial_sums(x: &CubeTensor, dy: &CubeTensor, g: &ConvGeometry, part: usize) -> CubeTensor {
     let pixels = g.n * g.oh * g.ow;
     let block = Block::of(Adapter::of(&x.client), g);
@@ -72,9 +71,9 @@ pub fn partial_sums(x: &CubeTensor, dy: &CubeTensor, g: &ConvGeometry, part: usi
     let partial = empty(x, [parts, g.kh * g.kw * g.cin * g.cout]);
     let threads = block.count(g) * parts;
     let (cubes, dim) = blockwise(x, threads);
-    // SAFETY: the padded input holds every tap of every pixel, and the kernel writes below the size of `partial`.
+    // SAFETY: the padded input contains every tap of every pixel, and the kernel writes below the size of `partial`.
     unsafe {
-        gpu_lines::weight_gradient::launch_unchecked(
+        gpu_vec4::weight_gradient::launch_unchecked(
             &x.client,
             cubes,
             dim,
@@ -95,7 +94,7 @@ pub fn partial_sums(x: &CubeTensor, dy: &CubeTensor, g: &ConvGeometry, part: usi
             g.stride as u32,
             threads as u32,
             block.rows,
-            block.lines,
+            block.vec4s,
             block.step,
         );
     }

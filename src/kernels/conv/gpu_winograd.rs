@@ -1,9 +1,9 @@
 //! 3 × 3 convolutions of stride 1 by Winograd's minimal filtering F(4 × 4, 3 × 3) (Lavin & Gray 2015, arXiv 1509.09308).
 //!
-//! Tiles of 6 × 6 inputs, overlapping by two, and the weights are transformed; in each of the 36 transformed places the
-//! convolution is a matrix product; and the products are transformed back into tiles of 4 × 4 outputs. That takes a quarter
-//! of the multiplications, for more loads and stores around them. Sums of transformed numbers round a few times more
-//! coarsely than the plain sum, and a number that is not finite makes a NaN of every output of its tiles.
+//! The weights and tiles of 6 × 6 inputs, overlapping by two, are transformed. At each of the 36 transformed positions the
+//! convolution is a matrix product. The products are transformed back into tiles of 4 × 4 outputs. This takes a quarter of the
+//! multiplications, at the price of more loads and stores. The rounding error is a few times that of the plain sum, and a
+//! value that is not finite turns every output of its tiles into NaN.
 
 use burn_cubecl::tensor::CubeTensor;
 
@@ -22,10 +22,10 @@ pub struct Winograd<'a> {
     pub x_shape: [usize; 4],
     /// `[3, 3, cin, cout]`
     pub w: &'a CubeTensor,
-    /// Whether the weights' taps come in reverse order, as those of a data gradient.
+    /// Whether the weights' taps are reversed, as for a data gradient.
     pub reversed: bool,
     pub bias: Option<&'a CubeTensor>,
-    /// Zeros above and left of the input.
+    /// Padding above and left of the input.
     pub padding: usize,
     pub out: &'a CubeTensor,
     pub out_shape: [usize; 4],
@@ -42,7 +42,7 @@ impl Winograd<'_> {
         let [_, oh, ow, _] = self.out_shape;
         let count = tiles.count() * cout / 4;
         let (cubes, dim) = elementwise(self.x, count);
-        // SAFETY: one thread for each line of each tile, none past `count`; what lies outside the output is not written.
+        // SAFETY: one thread for each vec4 of each tile, none past `count`; nothing outside the output is written.
         unsafe {
             output_tiles::launch_unchecked(
                 &self.x.client,
@@ -68,7 +68,7 @@ impl Winograd<'_> {
         let weights = empty(self.x, [PLACES, cin, cout]);
         let count = cin * cout / 4;
         let (cubes, dim) = elementwise(self.x, count);
-        // SAFETY: one thread for each line of each input channel, none past `count`.
+        // SAFETY: one thread for each output vec4 of each input channel, none past `count`.
         unsafe {
             weight_tiles::launch_unchecked(
                 &self.x.client,
@@ -91,7 +91,7 @@ pub fn weight_gradient(x: &CubeTensor, dy: &CubeTensor, g: &ConvGeometry) -> Cub
     let tiles = Tiles::of(g.out_shape());
     let inputs = tiles.of_inputs(x, g.x_shape(), g.padding);
     let gradients = tiles.of_gradients(dy, g.out_shape());
-    // In each place the weights of a 1 × 1 convolution over the tiles.
+    // At each position this is the weight gradient of a 1 × 1 convolution over the tiles.
     let count = tiles.count();
     let flat =
         ConvGeometry { n: 1, h: 1, w: PLACES * count, oh: 1, ow: PLACES * count, kh: 1, kw: 1, padding: 0, ..*g };
@@ -99,7 +99,7 @@ pub fn weight_gradient(x: &CubeTensor, dy: &CubeTensor, g: &ConvGeometry) -> Cub
     let out = empty(x, [9, g.cin, g.cout]);
     let count = g.cin * g.cout / 4;
     let (cubes, dim) = elementwise(x, count);
-    // SAFETY: one thread for each line of each input channel, none past `count`.
+    // SAFETY: one thread for each output vec4 of each input channel, none past `count`.
     unsafe {
         weight_gradients::launch_unchecked(&x.client, cubes, dim, 4, buffer(&sums), buffer(&out), count as u32);
     }
@@ -128,7 +128,7 @@ impl Tiles {
         let out = empty(x, [PLACES, self.count(), c]);
         let count = self.count() * c / 4;
         let (cubes, dim) = elementwise(x, count);
-        // SAFETY: one thread for each line of each tile, none past `count`; what lies outside the input is not read.
+        // SAFETY: one thread for each vec4 of each tile, none past `count`; nothing outside the input is read.
         unsafe {
             input_tiles::launch_unchecked(
                 &x.client,
@@ -177,10 +177,11 @@ impl Tiles {
     /// `inputs [36, tiles, cin]` times `weights [36, cin, cout]`.
     fn products(self, inputs: &CubeTensor, weights: &CubeTensor, cin: usize, cout: usize) -> CubeTensor {
         let out = empty(inputs, [PLACES, self.count(), cout]);
-        let (block, lines) = Adapter::of(&inputs.client).block(PLACES, self.count(), cout / 4);
-        let threads = PLACES * self.count().div_ceil(block) * (cout / 4).div_ceil(lines);
+        let (block, vec4s) = Adapter::of(&inputs.client).block(PLACES, self.count(), cout / 4);
+        let threads = PLACES * self.count().div_ceil(block) * (cout / 4).div_ceil(vec4s);
         let (cubes, dim) = blockwise(inputs, threads);
-        // SAFETY: a thread of no place ends at once; tiles and lines past the last are read as the last and not written.
+        // SAFETY: a thread past the last position exits at once; tiles and channel groups past the last repeat it and are not
+        // written.
         unsafe {
             matrix_products::launch_unchecked(
                 &inputs.client,
@@ -194,7 +195,7 @@ impl Tiles {
                 (cin / 4) as u32,
                 (cout / 4) as u32,
                 block,
-                lines,
+                vec4s,
             );
         }
         out

@@ -1,8 +1,8 @@
-//! A convolution as the GPU kernels see it.
+//! The sizes of a convolution that the GPU kernels need.
 
 use cubecl::prelude::*;
 
-/// One grid convolution over an input whose border is written out; see [`crate::kernels::geometry::Axis`].
+/// One grid convolution over a padded input; see [`crate::kernels::geometry::Axis`].
 #[derive(CubeLaunch, CubeType, Clone, Copy)]
 pub struct Grid {
     pub pixels: u32,

@@ -1,8 +1,8 @@
-//! The two register-blocked loops that every CPU convolution ends in, for each instruction set.
+//! The two register-blocked inner loops of every CPU convolution, for each instruction set.
 //!
 //! [`Micro::tile`] keeps `MR` pixels × `NR` channels in registers and walks along the depth through *row pointers*, so
-//! that no im2col matrix is ever written (the indirect GEMM of XNNPACK, arXiv 1907.02129). [`Micro::outer`] is the weight gradient's
-//! loop: it keeps `r` input channels × `NR` output channels and walks along pixels.
+//! no im2col matrix is written (the indirect GEMM of XNNPACK, arXiv 1907.02129). [`Micro::outer`] is the loop of the weight
+//! gradient: it keeps `r` input channels × `NR` output channels in registers and walks along the pixels.
 
 /// The largest `MR` of any instruction set.
 pub const MAX_MR: usize = 6;
@@ -17,9 +17,9 @@ pub struct Tile {
     pub offset: usize,
     pub len: usize,
     pub panel: *const f32,
-    /// From one row of the panel to the next.
+    /// Stride from one row of the panel to the next.
     pub step: usize,
-    /// What the sums start from: `NR` values for every row, or null to go on from what `out` holds.
+    /// Initial value of the sums: `NR` values for every row, or null to continue from the contents of `out`.
     pub start: *const f32,
     /// `MR` pointers to `NR` values.
     pub out: [*mut f32; MAX_MR],
@@ -44,14 +44,14 @@ pub struct Micro {
     pub mr: usize,
     pub nr: usize,
     pub tile: unsafe fn(&Tile),
-    /// By the number of input channels less one, up to `mr`.
+    /// Indexed by the number of input channels minus one, up to `mr`.
     pub outer: [OuterFn; MAX_MR],
-    /// So many steps of `spin_width` multiply-adds from and to registers: what the machine can do at best.
+    /// Runs this many steps of `spin_width` register-only multiply-adds, to measure the machine's peak.
     pub spin: unsafe fn(usize) -> f32,
     pub spin_width: usize,
 }
 
-/// The best loops for this machine.
+/// The fastest loops that this machine supports.
 pub fn micro() -> &'static Micro {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
@@ -60,11 +60,11 @@ pub fn micro() -> &'static Micro {
     &base::MICRO
 }
 
-/// A register of `N` numbers.
+/// A SIMD register of `N` numbers.
 ///
 /// # Safety
-/// `load` and `store` touch `N` numbers at the pointer, aligned or not; the caller also makes sure that the machine
-/// has the instruction set.
+/// `load` and `store` access `N` numbers at the pointer, which need not be aligned. The caller ensures that the machine has
+/// the instruction set.
 trait Lanes: Copy {
     const N: usize;
     unsafe fn splat(value: f32) -> Self;
@@ -77,7 +77,7 @@ trait Lanes: Copy {
 }
 
 /// # Safety
-/// See [`Tile`] for what the pointers must reach; `V`'s instructions must exist.
+/// See [`Tile`] for what the pointers must be valid for. The machine must have `V`'s instructions.
 #[inline(always)]
 unsafe fn tile<V: Lanes, const MR: usize, const NV: usize>(t: &Tile) {
     // SAFETY: every access is inside what `Tile` promises: `MR` rows of `offset + len` for each segment,
@@ -107,7 +107,7 @@ unsafe fn tile<V: Lanes, const MR: usize, const NV: usize>(t: &Tile) {
                         acc[r][v] = acc[r][v].add_product(x, b[v]);
                     }
                 }
-                // After the last row of weights in place this is past their end, and not read.
+                // When weights are read in place, this is past the end after the last row, and not read.
                 panel = panel.wrapping_add(t.step);
             }
         }
@@ -121,7 +121,7 @@ unsafe fn tile<V: Lanes, const MR: usize, const NV: usize>(t: &Tile) {
 }
 
 /// # Safety
-/// See [`Outer`] for what the pointers must reach; `V`'s instructions must exist.
+/// See [`Outer`] for what the pointers must be valid for. The machine must have `V`'s instructions.
 #[inline(always)]
 unsafe fn outer<V: Lanes, const R: usize, const NV: usize>(o: &Outer) {
     // SAFETY: every access is inside what `Outer` promises: `channel + R` of each row, `count · NR` of the panel,
@@ -159,7 +159,6 @@ unsafe fn outer<V: Lanes, const R: usize, const NV: usize>(o: &Outer) {
 }
 
 /// # Safety
-/// `V`'s instructions must exist.
 #[inline(always)]
 unsafe fn spin<V: Lanes, const CHAINS: usize>(steps: usize) -> f32 {
     // SAFETY: only registers, and a store of `N` numbers into an array of at least that many.
@@ -189,8 +188,8 @@ mod avx2 {
     #[derive(Clone, Copy)]
     struct F32x8(__m256);
 
-    // SAFETY of every block here: the functions of this module run only after `micro` has found AVX2 and FMA, and the
-    // pointers reach 8 numbers by the contract of `Lanes`. `max(0, x)` gives its second operand when one is NaN.
+    // SAFETY of every block here: the functions of this module run only after `micro` has detected AVX2 and FMA, and the
+    // pointers are valid for 8 numbers by the contract of `Lanes`. `max(0, x)` returns its second operand when one is NaN.
     impl Lanes for F32x8 {
         const N: usize = 8;
         #[inline(always)]
@@ -217,19 +216,19 @@ mod avx2 {
 
     #[target_feature(enable = "avx2,fma")]
     unsafe fn tile_6x16(t: &Tile) {
-        // SAFETY: the caller keeps `Tile`'s promises; the instructions exist.
+        // SAFETY: the caller upholds `Tile`'s contract, and the machine has the instructions.
         unsafe { tile::<F32x8, 6, 2>(t) }
     }
 
     #[target_feature(enable = "avx2,fma")]
     unsafe fn outer_rx16<const R: usize>(o: &Outer) {
-        // SAFETY: the caller keeps `Outer`'s promises; the instructions exist.
+        // SAFETY: the caller upholds `Outer`'s contract, and the machine has the instructions.
         unsafe { outer::<F32x8, R, 2>(o) }
     }
 
     #[target_feature(enable = "avx2,fma")]
     unsafe fn spin_12(steps: usize) -> f32 {
-        // SAFETY: the instructions exist.
+        // SAFETY: the machine has the instructions.
         unsafe { spin::<F32x8, 12>(steps) }
     }
 
@@ -243,7 +242,7 @@ mod avx2 {
     };
 }
 
-/// Four lanes: simd128 with relaxed products on wasm, and whatever the compiler makes of an array of four elsewhere.
+/// Four lanes: simd128 with relaxed multiply-adds on wasm, an array of four left to the compiler elsewhere.
 mod base {
     use super::{Micro, Outer, Tile, outer, spin, tile};
 
@@ -254,8 +253,8 @@ mod base {
         #[derive(Clone, Copy)]
         pub struct F32x4(v128);
 
-        // SAFETY of every block here: simd128 is on at compile time, and a browser without relaxed SIMD is given a module in
-        // which `cargo xtask plain-simd` has replaced its instruction; the pointers reach 4 numbers by the contract of `Lanes`.
+        // SAFETY of every block here: simd128 is enabled at compile time, and a browser without relaxed SIMD gets a module in
+        // which `cargo xtask plain-simd` has replaced that instruction; the pointers are valid for 4 numbers by `Lanes`.
         impl super::super::Lanes for F32x4 {
             const N: usize = 4;
             #[inline(always)]
@@ -286,7 +285,7 @@ mod base {
         #[derive(Clone, Copy)]
         pub struct F32x4([f32; 4]);
 
-        // SAFETY of every block here: the pointers reach 4 numbers by the contract of `Lanes`.
+        // SAFETY of every block here: the pointers are valid for 4 numbers by the contract of `Lanes`.
         impl super::super::Lanes for F32x4 {
             const N: usize = 4;
             #[inline(always)]
@@ -316,19 +315,19 @@ mod base {
 
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "relaxed-simd"))]
     unsafe fn tile_4x8(t: &Tile) {
-        // SAFETY: the caller keeps `Tile`'s promises.
+        // SAFETY: the caller upholds `Tile`'s contract.
         unsafe { tile::<F32x4, 4, 2>(t) }
     }
 
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "relaxed-simd"))]
     unsafe fn outer_rx8<const R: usize>(o: &Outer) {
-        // SAFETY: the caller keeps `Outer`'s promises.
+        // SAFETY: the caller upholds `Outer`'s contract.
         unsafe { outer::<F32x4, R, 2>(o) }
     }
 
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "relaxed-simd"))]
     unsafe fn spin_8(steps: usize) -> f32 {
-        // SAFETY: the instructions exist.
+        // SAFETY: the machine has the instructions.
         unsafe { spin::<F32x4, 8>(steps) }
     }
 

@@ -1,9 +1,9 @@
-//! Walking along the pixels of a grid.
+//! Iterating over the pixels of a grid.
 
 use cubecl::prelude::*;
 
-/// A pixel's place, taken from one pixel to the next without a division: on a software adapter a division of integers costs as much
-/// as dozens of multiplications.
+/// A pixel position that advances without a division: on a software adapter an integer division costs as much as dozens of
+/// multiplications.
 #[derive(CubeType)]
 pub struct Walk {
     column: RuntimeCell<u32>,
@@ -15,7 +15,7 @@ pub struct Walk {
 
 #[cube]
 impl Walk {
-    /// At a pixel of images of `rows × columns`.
+    /// Starts at a pixel of images of `rows × columns`.
     pub fn new(pixel: u32, rows: u32, columns: u32) -> Walk {
         Walk {
             column: RuntimeCell::new(pixel % columns),
@@ -38,7 +38,7 @@ impl Walk {
         self.image.read()
     }
 
-    /// To the next pixel.
+    /// Moves to the next pixel.
     pub fn advance(&self) {
         let column = self.column.read() + 1;
         let wraps = column == self.columns;

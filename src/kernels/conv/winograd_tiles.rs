@@ -1,17 +1,17 @@
-//! The kernels of Winograd's F(4 × 4, 3 × 3): the transforms, in the names of the paper (arXiv 1509.09308), and the matrix
-//! products between them.
+//! The kernels of Winograd's F(4 × 4, 3 × 3): the transforms, named as in the paper (arXiv 1509.09308), and the matrix products
+//! between them.
 
 use cubecl::prelude::*;
 
-use super::gpu_lines::{add_products, rectified};
+use super::gpu_vec4::{add_products, rectified};
 
-/// Outputs of a tile along each axis.
+/// Outputs per tile along each axis.
 pub const TILE: usize = 4;
-/// Inputs of a tile along each axis; their square is the number of transformed places.
+/// Inputs per tile along each axis; the square is the number of transformed positions.
 const REACH: usize = 6;
 pub const PLACES: usize = REACH * REACH;
 
-/// `x [n, h, w, c]` to `out [36, tile, c]`, `Bᵀ d B` of each tile; `c` counts lines.
+/// `x [n, h, w, c]` to `out [36, tile, c]`, `Bᵀ d B` of each tile; `c` counts vec4s.
 #[cube(launch_unchecked)]
 pub fn input_tiles<N: Size>(
     x: &[Vector<f32, N>],
@@ -26,45 +26,45 @@ pub fn input_tiles<N: Size>(
 ) {
     let at = ABSOLUTE_POS as u32;
     if at < count {
-        let (line, tile) = (at % c, at / c);
+        let (vec4, tile) = (at % c, at / c);
         let (left, top) = (tile % columns * 4, (tile / columns) % rows * 4);
         let image = tile / (columns * rows);
         let mut inputs = Sequence::<Vector<f32, N>>::new();
         #[unroll]
         for y in 0..REACH {
-            // Above the input the difference wraps around and is not inside either.
+            // Above and left of the input the difference wraps around, so it fails the test below.
             let row = top + y as u32 - padding;
             #[unroll]
             for x_ in 0..REACH {
                 let column = left + x_ as u32 - padding;
                 let inside = row < h && column < w;
-                let from = select(inside, ((image * h + row) * w + column) * c + line, 0);
+                let from = select(inside, ((image * h + row) * w + column) * c + vec4, 0);
                 inputs.push(select(inside, x[from as usize], Vector::<f32, N>::new(0.0)));
             }
         }
-        let mut turned = Sequence::<Vector<f32, N>>::new();
+        let mut transposed = Sequence::<Vector<f32, N>>::new();
         #[unroll]
         for x_ in 0..REACH {
-            let line = input_line(&inputs, x_, REACH);
+            let transformed = input_1d(&inputs, x_, REACH);
             #[unroll]
             for y in 0..REACH {
-                turned.push(*line.index(y));
+                transposed.push(*transformed.index(y));
             }
         }
         #[unroll]
         for y in 0..REACH {
-            let line = input_line(&turned, y, REACH);
+            let transformed = input_1d(&transposed, y, REACH);
             #[unroll]
             for x_ in 0..REACH {
-                out[((y * REACH + x_) as u32 * count + at) as usize] = *line.index(x_);
+                out[((y * REACH + x_) as u32 * count + at) as usize] = *transformed.index(x_);
             }
         }
     }
 }
 
-/// `Bᵀ` times the six numbers from `start` on, `step` apart.
+/// `Bᵀ` times six values, starting at `start`, `step` apart.
 #[cube]
-fn input_line<N: Size>(
+fn input_1d<N: Size>(
     from: &Sequence<Vector<f32, N>>,
     #[comptime] start: usize,
     #[comptime] step: usize,
@@ -89,7 +89,7 @@ fn input_line<N: Size>(
     to
 }
 
-/// `w [3, 3, cin, cout]` to `out [36, cin, cout]`, `G g Gᵀ` of each pair of channels; `count` lines of pairs.
+/// `w [3, 3, cin, cout]` to `out [36, cin, cout]`, `G g Gᵀ` of each pair of channels; `count` is the number of vec4s.
 #[cube(launch_unchecked)]
 pub fn weight_tiles<N: Size>(w: &[Vector<f32, N>], out: &mut [Vector<f32, N>], count: u32, #[comptime] reversed: bool) {
     let at = ABSOLUTE_POS as u32;
@@ -100,29 +100,29 @@ pub fn weight_tiles<N: Size>(w: &[Vector<f32, N>], out: &mut [Vector<f32, N>], c
             let place = comptime!(if reversed { 8 - tap } else { tap });
             taps.push(w[(place as u32 * count + at) as usize]);
         }
-        let mut turned = Sequence::<Vector<f32, N>>::new();
+        let mut transposed = Sequence::<Vector<f32, N>>::new();
         #[unroll]
         for x in 0..3usize {
-            let line = weight_line(&taps, x, 3usize);
+            let transformed = weight_1d(&taps, x, 3usize);
             #[unroll]
             for y in 0..REACH {
-                turned.push(*line.index(y));
+                transposed.push(*transformed.index(y));
             }
         }
         #[unroll]
         for y in 0..REACH {
-            let line = weight_line(&turned, y, REACH);
+            let transformed = weight_1d(&transposed, y, REACH);
             #[unroll]
             for x in 0..REACH {
-                out[((y * REACH + x) as u32 * count + at) as usize] = *line.index(x);
+                out[((y * REACH + x) as u32 * count + at) as usize] = *transformed.index(x);
             }
         }
     }
 }
 
-/// `G` times the three numbers from `start` on, `step` apart.
+/// `G` times three values, starting at `start`, `step` apart.
 #[cube]
-fn weight_line<N: Size>(
+fn weight_1d<N: Size>(
     from: &Sequence<Vector<f32, N>>,
     #[comptime] start: usize,
     #[comptime] step: usize,
@@ -144,8 +144,8 @@ fn weight_line<N: Size>(
     to
 }
 
-/// `x [36, tiles, cin]` times `w [36, cin, cout]`; `cin` and `cout` count lines. A thread has `block` tiles of one place and
-/// `lines` of their outputs.
+/// `x [36, tiles, cin]` times `w [36, cin, cout]`; `cin` and `cout` count vec4s. A thread handles `block` tiles at one position
+/// and `vec4s` of their outputs.
 #[cube(launch_unchecked)]
 pub fn matrix_products<N: Size>(
     x: &[Vector<f32, N>],
@@ -155,18 +155,18 @@ pub fn matrix_products<N: Size>(
     cin: u32,
     cout: u32,
     #[comptime] block: usize,
-    #[comptime] lines: usize,
+    #[comptime] vec4s: usize,
 ) {
     let thread = ABSOLUTE_POS as u32;
-    let groups = cout.div_ceil(comptime!(lines as u32));
+    let groups = cout.div_ceil(comptime!(vec4s as u32));
     let blocks = tiles.div_ceil(comptime!(block as u32));
-    let first_line = (thread % groups) * comptime!(lines as u32);
+    let first_vec4 = (thread % groups) * comptime!(vec4s as u32);
     let first_tile = (thread / groups) % blocks * comptime!(block as u32);
     let place = thread / (groups * blocks);
     if place >= comptime!(PLACES as u32) {
         terminate!();
     }
-    // Tiles and lines past the last repeat it; neither is written.
+    // Tiles and channel groups past the last repeat it and are not written.
     let mut bases = Sequence::<u32>::new();
     #[unroll]
     for p in 0..block {
@@ -174,32 +174,32 @@ pub fn matrix_products<N: Size>(
     }
     let mut columns = Sequence::<u32>::new();
     #[unroll]
-    for l in 0..lines {
-        columns.push(min(first_line + l as u32, cout - 1));
+    for l in 0..vec4s {
+        columns.push(min(first_vec4 + l as u32, cout - 1));
     }
     let mut sums = Sequence::<RuntimeCell<Vector<f32, N>>>::new();
     #[unroll]
-    for _ in 0..comptime!(block * lines) {
+    for _ in 0..comptime!(block * vec4s) {
         sums.push(RuntimeCell::new(Vector::<f32, N>::new(0.0)));
     }
     for k in 0..cin {
         let weights = (place * cin + k) * 4 * cout;
-        add_products(x, w, &sums, &bases, &columns, k, weights, cout, block, lines);
+        add_products(x, w, &sums, &bases, &columns, k, weights, cout, block, vec4s);
     }
     #[unroll]
     for p in 0..block {
         let tile = first_tile + p as u32;
         #[unroll]
-        for l in 0..lines {
-            let line = first_line + l as u32;
-            if tile < tiles && line < cout {
-                out[((place * tiles + tile) * cout + line) as usize] = sums.index(p * lines + l).read();
+        for l in 0..vec4s {
+            let vec4 = first_vec4 + l as u32;
+            if tile < tiles && vec4 < cout {
+                out[((place * tiles + tile) * cout + vec4) as usize] = sums.index(p * vec4s + l).read();
             }
         }
     }
 }
 
-/// `m [36, tile, c]` to `out [n, oh, ow, c]`, `Aᵀ m A` of each tile; `c` counts lines.
+/// `m [36, tile, c]` to `out [n, oh, ow, c]`, `Aᵀ m A` of each tile; `c` counts vec4s.
 #[cube(launch_unchecked)]
 pub fn output_tiles<N: Size>(
     m: &[Vector<f32, N>],
@@ -216,7 +216,7 @@ pub fn output_tiles<N: Size>(
 ) {
     let at = ABSOLUTE_POS as u32;
     if at < count {
-        let (line, tile) = (at % c, at / c);
+        let (vec4, tile) = (at % c, at / c);
         let (left, top) = (tile % columns * 4, (tile / columns) % rows * 4);
         let image = tile / (columns * rows);
         let mut products = Sequence::<Vector<f32, N>>::new();
@@ -224,29 +224,29 @@ pub fn output_tiles<N: Size>(
         for i in 0..PLACES {
             products.push(m[(i as u32 * count + at) as usize]);
         }
-        let mut turned = Sequence::<Vector<f32, N>>::new();
+        let mut transposed = Sequence::<Vector<f32, N>>::new();
         #[unroll]
         for x in 0..REACH {
-            let line = output_line(&products, x, REACH);
+            let transformed = output_1d(&products, x, REACH);
             #[unroll]
             for y in 0..TILE {
-                turned.push(*line.index(y));
+                transposed.push(*transformed.index(y));
             }
         }
         let mut addend = Vector::<f32, N>::new(0.0);
         if comptime!(has_bias) {
-            addend = bias[line as usize];
+            addend = bias[vec4 as usize];
         }
         #[unroll]
         for y in 0..TILE {
-            let sums = output_line(&turned, y, TILE);
+            let sums = output_1d(&transposed, y, TILE);
             let row = top + y as u32;
             #[unroll]
             for x in 0..TILE {
                 let column = left + x as u32;
                 if row < oh && column < ow {
                     let sum = *sums.index(x) + addend;
-                    let place = ((image * oh + row) * ow + column) * c + line;
+                    let place = ((image * oh + row) * ow + column) * c + vec4;
                     if comptime!(relu) {
                         out[place as usize] = rectified(sum);
                     } else {
@@ -258,9 +258,9 @@ pub fn output_tiles<N: Size>(
     }
 }
 
-/// `Aᵀ` times the six numbers from `start` on, `step` apart.
+/// `Aᵀ` times six values, starting at `start`, `step` apart.
 #[cube]
-fn output_line<N: Size>(
+fn output_1d<N: Size>(
     from: &Sequence<Vector<f32, N>>,
     #[comptime] start: usize,
     #[comptime] step: usize,
@@ -281,7 +281,7 @@ fn output_line<N: Size>(
     to
 }
 
-/// `dy [n, oh, ow, c]` to `out [36, tile, c]`, `A dy Aᵀ` of each tile; `c` counts lines.
+/// `dy [n, oh, ow, c]` to `out [36, tile, c]`, `A dy Aᵀ` of each tile; `c` counts vec4s.
 #[cube(launch_unchecked)]
 pub fn gradient_tiles<N: Size>(
     dy: &[Vector<f32, N>],
@@ -295,7 +295,7 @@ pub fn gradient_tiles<N: Size>(
 ) {
     let at = ABSOLUTE_POS as u32;
     if at < count {
-        let (line, tile) = (at % c, at / c);
+        let (vec4, tile) = (at % c, at / c);
         let (left, top) = (tile % columns * 4, (tile / columns) % rows * 4);
         let image = tile / (columns * rows);
         let mut gradients = Sequence::<Vector<f32, N>>::new();
@@ -306,33 +306,33 @@ pub fn gradient_tiles<N: Size>(
             for x in 0..TILE {
                 let column = left + x as u32;
                 let inside = row < oh && column < ow;
-                let from = select(inside, ((image * oh + row) * ow + column) * c + line, 0);
+                let from = select(inside, ((image * oh + row) * ow + column) * c + vec4, 0);
                 gradients.push(select(inside, dy[from as usize], Vector::<f32, N>::new(0.0)));
             }
         }
-        let mut turned = Sequence::<Vector<f32, N>>::new();
+        let mut transposed = Sequence::<Vector<f32, N>>::new();
         #[unroll]
         for x in 0..TILE {
-            let line = gradient_line(&gradients, x, TILE);
+            let transformed = gradient_1d(&gradients, x, TILE);
             #[unroll]
             for y in 0..REACH {
-                turned.push(*line.index(y));
+                transposed.push(*transformed.index(y));
             }
         }
         #[unroll]
         for y in 0..REACH {
-            let line = gradient_line(&turned, y, REACH);
+            let transformed = gradient_1d(&transposed, y, REACH);
             #[unroll]
             for x in 0..REACH {
-                out[((y * REACH + x) as u32 * count + at) as usize] = *line.index(x);
+                out[((y * REACH + x) as u32 * count + at) as usize] = *transformed.index(x);
             }
         }
     }
 }
 
-/// `A` times the four numbers from `start` on, `step` apart.
+/// `A` times four values, starting at `start`, `step` apart.
 #[cube]
-fn gradient_line<N: Size>(
+fn gradient_1d<N: Size>(
     from: &Sequence<Vector<f32, N>>,
     #[comptime] start: usize,
     #[comptime] step: usize,
@@ -354,7 +354,7 @@ fn gradient_line<N: Size>(
     to
 }
 
-/// `m [36, cin, cout]` to `out [3, 3, cin, cout]`, `Gᵀ m G` of each pair of channels; `count` lines of pairs.
+/// `m [36, cin, cout]` to `out [3, 3, cin, cout]`, `Gᵀ m G` of each pair of channels; `count` is the number of vec4s.
 #[cube(launch_unchecked)]
 pub fn weight_gradients<N: Size>(m: &[Vector<f32, N>], out: &mut [Vector<f32, N>], count: u32) {
     let at = ABSOLUTE_POS as u32;
@@ -364,29 +364,29 @@ pub fn weight_gradients<N: Size>(m: &[Vector<f32, N>], out: &mut [Vector<f32, N>
         for i in 0..PLACES {
             sums.push(m[(i as u32 * count + at) as usize]);
         }
-        let mut turned = Sequence::<Vector<f32, N>>::new();
+        let mut transposed = Sequence::<Vector<f32, N>>::new();
         #[unroll]
         for x in 0..REACH {
-            let line = tap_line(&sums, x, REACH);
+            let transformed = tap_1d(&sums, x, REACH);
             #[unroll]
             for y in 0..3usize {
-                turned.push(*line.index(y));
+                transposed.push(*transformed.index(y));
             }
         }
         #[unroll]
         for y in 0..3usize {
-            let line = tap_line(&turned, y, 3usize);
+            let transformed = tap_1d(&transposed, y, 3usize);
             #[unroll]
             for x in 0..3usize {
-                out[((y * 3 + x) as u32 * count + at) as usize] = *line.index(x);
+                out[((y * 3 + x) as u32 * count + at) as usize] = *transformed.index(x);
             }
         }
     }
 }
 
-/// `Gᵀ` times the six numbers from `start` on, `step` apart.
+/// `Gᵀ` times six values, starting at `start`, `step` apart.
 #[cube]
-fn tap_line<N: Size>(
+fn tap_1d<N: Size>(
     from: &Sequence<Vector<f32, N>>,
     #[comptime] start: usize,
     #[comptime] step: usize,

@@ -9,7 +9,7 @@ pub fn forward(levels: &[&[f32]], table: &RoiTable) -> Vec<f32> {
     let mut out = vec![0.0f32; table.rois.len() * s * s * c];
     let shared = Shared::new(&mut out);
     for_each(table.rois.len(), |r| {
-        // SAFETY: each region belongs to one task.
+        // SAFETY: each region is written by one task.
         let out = unsafe { shared.slice(r * s * s * c, s * s * c) };
         let roi = table.rois[r];
         let [h, w] = table.levels[roi.level as usize];
@@ -27,7 +27,7 @@ pub fn forward(levels: &[&[f32]], table: &RoiTable) -> Vec<f32> {
     out
 }
 
-/// `out += scale · sample`; corners that weigh nothing are not read, so that what lies outside stays out.
+/// `out += scale · sample`. Corners with weight 0 are not read, so that a NaN outside the region stays outside.
 fn add_sample(out: &mut [f32], image: &[f32], w: usize, y: Sample, x: Sample, scale: f32) {
     let c = out.len();
     for (row, wy) in [(y.low, y.low_weight), (y.high, y.high_weight)] {
@@ -43,7 +43,7 @@ fn add_sample(out: &mut [f32], image: &[f32], w: usize, y: Sample, x: Sample, sc
     }
 }
 
-/// The gradient with respect to one level `[n, h, w, c]`, given that of the output.
+/// The gradient with respect to one level `[n, h, w, c]`, given the gradient of the output.
 pub fn backward(dy: &[f32], level: usize, table: &RoiTable) -> Vec<f32> {
     let (s, c, ratio) = (table.size, table.channels, table.ratio);
     let [h, w] = table.levels[level];
@@ -52,7 +52,7 @@ pub fn backward(dy: &[f32], level: usize, table: &RoiTable) -> Vec<f32> {
     let shared = Shared::new(&mut out);
     let scale = 1.0 / (ratio * ratio) as f32;
     for_each(table.images * h, |task| {
-        // SAFETY: each row belongs to one task.
+        // SAFETY: each row is written by one task.
         let dx = unsafe { shared.slice(task * w * c, w * c) };
         let row = (task % h) as u32;
         for &r in &list[starts[task] as usize..starts[task + 1] as usize] {
@@ -79,7 +79,7 @@ pub fn backward(dy: &[f32], level: usize, table: &RoiTable) -> Vec<f32> {
     out
 }
 
-/// What `sample` takes of element `at`.
+/// The weight of element `at` in `sample`.
 fn share(sample: &Sample, at: u32) -> f32 {
     (if sample.low == at { sample.low_weight } else { 0.0 })
         + (if sample.high == at { sample.high_weight } else { 0.0 })

@@ -1,4 +1,4 @@
-//! RoIAlign on a GPU: one thread for each output forward, for each feature element backward.
+//! RoIAlign on a GPU: one thread per output in the forward pass, one per feature element in the backward pass.
 
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
@@ -9,14 +9,14 @@ use crate::kernels::conv::adapter::Adapter;
 use crate::kernels::conv::gpu::empty;
 use crate::kernels::cube::{buffer, elementwise};
 
-/// Uploads numbers as a buffer of `u32`.
+/// Uploads a buffer of `u32`.
 fn upload(like: &CubeTensor, data: &[u32]) -> BufferArg {
     let handle = like.client.create_from_slice(bytemuck::cast_slice(data));
-    // SAFETY: the buffer was made from that many numbers.
+    // SAFETY: the buffer was created from this many numbers.
     unsafe { BufferArg::from_raw_parts(handle, data.len()) }
 }
 
-/// `low, high, bits of low_weight, bits of high_weight` of each sample, so that one buffer holds them all.
+/// `low, high, bits of low_weight, bits of high_weight` of each sample, so that one buffer holds everything.
 fn sample_words(samples: &[Sample]) -> Vec<u32> {
     samples.iter().flat_map(|s| [s.low, s.high, s.low_weight.to_bits(), s.high_weight.to_bits()]).collect()
 }
@@ -26,7 +26,7 @@ pub fn forward(levels: Vec<CubeTensor>, table: &RoiTable) -> CubeTensor {
     let out = empty(like, table.out_shape());
     let count = out.meta.shape().num_elements();
     let (cubes, dim) = elementwise(like, count);
-    // Level, first element of the image, and width of each region's level.
+    // For each region: its level, the first element of its image, and the level's width.
     let place = |roi: &Roi| {
         let [h, w] = table.levels[roi.level as usize];
         [roi.level, (roi.image as usize * h * w * table.channels) as u32, w as u32]
@@ -34,7 +34,7 @@ pub fn forward(levels: Vec<CubeTensor>, table: &RoiTable) -> CubeTensor {
     let places: Vec<u32> = table.rois.iter().flat_map(place).collect();
     let level = |i: usize| buffer(&levels[i.min(levels.len() - 1)]);
     const { assert!(LEVELS == 4, "the kernel has four level arguments") };
-    // SAFETY: the table's samples lie inside their levels, and the kernel writes below `count`.
+    // SAFETY: the table's samples are inside their levels, and the kernel writes below `count`.
     unsafe {
         forward_kernel::launch_unchecked(
             &like.client,
@@ -58,7 +58,7 @@ pub fn forward(levels: Vec<CubeTensor>, table: &RoiTable) -> CubeTensor {
 
 #[cube]
 fn share(value: f32, weight: f32) -> f32 {
-    // What weighs nothing is left out, so that a NaN outside the region stays outside.
+    // A weight of 0 skips the value, so that a NaN outside the region stays outside.
     select(weight == 0.0, 0.0, value * weight)
 }
 
@@ -114,8 +114,8 @@ fn forward_kernel(
     }
 }
 
-/// Channels of a pixel that one thread sums: what a region weighs at the pixel is then found out once for all of them.
-/// A graphics card needs more threads than a processor.
+/// Channels of a pixel that one thread sums, so that a region's weight at the pixel is computed once for all of them. A graphics
+/// card needs more threads than a CPU.
 fn channel_block(dy: &CubeTensor, channels: usize) -> usize {
     let most = match Adapter::of(&dy.client) {
         Adapter::Software => 16,
@@ -124,11 +124,11 @@ fn channel_block(dy: &CubeTensor, channels: usize) -> usize {
     [16, 8, 4, 2].into_iter().find(|n| *n <= most && channels.is_multiple_of(*n)).unwrap_or(1)
 }
 
-/// What of one level [`backward_kernel`] finds at the start of its words: its first thread, height, width, and where the
-/// beginnings of its rows' regions are.
+/// The header of each level in the words of [`backward_kernel`]: its first thread, height, width, and the offset of its row
+/// starts.
 const LEVEL_WORDS: usize = 4;
 
-/// The gradients with respect to all levels, in one launch.
+/// Gradients with respect to all levels, in one launch.
 pub fn backward(dy: &CubeTensor, table: &RoiTable) -> Vec<CubeTensor> {
     let block = channel_block(dy, table.channels);
     let mut gradients: Vec<CubeTensor> =
@@ -136,7 +136,7 @@ pub fn backward(dy: &CubeTensor, table: &RoiTable) -> Vec<CubeTensor> {
     let mut count = 0;
     let mut words = vec![0; LEVELS * LEVEL_WORDS];
     for level in 0..LEVELS {
-        // No thread comes as far as a level that is not there.
+        // No thread reaches a level that does not exist.
         let mut place = [u32::MAX, 1, 1, 0];
         if let Some([h, w]) = table.levels.get(level) {
             let (starts, list) = table.rows(level);
@@ -150,7 +150,7 @@ pub fn backward(dy: &CubeTensor, table: &RoiTable) -> Vec<CubeTensor> {
     }
     let samples = words.len();
     words.extend(sample_words(&table.samples));
-    // A buffer that is written must not be bound twice.
+    // A buffer that is written to must not be bound twice.
     gradients.resize_with(LEVELS, || empty(dy, [1, 1, 1, 1]));
     let (cubes, dim) = elementwise(dy, count);
     const { assert!(LEVELS == 4, "the kernel has four gradient arguments") };
@@ -179,7 +179,7 @@ pub fn backward(dy: &CubeTensor, table: &RoiTable) -> Vec<CubeTensor> {
     gradients
 }
 
-/// What the sample whose words start at `s` takes of element `at`.
+/// The weight of element `at` in the sample whose words start at `s`.
 #[cube]
 fn taken(samples: &[u32], s: u32, at: u32) -> f32 {
     let low = select(samples[s as usize] == at, f32::reinterpret(samples[(s + 2) as usize]), 0.0);
@@ -187,7 +187,7 @@ fn taken(samples: &[u32], s: u32, at: u32) -> f32 {
     low + high
 }
 
-/// What the samples of a bin, whose words start at `s`, take together of element `at`.
+/// The total weight of element `at` in the samples of a bin, whose words start at `s`.
 #[cube]
 fn taken_by_bin(samples: &[u32], s: u32, at: u32, #[comptime] ratio: u32) -> f32 {
     let mut sum = 0.0f32;
@@ -228,8 +228,8 @@ fn backward_kernel(
         let blocks = channels / block;
         let channel = (at % blocks) * block;
         let column = (at / blocks) % w;
-        let line = at / (blocks * w);
-        let row = line % h;
+        let image_row = at / (blocks * w);
+        let row = image_row % h;
         let along = size * ratio;
         let scale = 1.0 / f32::cast_from(ratio * ratio);
         let mut sums = Array::<f32>::new(block as usize);
@@ -238,11 +238,11 @@ fn backward_kernel(
             sums[c as usize] = 0.0f32;
         }
         let mut across = Array::<f32>::new(size as usize);
-        for entry in words[(starts + line) as usize]..words[(starts + line + 1) as usize] {
+        for entry in words[(starts + image_row) as usize]..words[(starts + image_row + 1) as usize] {
             let roi = words[entry as usize];
             let y = samples + roi * 2 * along * 4;
             let x = y + along * 4;
-            // Samples ascend along an axis: outside of their ends nothing is taken.
+            // Samples ascend along an axis, so elements beyond its ends have no weight.
             if words[x as usize] <= column && column <= words[(x + along * 4 - 3) as usize] {
                 for j in 0..size {
                     across[j as usize] = taken_by_bin(words, x + j * ratio * 4, column, ratio);
@@ -264,7 +264,7 @@ fn backward_kernel(
                 }
             }
         }
-        let into = (line * w + column) * channels + channel;
+        let into = (image_row * w + column) * channels + channel;
         #[unroll]
         for c in 0..block {
             let place = (into + c) as usize;

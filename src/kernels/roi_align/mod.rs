@@ -1,18 +1,18 @@
 //! RoIAlign over all levels of a feature pyramid (arXiv 1703.06870), as torchvision's `roi_align` with `aligned = false`.
 //!
-//! A region is scaled to its level, made at least one pixel wide and high, and cut into `S × S` bins; each bin is the mean of
-//! `sampling_ratio²` bilinear samples. A sample outside `[-1, side]` counts as zero, one inside is clamped to the pixels.
+//! A region is scaled to its level, made at least one pixel wide and high, and divided into `S × S` bins. Each bin is the mean of
+//! `sampling_ratio²` bilinear samples. A sample outside `[-1, side]` counts as zero; one inside is clamped to the pixels.
 //!
-//! The regions are host data, so everything that does not depend on features is laid out here once: the samples of each
-//! region along each axis ([`Sample`]) and, for the backward pass, which regions reach each row of each level. The backward pass is
-//! a gather: a feature element asks those regions for their share, in a fixed order, and nothing is added by two writers.
+//! The regions are on the host, so everything that does not depend on the features is computed here once: the samples of each
+//! region along each axis ([`Sample`]) and, for the backward pass, the regions that reach each row of each level. The backward
+//! pass is a gather: each feature element sums over those regions in a fixed order, so no atomics are needed.
 
 pub mod cpu;
 pub mod gpu;
 
 use crate::error::{Error, Result};
 
-/// The levels of one pyramid.
+/// The largest number of pyramid levels.
 pub const LEVELS: usize = 4;
 
 /// A region of one image, in pixels of the network's input.
@@ -26,15 +26,15 @@ pub struct Roi {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoiAlignOptions {
-    /// The side `S` of the output.
+    /// Side `S` of the output.
     pub output_size: usize,
-    /// Samples of each bin along each axis; at least 1.
+    /// Samples per bin along each axis; at least 1.
     pub sampling_ratio: usize,
-    /// Pixels of each level for one pixel of the network's input (1/4, 1/8, ...).
+    /// Scale of each level relative to the network's input (1/4, 1/8, ...).
     pub scales: Vec<f32>,
 }
 
-/// Where one sample lies along one axis: `(1 - high_weight) · x[low] + high_weight · x[high]`, times `inside` (0 or 1).
+/// One sample along one axis: `(1 - high_weight) · x[low] + high_weight · x[high]`, times `inside` (0 or 1).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample {
     pub low: u32,
@@ -43,12 +43,12 @@ pub struct Sample {
     pub high_weight: f32,
 }
 
-/// All that RoIAlign needs beside the features.
+/// Everything RoIAlign needs besides the features.
 #[derive(Debug)]
 pub struct RoiTable {
     pub size: usize,
     pub ratio: usize,
-    /// Images, and the shape `[h, w]` of each level.
+    /// Number of images, and the shape `[h, w]` of each level.
     pub images: usize,
     pub levels: Vec<[usize; 2]>,
     pub channels: usize,
@@ -62,20 +62,24 @@ impl RoiTable {
     pub fn new(levels: &[[usize; 4]], rois: &[Roi], options: &RoiAlignOptions) -> Result<Self> {
         let refuse = |reason: String| Err(Error::Config(format!("RoIAlign: {reason}")));
         let Some(&[images, _, _, channels]) = levels.first() else {
-            return refuse("no level was given".into());
+            return refuse("no levels".into());
         };
         if levels.len() > LEVELS || options.scales.len() != levels.len() {
-            return refuse(format!("{} levels with {} scales; at most {LEVELS}", levels.len(), options.scales.len()));
+            return refuse(format!(
+                "{} levels and {} scales; both must match, at most {LEVELS}",
+                levels.len(),
+                options.scales.len()
+            ));
         }
         if levels.iter().any(|l| l[0] != images || l[3] != channels || l.contains(&0)) {
-            return refuse(format!("the levels {levels:?} do not fit together"));
+            return refuse(format!("the levels {levels:?} differ in batch size or channels, or are empty"));
         }
         if options.scales.iter().any(|s| !s.is_finite() || *s <= 0.0) {
             return refuse("a scale is not a positive number".into());
         }
         let (size, ratio) = (options.output_size, options.sampling_ratio);
         if size == 0 || size > 64 || ratio == 0 || ratio > 8 {
-            return refuse(format!("output size {size} (1 to 64), sampling ratio {ratio} (1 to 8)"));
+            return refuse(format!("output size {size} must be 1 to 64 and sampling ratio {ratio} 1 to 8"));
         }
         if super::geometry::elements(&[rois.len(), size, size, channels]).is_none() {
             return refuse(format!("{} regions are too many", rois.len()));
@@ -83,10 +87,10 @@ impl RoiTable {
         let mut samples = Vec::with_capacity(rois.len() * 2 * size * ratio);
         for roi in rois {
             let Some(&[_, h, w, _]) = levels.get(roi.level as usize) else {
-                return refuse(format!("a region names level {}", roi.level));
+                return refuse(format!("a region is on level {}, which does not exist", roi.level));
             };
             if roi.image as usize >= images || roi.corners.iter().any(|c| !c.is_finite()) {
-                return refuse(format!("the region {roi:?} of {images} images"));
+                return refuse(format!("invalid region {roi:?} for {images} images"));
             }
             let scale = options.scales[roi.level as usize];
             let [x1, y1, x2, y2] = roi.corners.map(|c| c * scale);
@@ -107,7 +111,8 @@ impl RoiTable {
         &self.samples[(roi * 2 + axis) * n..][..n]
     }
 
-    /// The regions of one level that reach each row of each image: `starts[image · h + row]..starts[.. + 1]` of `list`, ascending.
+    /// `(starts, list)`: the regions of one level that reach each row of each image are
+    /// `list[starts[image · h + row]..starts[image · h + row + 1]]`, ascending.
     pub fn rows(&self, level: usize) -> (Vec<u32>, Vec<u32>) {
         let h = self.levels[level][0];
         let mut rows = vec![Vec::new(); self.images * h];

@@ -1,4 +1,4 @@
-//! What a configuration must be before a network is built from it.
+//! Validation of a configuration before a network is built from it.
 
 use super::{DetectorConfig, LEVELS};
 use crate::annotations::label;
@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 
 impl DetectorConfig {
-    /// Refuses what cannot work, and what would ask for more memory than the caps allow.
+    /// Refuses values that cannot work or would need more memory than the limits allow.
     pub fn validate(&self) -> Result<()> {
         self.validate_classes()?;
         self.validate_image()?;
@@ -14,7 +14,7 @@ impl DetectorConfig {
         within("fpn_channels", self.fpn_channels, 1, limits::PYRAMID_CHANNELS)?;
         within("representation_size", self.representation_size, 1, 8192)?;
         within("mask_dim_reduced", self.mask_dim_reduced, 1, 1024)?;
-        within("mask_layers: their number", self.mask_layers.len(), 1, 8)?;
+        within("the number of mask_layers", self.mask_layers.len(), 1, 8)?;
         self.mask_layers.iter().try_for_each(|&n| within("mask_layers", n, 1, 1024))?;
         within("box_roi_pool_size", self.box_roi_pool_size, 1, 32)?;
         let fc6 = self.fpn_channels * self.box_roi_pool_size.pow(2);
@@ -63,14 +63,14 @@ impl DetectorConfig {
     fn validate_classes(&self) -> Result<()> {
         let n = self.classes.len();
         if n < 2 {
-            return fault("classes needs the background and at least one more name");
+            return fault("classes needs the background and at least one other class");
         }
         limits::check("configuration", "the number of classes", n as u64 - 1, limits::CLASSES as u64)?;
-        // Results are read back by the rule of labels: a name that breaks it would lose a whole scan at its end.
+        // Results are read back with the label rules: an invalid name would lose a whole folder run at its end.
         for (i, name) in self.classes.iter().enumerate() {
             match label::check(name) {
                 Ok(label) if label == *name => {}
-                Ok(label) => return fault(format!("class {i} has spaces before or behind its name, “{label}”")),
+                Ok(label) => return fault(format!("class {i} has leading or trailing spaces in its name, “{label}”")),
                 Err(reason) => return fault(format!("class {i} {reason}")),
             }
         }
@@ -94,9 +94,9 @@ impl DetectorConfig {
         }
         let per_level = self.anchor_sizes[0].len();
         if self.anchor_sizes.iter().any(|sizes| sizes.len() != per_level) {
-            return fault("anchor_sizes must name as many sizes on every level");
+            return fault("anchor_sizes must have the same number of sizes on every level");
         }
-        within("anchors at each place", self.num_anchors_per_location(), 1, 32)?;
+        within("the number of anchors per location", self.num_anchors_per_location(), 1, 32)?;
         let positive = |v: &f32| v.is_finite() && *v > 0.0;
         if !self.anchor_sizes.iter().flatten().chain(&self.aspect_ratios).all(positive) {
             return fault("anchor_sizes and aspect_ratios must be positive numbers");
@@ -122,7 +122,7 @@ mod tests {
     use crate::kernels::{self, ConvOptions};
 
     #[test]
-    fn the_impossible_is_refused() {
+    fn invalid_values_are_refused() {
         for json in [
             r#"{"classes": ["__background__"]}"#,
             r#"{"min_size": 0}"#,
@@ -147,9 +147,9 @@ mod tests {
         }
     }
 
-    /// The kernels panic at shapes that they do not take, so none may come out of a configuration.
+    /// The kernels panic on unsupported shapes, so a valid configuration must never produce one.
     #[test]
-    fn the_caps_are_those_of_the_kernels() {
+    fn the_limits_match_those_of_the_kernels() {
         let plain = ConvOptions { stride: 1, padding: 0, relu: false };
         let fc6 = |inputs| kernels::check_linear([1, inputs], [inputs, 1], Some(1));
         assert!(fc6(limits::TENSOR_SIDE).is_ok() && fc6(limits::TENSOR_SIDE + 1).is_err());

@@ -233,7 +233,8 @@ async function readBatch(batch, groups, known, found, imageLabels) {
   try {
     const files = await bytesOf([...batch.paths, ...lists], known);
     const transfer = files.map(({ bytes }) => bytes.buffer);
-    outcome = await connection.request({ type: 'readAnnotations', files, images, label: nextLabel(), numberPieces: batch.numbered ?? false, orientations }, { transfer });
+    const numberPieces = batch.numbered ?? false;
+    outcome = await connection.request({ type: 'readAnnotations', files, images, label: nextLabel(), orientations, numberPieces }, { transfer });
   } catch (error) {
     for (const path of batch.paths) addRemark(batch, `${path}: ${sentenceOf(error)}`);
     return;

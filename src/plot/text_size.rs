@@ -1,11 +1,11 @@
-//! Text in charts where nothing can measure it.
+//! Estimates the size of text in charts.
 
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind};
 
-/// A backend that guesses how wide a text is: in a worker there is nothing to measure it with.
-pub(super) struct Worded<B>(pub(super) B);
+/// A drawing backend that estimates text widths: a worker has no fonts to measure with.
+pub(super) struct EstimatedText<B>(pub(super) B);
 
-impl<B: DrawingBackend> DrawingBackend for Worded<B> {
+impl<B: DrawingBackend> DrawingBackend for EstimatedText<B> {
     type ErrorType = B::ErrorType;
 
     fn get_size(&self) -> (u32, u32) {
@@ -69,7 +69,7 @@ impl<B: DrawingBackend> DrawingBackend for Worded<B> {
     }
 }
 
-/// Pixels of a text in a sans-serif font, whose letters are a little more than half as wide as they are high.
+/// Width in pixels of a text in a sans-serif font, whose letters are a little more than half as wide as they are high.
 pub(super) fn text_width(text: &str, size: f64) -> f64 {
     0.56 * size * text.chars().count() as f64
 }

@@ -1,15 +1,15 @@
-//! Chance and the little arithmetic round it, the same to the last bit on every machine.
+//! The random number generator and its distributions, bit-identical on every machine.
 //!
-//! Only `+ - * /`, square roots and comparisons of f32 are used, which IEEE 754 rounds the same everywhere; the
-//! platform's `sin`, `exp` and `ln` are not. Directions are unit vectors rather than angles for the same reason.
+//! Only `+ - * /`, square roots and comparisons of f32 are used, because IEEE 754 defines their rounding; the platform's `sin`,
+//! `exp` and `ln` may differ. For the same reason directions are unit vectors, not angles.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-pub(super) struct Dice(ChaCha8Rng);
+pub(super) struct SynthRng(ChaCha8Rng);
 
-impl Dice {
-    /// `stream` keeps parts of one image apart: more noise in one part does not move the cells of another.
+impl SynthRng {
+    /// Each part of an image has its own `stream`: drawing more numbers in one part leaves the others unchanged.
     pub fn new(seed: u64, index: u32, stream: u32) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(u64::from(index) << 32 | u64::from(stream));
@@ -30,7 +30,7 @@ impl Dice {
         low + (high - low) * self.unit()
     }
 
-    /// Uniform among `low..=high`.
+    /// Uniform integer in `low..=high`.
     pub fn count(&mut self, low: u32, high: u32) -> u32 {
         low + (self.unit() * (high - low + 1) as f32) as u32
     }
@@ -39,20 +39,20 @@ impl Dice {
         self.unit() < probability
     }
 
-    /// About normal with mean 0 and variance 1, never beyond ±3.5: the sum of four uniform numbers.
+    /// Approximately normal with mean 0 and variance 1, within ±3.5: the sum of four uniform numbers.
     pub fn normal(&mut self) -> f32 {
         let (a, b) = (self.0.next_u32(), self.0.next_u32());
         let sum = (a & 0xFFFF) + (a >> 16) + (b & 0xFFFF) + (b >> 16);
         (sum as f32 - 131_070.0) * (1.0 / 37_837.0)
     }
 
-    /// A positive factor with median about 1, `spread` 0.5 giving mostly 0.6–1.6.
+    /// A positive factor with median about 1; a `spread` of 0.5 gives mostly 0.6–1.6.
     pub fn factor(&mut self, spread: f32) -> f32 {
         let n = self.normal() * spread;
         if n < 0.0 { 1.0 / (1.0 - n) } else { 1.0 + n }
     }
 
-    /// A unit vector of any direction.
+    /// A unit vector in a random direction.
     pub fn direction(&mut self) -> [f32; 2] {
         loop {
             let (x, y) = (self.range(-1.0, 1.0), self.range(-1.0, 1.0));
@@ -64,7 +64,7 @@ impl Dice {
         }
     }
 
-    /// A point of the disc round (0, 0), evenly spread.
+    /// A uniformly distributed point in the disc around (0, 0).
     pub fn disc(&mut self, radius: f32) -> [f32; 2] {
         loop {
             let (x, y) = (self.range(-1.0, 1.0), self.range(-1.0, 1.0));
@@ -74,7 +74,7 @@ impl Dice {
         }
     }
 
-    /// Poisson-distributed with mean `mean`: inverted exactly up to 12, beyond that the normal that it tends to.
+    /// Poisson-distributed: exact inversion up to a mean of 12, the normal approximation beyond.
     pub fn poisson(&mut self, mean: f32) -> f32 {
         if mean <= 0.0 {
             return 0.0;
@@ -94,7 +94,7 @@ impl Dice {
     }
 }
 
-/// `exp(-x)` for `x` ≥ 0, to a relative error of 1e-4 up to 12 and falling on towards 0 beyond.
+/// `exp(-x)` for `x` ≥ 0: relative error 1e-4 up to 12, decreasing towards 0 beyond.
 pub(super) fn exp_minus(x: f32) -> f32 {
     let y = x.min(80.0) * (1.0 / 128.0);
     let mut p = 1.0 - y * (1.0 - y * (0.5 - y * (1.0 / 6.0 - y * (1.0 / 24.0))));
@@ -104,7 +104,7 @@ pub(super) fn exp_minus(x: f32) -> f32 {
     p
 }
 
-/// 0 up to `low`, 1 from `high`, smooth between (Hermite).
+/// 0 below `low`, 1 above `high`, smooth between (Hermite).
 pub(super) fn smooth_step(low: f32, high: f32, x: f32) -> f32 {
     let t = ((x - low) / (high - low)).clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exponential_is_close_enough() {
+    fn exponential_is_accurate() {
         for i in 0..=1200 {
             let x = i as f32 / 100.0;
             assert!((exp_minus(x) / (-x).exp() - 1.0).abs() < 1e-4, "{x}: {}", exp_minus(x));
@@ -124,22 +124,22 @@ mod tests {
 
     #[test]
     fn moments_are_those_of_the_distributions() {
-        let mut dice = Dice::new(1, 2, 3);
+        let mut rng = SynthRng::new(1, 2, 3);
         let moments = |v: Vec<f32>| {
             let mean = v.iter().sum::<f32>() / v.len() as f32;
             (mean, v.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>() / v.len() as f32)
         };
         for mean in [0.3, 3.0, 11.0, 40.0] {
-            let (m, v) = moments((0..20_000).map(|_| dice.poisson(mean)).collect());
+            let (m, v) = moments((0..20_000).map(|_| rng.poisson(mean)).collect());
             assert!((m / mean - 1.0).abs() < 0.05 && (v / mean - 1.0).abs() < 0.08, "{mean}: {m} {v}");
         }
-        let (m, v) = moments((0..20_000).map(|_| dice.normal()).collect());
+        let (m, v) = moments((0..20_000).map(|_| rng.normal()).collect());
         assert!(m.abs() < 0.03 && (v - 1.0).abs() < 0.05, "{m} {v}");
     }
 
     #[test]
-    fn streams_differ_and_repeat() {
-        let draw = |seed, index, stream| Dice::new(seed, index, stream).bits();
+    fn streams_differ_and_are_reproducible() {
+        let draw = |seed, index, stream| SynthRng::new(seed, index, stream).bits();
         assert_eq!(draw(7, 1, 2), draw(7, 1, 2));
         let all = [draw(7, 1, 2), draw(8, 1, 2), draw(7, 2, 2), draw(7, 1, 3)];
         assert!((0..4).all(|i| (0..i).all(|j| all[i] != all[j])));

@@ -1,16 +1,16 @@
 //! Convolution kernels without shared memory or barriers.
 //!
-//! A thread keeps `pixels × 4·lines` sums in registers and reads everything as lines of four channels. On a software adapter
-//! a load costs as much as several multiplications, so the larger the block, the better. There, too, whatever is indexed is
-//! memory, even by a number that is known: so the sums are single variables ([`RuntimeCell`]), not an array, and each is
-//! fetched and put back once for four input channels. Together that doubles the speed.
+//! A thread keeps `pixels × 4·vec4s` sums in registers and reads everything as vec4 (groups of four channels). On a software
+//! adapter a load costs as much as several multiplications, so larger blocks are better. An array also lives in memory there,
+//! even if indexed by a constant, so the sums are separate variables ([`RuntimeCell`]), each loaded and stored once per four
+//! input channels. Together this doubles the speed.
 
 use cubecl::prelude::*;
 
 use super::grid::Grid;
 use super::walk::Walk;
 
-/// One grid convolution; `cin` and `cout` of `g` count lines.
+/// One grid convolution; `cin` and `cout` of `g` count vec4s.
 #[cube(launch_unchecked)]
 pub fn grid_conv<N: Size>(
     x: &[Vector<f32, N>],
@@ -19,19 +19,19 @@ pub fn grid_conv<N: Size>(
     out: &mut [Vector<f32, N>],
     g: &Grid,
     #[comptime] pixels: usize,
-    #[comptime] lines: usize,
+    #[comptime] vec4s: usize,
     #[comptime] has_bias: bool,
     #[comptime] relu: bool,
 ) {
     let thread = ABSOLUTE_POS as u32;
-    let groups = g.cout.div_ceil(comptime!(lines as u32));
-    let first_line = (thread % groups) * comptime!(lines as u32);
+    let groups = g.cout.div_ceil(comptime!(vec4s as u32));
+    let first_vec4 = (thread % groups) * comptime!(vec4s as u32);
     let first_pixel = (thread / groups) * comptime!(pixels as u32);
     if first_pixel >= g.pixels {
         terminate!();
     }
 
-    // Places past the last pixel repeat the first, lines past the last repeat the last; neither is written.
+    // Positions past the last pixel repeat the first, channel groups past the last repeat the last; neither is written.
     let mut bases = Sequence::<u32>::new();
     let walk = Walk::new(first_pixel, g.rows, g.columns);
     #[unroll]
@@ -48,14 +48,14 @@ pub fn grid_conv<N: Size>(
     }
     let mut columns = Sequence::<u32>::new();
     #[unroll]
-    for l in 0..lines {
-        columns.push(min(first_line + l as u32, g.cout - 1));
+    for l in 0..vec4s {
+        columns.push(min(first_vec4 + l as u32, g.cout - 1));
     }
     let mut sums = Sequence::<RuntimeCell<Vector<f32, N>>>::new();
     #[unroll]
     for _ in 0..pixels {
         #[unroll]
-        for l in 0..lines {
+        for l in 0..vec4s {
             if comptime!(has_bias) {
                 sums.push(RuntimeCell::new(bias[*columns.index(l) as usize]));
             } else {
@@ -70,7 +70,7 @@ pub fn grid_conv<N: Size>(
             let weights = tap as u32 * g.cin * 4 * g.cout;
             let shift = (ty * g.w + tx) * g.cin;
             for k in 0..g.cin {
-                add_products(x, w, &sums, &bases, &columns, shift + k, weights + k * 4 * g.cout, g.cout, pixels, lines);
+                add_products(x, w, &sums, &bases, &columns, shift + k, weights + k * 4 * g.cout, g.cout, pixels, vec4s);
             }
         }
     }
@@ -81,14 +81,14 @@ pub fn grid_conv<N: Size>(
         let row = walk.image() * g.oh + g.oy + walk.row() * g.oy_step;
         let place = (row * g.ow + g.ox + walk.column() * g.ox_step) * g.cout;
         #[unroll]
-        for l in 0..lines {
-            let line = first_line + l as u32;
-            if first_pixel + (p as u32) < g.pixels && line < g.cout {
-                let sum = sums.index(p * lines + l).read();
+        for l in 0..vec4s {
+            let vec4 = first_vec4 + l as u32;
+            if first_pixel + (p as u32) < g.pixels && vec4 < g.cout {
+                let sum = sums.index(p * vec4s + l).read();
                 if comptime!(relu) {
-                    out[(place + line) as usize] = rectified(sum);
+                    out[(place + vec4) as usize] = rectified(sum);
                 } else {
-                    out[(place + line) as usize] = sum;
+                    out[(place + vec4) as usize] = sum;
                 }
             }
         }
@@ -96,8 +96,8 @@ pub fn grid_conv<N: Size>(
     }
 }
 
-/// Adds to each place's sums the products of one line of its input with the weights of that line's four channels, which
-/// begin at `weights`. `cout` counts lines.
+/// Adds to the sums of each position the products of one input vec4 with the weights of its four channels, which begin at
+/// `weights`. `cout` counts vec4s.
 #[cube]
 pub fn add_products<N: Size>(
     x: &[Vector<f32, N>],
@@ -109,14 +109,14 @@ pub fn add_products<N: Size>(
     weights: u32,
     cout: u32,
     #[comptime] pixels: usize,
-    #[comptime] lines: usize,
+    #[comptime] vec4s: usize,
 ) {
     let mut values = Sequence::<Vector<f32, N>>::new();
     #[unroll]
     for j in 0..4usize {
         let from = weights + j as u32 * cout;
         #[unroll]
-        for l in 0..lines {
+        for l in 0..vec4s {
             values.push(w[(from + *columns.index(l)) as usize]);
         }
     }
@@ -128,17 +128,17 @@ pub fn add_products<N: Size>(
         let c = Vector::<f32, N>::new(value.extract(2usize));
         let d = Vector::<f32, N>::new(value.extract(3usize));
         #[unroll]
-        for l in 0..lines {
-            let cell = sums.index(p * lines + l);
+        for l in 0..vec4s {
+            let cell = sums.index(p * vec4s + l);
             let sum = cell.read() + a * *values.index(l);
-            let sum = sum + b * *values.index(lines + l);
-            let sum = sum + c * *values.index(2 * lines + l);
-            cell.store(sum + d * *values.index(3 * lines + l));
+            let sum = sum + b * *values.index(vec4s + l);
+            let sum = sum + c * *values.index(2 * vec4s + l);
+            cell.store(sum + d * *values.index(3 * vec4s + l));
         }
     }
 }
 
-/// What is below zero becomes zero; NaN stays.
+/// ReLU that keeps NaN.
 #[cube]
 pub fn rectified<N: Size>(value: Vector<f32, N>) -> Vector<f32, N> {
     let mut kept = value;
@@ -150,8 +150,8 @@ pub fn rectified<N: Size>(value: Vector<f32, N>) -> Vector<f32, N> {
     kept
 }
 
-/// `out [part, tap, 4·cin, cout]`: the sums over the part's pixels of input times output gradient. A thread has one tap, `rows`
-/// lines of input channels and `lines` of output channels, and takes `step` pixels at a time; `cin` and `cout` count lines.
+/// `out [part, tap, 4·cin, cout]`: input times output gradient, summed over the pixels of each part. A thread handles one tap,
+/// `rows` input vec4s and `vec4s` output vec4s, `step` pixels at a time; `cin` and `cout` count vec4s.
 #[cube(launch_unchecked)]
 pub fn weight_gradient<N: Size>(
     x: &[Vector<f32, N>],
@@ -170,25 +170,25 @@ pub fn weight_gradient<N: Size>(
     stride: u32,
     threads: u32,
     #[comptime] rows: usize,
-    #[comptime] lines: usize,
+    #[comptime] vec4s: usize,
     #[comptime] step: usize,
 ) {
     let thread = ABSOLUTE_POS as u32;
     if thread >= threads {
         terminate!();
     }
-    let line_groups = cout.div_ceil(comptime!(lines as u32));
+    let vec4_groups = cout.div_ceil(comptime!(vec4s as u32));
     let row_groups = cin.div_ceil(comptime!(rows as u32));
-    let first_line = (thread % line_groups) * comptime!(lines as u32);
-    let first_row = ((thread / line_groups) % row_groups) * comptime!(rows as u32);
-    let tap = (thread / (line_groups * row_groups)) % taps;
-    let start = (thread / (line_groups * row_groups * taps)) * part;
+    let first_vec4 = (thread % vec4_groups) * comptime!(vec4s as u32);
+    let first_row = ((thread / vec4_groups) % row_groups) * comptime!(rows as u32);
+    let tap = (thread / (vec4_groups * row_groups)) % taps;
+    let start = (thread / (vec4_groups * row_groups * taps)) * part;
     let count = min(part, pixels - start);
 
     let mut columns = Sequence::<u32>::new();
     #[unroll]
-    for l in 0..lines {
-        columns.push(min(first_line + l as u32, cout - 1));
+    for l in 0..vec4s {
+        columns.push(min(first_vec4 + l as u32, cout - 1));
     }
     let mut channels = Sequence::<u32>::new();
     #[unroll]
@@ -197,7 +197,7 @@ pub fn weight_gradient<N: Size>(
     }
     let mut sums = Sequence::<RuntimeCell<Vector<f32, N>>>::new();
     #[unroll]
-    for _ in 0..comptime!(rows * 4 * lines) {
+    for _ in 0..comptime!(rows * 4 * vec4s) {
         sums.push(RuntimeCell::new(Vector::<f32, N>::new(0.0)));
     }
     let walk = Walk::new(start, oh, ow);
@@ -205,10 +205,10 @@ pub fn weight_gradient<N: Size>(
     let whole = count / comptime!(step as u32);
     for i in 0..whole {
         let pixel = start + i * comptime!(step as u32);
-        add_pixels(x, dy, &sums, &channels, &columns, &walk, &view, pixel, rows, lines, step);
+        add_pixels(x, dy, &sums, &channels, &columns, &walk, &view, pixel, rows, vec4s, step);
     }
     for pixel in start + whole * comptime!(step as u32)..start + count {
-        add_pixels(x, dy, &sums, &channels, &columns, &walk, &view, pixel, rows, lines, 1usize);
+        add_pixels(x, dy, &sums, &channels, &columns, &walk, &view, pixel, rows, vec4s, 1usize);
     }
     let place = (start / part * taps + tap) * cin * 4;
     #[unroll]
@@ -216,18 +216,18 @@ pub fn weight_gradient<N: Size>(
         #[unroll]
         for j in 0..4usize {
             #[unroll]
-            for l in 0..lines {
-                let (row, line) = (first_row + r as u32, first_line + l as u32);
-                if row < cin && line < cout {
-                    out[((place + row * 4 + j as u32) * cout + line) as usize] =
-                        sums.index((r * 4 + j) * lines + l).read();
+            for l in 0..vec4s {
+                let (row, vec4) = (first_row + r as u32, first_vec4 + l as u32);
+                if row < cin && vec4 < cout {
+                    out[((place + row * 4 + j as u32) * cout + vec4) as usize] =
+                        sums.index((r * 4 + j) * vec4s + l).read();
                 }
             }
         }
     }
 }
 
-/// How a tap sees the input; channels count lines.
+/// The input as seen through a tap; channels count vec4s.
 #[derive(CubeType, Clone, Copy)]
 struct View {
     h: u32,
@@ -238,7 +238,7 @@ struct View {
     shift: u32,
 }
 
-/// Adds the products of `step` pixels from `pixel` on, where `walk` stands, and leaves that behind them.
+/// Adds the products of `step` pixels starting at `pixel`, where `walk` stands, and advances `walk` past them.
 #[cube]
 fn add_pixels<N: Size>(
     x: &[Vector<f32, N>],
@@ -250,7 +250,7 @@ fn add_pixels<N: Size>(
     view: &View,
     pixel: u32,
     #[comptime] rows: usize,
-    #[comptime] lines: usize,
+    #[comptime] vec4s: usize,
     #[comptime] step: usize,
 ) {
     let mut grads = Sequence::<Vector<f32, N>>::new();
@@ -258,7 +258,7 @@ fn add_pixels<N: Size>(
     #[unroll]
     for p in 0..step {
         #[unroll]
-        for l in 0..lines {
+        for l in 0..vec4s {
             grads.push(dy[((pixel + p as u32) * view.cout + *columns.index(l)) as usize]);
         }
         let row = walk.image() * view.h + walk.row() * view.stride;
@@ -280,12 +280,12 @@ fn add_pixels<N: Size>(
                 factors.push(Vector::<f32, N>::new(values.index(p).extract(j)));
             }
             #[unroll]
-            for l in 0..lines {
-                let cell = sums.index((r * 4 + j) * lines + l);
+            for l in 0..vec4s {
+                let cell = sums.index((r * 4 + j) * vec4s + l);
                 let mut sum = cell.read();
                 #[unroll]
                 for p in 0..step {
-                    sum += *factors.index(p) * *grads.index(p * lines + l);
+                    sum += *factors.index(p) * *grads.index(p * vec4s + l);
                 }
                 cell.store(sum);
             }
