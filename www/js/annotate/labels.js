@@ -52,7 +52,10 @@ async function renameLabel(from, to) {
   const { images, boxes } = uses(from);
   const merges = labels.some(({ name }) => name === to);
   if (merges && boxes > 0) {
-    const answer = await ask(`Rename ${from} to ${to}?`, `${to} is there already. ${plural(boxes, 'box', 'boxes')} of ${from} would become ${to}.`, [['merge', 'Make them one'], ['', 'Cancel']]);
+    const answer = await ask(`Rename ${from} to ${to}?`, `${to} is there already. ${plural(boxes, 'box', 'boxes')} of ${from} would become ${to}.`, [
+      ['merge', 'Make them one'],
+      ['', 'Cancel'],
+    ]);
     if (!answer) return;
   }
   const left = merges ? labels.filter(({ name }) => name !== from) : labels.map((one) => (one.name === from ? { ...one, name: to } : one));
@@ -69,7 +72,11 @@ async function removeLabel(name) {
   if (boxes > 0) {
     const answers = left.slice(0, 8).map((one) => /** @type {[string, string]} */ ([`=${one.name}`, `Call them ${one.name}`]));
     const sentence = `${plural(boxes, 'box', 'boxes')} in ${plural(images.length, 'image')} ${boxes === 1 ? 'has' : 'have'} this label.`;
-    const answer = await ask(`Remove ${name}?`, sentence, [...answers, ['', 'Cancel'], ['delete', `Delete ${boxes === 1 ? 'the box' : `all ${boxes.toLocaleString('en')}`}`]]);
+    const answer = await ask(`Remove ${name}?`, sentence, [
+      ...answers,
+      ['', 'Cancel'],
+      ['delete', `Delete ${boxes === 1 ? 'the box' : `all ${boxes.toLocaleString('en')}`}`],
+    ]);
     if (!answer) return;
     target = answer.startsWith('=') ? answer.slice(1) : '';
   }
@@ -102,8 +109,14 @@ export function openAddLabel() {
 
 function createRow() {
   const name = el('span', { class: 'label' });
-  const choose = el('button', { type: 'button', class: 'label-choice', onclick: () => chooseLabel(Number(row.dataset.index)) },
-    el('kbd', {}), el('span', { class: 'swatch', 'aria-hidden': 'true' }), name, el('span', { class: 'number' }));
+  const choose = el(
+    'button',
+    { type: 'button', class: 'label-choice', onclick: () => chooseLabel(Number(row.dataset.index)) },
+    el('kbd', {}),
+    el('span', { class: 'swatch', 'aria-hidden': 'true' }),
+    name,
+    el('span', { class: 'number' }),
+  );
   const named = () => row.dataset.label ?? '';
   const rename = el('button', { type: 'button', class: 'quiet', onclick: () => askName(`Rename ${named()}`, named(), (to) => renameLabel(named(), to)) }, '✎');
   const remove = el('button', { type: 'button', class: 'quiet', onclick: () => removeLabel(named()) }, '✕');

@@ -292,13 +292,16 @@ function takeImageLabels(fresh) {
   const imageLabels = new Map([...store.state.imageLabels, ...fresh]);
   store.set({ imageLabels });
   const classes = new Set([...fresh.values()].flat());
-  notify(`Labels of ${plural(fresh.size, 'whole image')} read: ${plural(classes.size, 'class', 'classes')}.`, { action: { label: 'Show them', run: openClassChart } });
+  notify(`Labels of ${plural(fresh.size, 'whole image')} read: ${plural(classes.size, 'class', 'classes')}.`, {
+    action: { label: 'Show them', run: openClassChart },
+  });
 }
 
 function showRemarks() {
   const list = [...remarks.values()].flat();
   for (const [file, names] of waiting) {
-    for (const name of names) list.push({ file, object: name === stemOf(file) ? '' : name, reason: 'its image is not here; it is kept and used when the image comes' });
+    for (const name of names)
+      list.push({ file, object: name === stemOf(file) ? '' : name, reason: 'its image is not here; it is kept and used when the image comes' });
   }
   store.set({ remarks: list });
 }

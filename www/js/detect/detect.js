@@ -61,8 +61,14 @@ async function run(images) {
   if (busy() || store.state.readOnly || !store.state.model || images.length === 0) return;
   /** @type {Job} */
   const job = {
-    total: images.length, done: 0, failed: 0, image: '', progress: null,
-    started: performance.now(), abort: new AbortController(), cancelling: false,
+    total: images.length,
+    done: 0,
+    failed: 0,
+    image: '',
+    progress: null,
+    started: performance.now(),
+    abort: new AbortController(),
+    cancelling: false,
   };
   for (const image of images) image.state = 'queued';
   store.set({ job });

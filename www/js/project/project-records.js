@@ -136,9 +136,7 @@ export function readResult(value, what) {
       detections,
       merge: merge(found.merge, what),
       filled: texts(found.filled, what),
-      ...(found.limit_reached === undefined || found.limit_reached === null
-        ? {}
-        : { limit_reached: whole(found.limit_reached, what, 1, limits.OBJECTS * 2) }),
+      ...(found.limit_reached === undefined || found.limit_reached === null ? {} : { limit_reached: whole(found.limit_reached, what, 1, limits.OBJECTS * 2) }),
     },
     seconds: number(value.seconds, what, 0),
     stale: value.stale === true,
@@ -167,14 +165,10 @@ export function readImage(value, what) {
     channels: texts(value.channels, what),
     missing: texts(value.missing, what),
     fill: texts(value.fill, what),
-    problem: isObject(problem)
-      ? { code: text(problem.code, what), sentence: text(problem.sentence, what, limits.SENTENCE_CHARS) }
-      : null,
+    problem: isObject(problem) ? { code: text(problem.code, what), sentence: text(problem.sentence, what, limits.SENTENCE_CHARS) } : null,
     notes: list(value.notes ?? [], what, limits.CHANNELS * 4, (one, name) => text(one, name, limits.SENTENCE_CHARS)),
     merge: merge(value.merge, `the weights of ${what}`),
-    size: isObject(size)
-      ? { width: whole(size.width, what, 1, limits.IMAGE_SIDE), height: whole(size.height, what, 1, limits.IMAGE_SIDE) }
-      : null,
+    size: isObject(size) ? { width: whole(size.width, what, 1, limits.IMAGE_SIDE), height: whole(size.height, what, 1, limits.IMAGE_SIDE) } : null,
   };
 }
 
@@ -216,9 +210,14 @@ export function readSetting(name, value) {
 /** @param {import('../shared/page-state.js').ImageEntry} image @returns {ImageRecord} */
 export function imageRecord(image) {
   const { name, channels, missing, fill, notes, merge, size, problem } = image;
-  const files = image.absent ?? image.files.map(({ file, blob }) => ({
-    path: file.file, channel: file.channel ?? null, size: blob.size, modified: blob.lastModified,
-  }));
+  const files =
+    image.absent ??
+    image.files.map(({ file, blob }) => ({
+      path: file.file,
+      channel: file.channel ?? null,
+      size: blob.size,
+      modified: blob.lastModified,
+    }));
   const lasting = problem && !image.absent && !PASSING.has(problem.code) ? problem : null;
   return { name, files, channels, missing, fill, problem: lasting, notes, merge, size };
 }

@@ -80,7 +80,8 @@ export const store = createStore({
   /** What the last training gave. @type {{file: File, best: [number, number]|null, steps: number, seconds: number}|null} */ trained: null,
   /** The last training as it is kept with the project. @type {import('../train/kept-training.js').Curves|null} */ curves: null,
   /** How well the detector agrees with annotations; kept with the project. @type {import('../engine/protocol.js').Evaluation|null} */ evaluation: null,
-  /** What the user chose for trainings, and the one that is running; kept with the project. @type {import('../train/plan.js').TrainingSettings} */ trainingSettings: {},
+  /** What the user chose for trainings, and the one that is running; kept with the project. @type {import('../train/plan.js').TrainingSettings} */ trainingSettings:
+    {},
 
   /** Detections below it are hidden and not downloaded. */ score: 0.7,
   /** Classes that the user switched off on the canvas. @type {Set<string>} */ hiddenClasses: new Set(),

@@ -97,12 +97,19 @@ function worstTable(list, close) {
     if (image) select(image.id);
     close();
   };
-  const rows = list.slice(0, WORST).map((one) => el(
-    'tr',
-    {},
-    el('td', {}, el('button', { type: 'button', class: 'link', onclick: show(one.image) }, one.image)),
-    cell(one.right), cell(one.confused), cell(one.missed), cell(one.extra),
-  ));
+  const rows = list
+    .slice(0, WORST)
+    .map((one) =>
+      el(
+        'tr',
+        {},
+        el('td', {}, el('button', { type: 'button', class: 'link', onclick: show(one.image) }, one.image)),
+        cell(one.right),
+        cell(one.confused),
+        cell(one.missed),
+        cell(one.extra),
+      ),
+    );
   return el('table', { class: 'plain' }, head('Image', 'Right', 'Wrong class', 'Missed', 'Extra'), el('tbody', {}, ...rows));
 }
 
@@ -110,14 +117,22 @@ function worstTable(list, close) {
 function limitNote(names) {
   if (names.length === 0) return null;
   const some = `${names.slice(0, 5).join(', ')}${names.length > 5 ? ', …' : ''}`;
-  return el('p', { class: 'note' }, `The detector reached its limit of detections in ${plural(names.length, 'image')} (${some}); cells may count as missed that it would have found.`);
+  return el(
+    'p',
+    { class: 'note' },
+    `The detector reached its limit of detections in ${plural(names.length, 'image')} (${some}); cells may count as missed that it would have found.`,
+  );
 }
 
 export function openEvaluation() {
   const { evaluation } = store.state;
   if (!evaluation) return;
   const curve = el('img', { alt: 'Precision over recall at IoU 0.5, a curve for each class', width: 640, height: 280 });
-  const report = el('button', { type: 'button', onclick: () => downloadReport().catch((error) => notify(explain(error), { kind: 'error' })) }, 'Download report');
+  const report = el(
+    'button',
+    { type: 'button', onclick: () => downloadReport().catch((error) => notify(explain(error), { kind: 'error' })) },
+    'Download report',
+  );
   const dialog = openDialog(
     `Agreement with ${plural(evaluation.boxes, 'annotated cell')} on ${plural(evaluation.images, 'image')}`,
     [

@@ -63,8 +63,12 @@ function validationPoint(value, what) {
   demand(isObject(value), `${what} is no validation`);
   const { step, epoch, map50, map5095, classIgnoring50, best } = value;
   return {
-    step: count(step, what), epoch: number(epoch, what, 0),
-    map50: share(map50, what), map5095: share(map5095, what), classIgnoring50: share(classIgnoring50, what), best: best === true,
+    step: count(step, what),
+    epoch: number(epoch, what, 0),
+    map50: share(map50, what),
+    map5095: share(map5095, what),
+    classIgnoring50: share(classIgnoring50, what),
+    best: best === true,
   };
 }
 
@@ -73,7 +77,12 @@ function ending(value, what) {
   demand(isObject(value), `${what} is none`);
   const best = orNull((pair) => list(pair, what, 2, share))(value.best, what);
   demand(best === null || best.length === 2, `${what} has no two average precisions`);
-  return { name: text(value.name, what), steps: count(value.steps, what), seconds: number(value.seconds, what, 0), best: /** @type {[number, number]|null} */ (best) };
+  return {
+    name: text(value.name, what),
+    steps: count(value.steps, what),
+    seconds: number(value.seconds, what, 0),
+    best: /** @type {[number, number]|null} */ (best),
+  };
 }
 
 /** @param {unknown} value @returns {Curves} */
@@ -102,7 +111,14 @@ function classResult(value, what) {
 function imageScore(value, what) {
   demand(isObject(value), `${what} is no image`);
   const { image, right, confused, missed, extra, f1 } = value;
-  return { image: text(image, what), right: count(right, what), confused: count(confused, what), missed: count(missed, what), extra: count(extra, what), f1: share(f1, what) };
+  return {
+    image: text(image, what),
+    right: count(right, what),
+    confused: count(confused, what),
+    missed: count(missed, what),
+    extra: count(extra, what),
+    f1: share(f1, what),
+  };
 }
 
 /** @param {unknown} value @param {string} what */
