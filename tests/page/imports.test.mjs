@@ -58,7 +58,11 @@ test('what is imported is there, only the built worker lies outside, and no scri
 
 test('the scripts that the browser tests and the benchmark name are there', () => {
   const tests = path.join(SCRIPTS, '../../tests');
-  const files = ['e2e', 'bench/page'].flatMap((folder) => readdirSync(path.join(tests, folder)).filter((name) => name.endsWith('.mjs')).map((name) => path.join(tests, folder, name)));
+  const files = ['e2e', 'bench/page'].flatMap((folder) =>
+    readdirSync(path.join(tests, folder))
+      .filter((name) => name.endsWith('.mjs'))
+      .map((name) => path.join(tests, folder, name)),
+  );
   const named = files.flatMap((file) => [...readFileSync(file, 'utf8').matchAll(/['"](?:\.|\*\*)\/js\/([\w/-]+\.js)['"]/g)].map(([, script]) => script));
   assert.ok(named.length > 5);
   for (const script of named) assert.ok(existsSync(path.join(SCRIPTS, script)), `${script} is not there`);
@@ -66,8 +70,18 @@ test('the scripts that the browser tests and the benchmark name are there', () =
 
 test('a forbidden import, a circle and an import over several lines are found', () => {
   assert.deepEqual(forbidden(new Map([['ui/dom.js', ['images/list.js']]])), ['ui/dom.js imports images/list.js']);
-  assert.deepEqual(circle(new Map([['a', ['b']], ['b', ['c']], ['c', ['b']]])), ['b', 'c', 'b']);
-  const text = "/** @type {import('../app/main.js').X} */\nimport {\n  a,\n} from './view.js';\nexport { b } from '../ui/dom.js';\nimport '../shared/zip.js';\nawait import('./pinch.js');\n";
+  assert.deepEqual(
+    circle(
+      new Map([
+        ['a', ['b']],
+        ['b', ['c']],
+        ['c', ['b']],
+      ]),
+    ),
+    ['b', 'c', 'b'],
+  );
+  const text =
+    "/** @type {import('../app/main.js').X} */\nimport {\n  a,\n} from './view.js';\nexport { b } from '../ui/dom.js';\nimport '../shared/zip.js';\nawait import('./pinch.js');\n";
   assert.deepEqual(importsOf('canvas/x.js', text), ['canvas/view.js', 'ui/dom.js', 'shared/zip.js', 'canvas/pinch.js']);
 });
 

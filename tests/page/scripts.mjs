@@ -22,7 +22,9 @@ export function importsOf(file, text = readFileSync(path.join(SCRIPTS, file), 'u
 
 /** All scripts with what each imports. @returns {Map<string, string[]>} */
 export function graph() {
-  const files = readdirSync(SCRIPTS, { recursive: true }).map((file) => file.split(path.sep).join('/')).filter((file) => file.endsWith('.js'));
+  const files = readdirSync(SCRIPTS, { recursive: true })
+    .map((file) => file.split(path.sep).join('/'))
+    .filter((file) => file.endsWith('.js'));
   return new Map(files.sort().map((file) => [file, importsOf(file)]));
 }
 

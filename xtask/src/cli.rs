@@ -13,7 +13,7 @@ cargo xtask serve [--port N] [--open] [--profile release|dist]
 cargo xtask build [--dist DIR] [--profile release|dist]
     installs what is missing and builds the page into DIR (target/dist unless told)
 cargo xtask test [--only STEP,...] [--skip STEP,...]
-    installs what is missing and runs everything; the steps: fmt, clippy, golden, native, wasm, e2e
+    installs what is missing and runs everything; the steps: fmt, clippy, page, golden, native, wasm, e2e
 cargo xtask bench [--side N] [--model-side N] [--rounds N] [--seconds S]
     installs what is missing, builds the page and measures the kernels in a headless Chromium against burn,
     onnxruntime-web and TensorFlow.js; prints a table and writes target/bench/browser.json
@@ -21,7 +21,8 @@ cargo xtask plain-simd [DIR]
     writes the module in DIR (TRUNK_STAGING_DIR unless told) a second time, for browsers without relaxed SIMD; trunk calls
     it after each build
 cargo xtask check
-    the quick loop: fmt, and clippy with warnings denied, natively and for wasm32
+    the quick loop: fmt, clippy with warnings denied, natively and for wasm32, and the page's scripts: types, eslint,
+    prettier and their tests in Node.js
 
 Environment: CYTOBOX_DATA (folder of real images for the tests), CARGO_TARGET_DIR, CHROME, CHROMEDRIVER, PYTHON";
 

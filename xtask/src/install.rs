@@ -25,6 +25,8 @@ pub enum Need {
     Node,
     /// playwright-core, in tests/e2e/node_modules.
     Playwright,
+    /// tsc, eslint and prettier, in tests/page/node_modules.
+    PageTools,
     /// What the kernels are measured against, in tests/bench/node_modules.
     BenchPeers,
     /// A Python with torch and torchvision, for the golden values.
@@ -99,6 +101,7 @@ impl<'a> Installer<'a> {
                 recent && self.workspace.which("npm").is_some()
             }
             Need::Playwright => self.has_packages("tests/e2e"),
+            Need::PageTools => self.has_packages("tests/page"),
             Need::BenchPeers => self.has_packages("tests/bench"),
             Need::Python => self.python().is_some(),
         }
@@ -113,6 +116,7 @@ impl<'a> Installer<'a> {
             Need::WasmBindgen => self.cargo_install(&pins::WASM_BINDGEN),
             Need::WasmPack => self.cargo_install(&pins::WASM_PACK),
             Need::Playwright => self.npm_ci("tests/e2e"),
+            Need::PageTools => self.npm_ci("tests/page"),
             Need::BenchPeers => self.npm_ci("tests/bench"),
             Need::Python => self.python_packages(),
             Need::Chromium | Need::Chromedriver | Need::Vulkan | Need::Node => Ok(()), // Only the system has them.
@@ -224,6 +228,7 @@ impl Need {
             | Need::WasmBindgen
             | Need::WasmPack
             | Need::Playwright
+            | Need::PageTools
             | Need::BenchPeers => &[],
         }
     }
@@ -249,6 +254,7 @@ impl Need {
             Need::Vulkan => "a Vulkan driver: sudo apt-get install mesa-vulkan-drivers libvulkan1".into(),
             Need::Node => format!("Node.js {} or newer with npm: sudo apt-get install nodejs npm", pins::NODE_MAJOR),
             Need::Playwright => "playwright-core: (cd tests/e2e && npm ci)".into(),
+            Need::PageTools => "tsc, eslint and prettier: (cd tests/page && npm ci)".into(),
             Need::BenchPeers => "the benchmark's peers: (cd tests/bench && npm ci)".into(),
             Need::Python => {
                 let requirements: Vec<&str> = pins::PYTHON.iter().map(|(_, requirement)| *requirement).collect();
@@ -300,7 +306,7 @@ fn has_vulkan_driver() -> bool {
 mod tests {
     use super::*;
 
-    const ALL: [Need; 11] = [
+    const ALL: [Need; 12] = [
         Need::WasmTarget,
         Need::Trunk,
         Need::WasmBindgen,
@@ -310,6 +316,7 @@ mod tests {
         Need::Vulkan,
         Need::Node,
         Need::Playwright,
+        Need::PageTools,
         Need::BenchPeers,
         Need::Python,
     ];

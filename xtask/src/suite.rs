@@ -21,6 +21,8 @@ use crate::workspace::Workspace;
 pub enum Step {
     Fmt,
     Clippy,
+    /// The page's scripts without a browser: their types, what eslint and prettier say, and the tests in tests/page.
+    Page,
     /// Makes the golden values with torchvision anew and compares them with those that the native tests read.
     Golden,
     Native,
@@ -31,10 +33,10 @@ pub enum Step {
 }
 
 /// Everything, quick checks first.
-pub const ALL: [Step; 6] = [Step::Fmt, Step::Clippy, Step::Golden, Step::Native, Step::Wasm, Step::E2e];
+pub const ALL: [Step; 7] = [Step::Fmt, Step::Clippy, Step::Page, Step::Golden, Step::Native, Step::Wasm, Step::E2e];
 
 /// What `cargo xtask check` runs.
-pub const QUICK: [Step; 2] = [Step::Fmt, Step::Clippy];
+pub const QUICK: [Step; 3] = [Step::Fmt, Step::Clippy, Step::Page];
 
 /// What wasm-bindgen's runner waits for, in seconds, unless the caller sets it: all browser tests together (the software
 /// adapter is slow), and the driver's start (on a machine that is still building something).
@@ -46,6 +48,7 @@ impl Step {
         match self {
             Step::Fmt => "fmt",
             Step::Clippy => "clippy",
+            Step::Page => "page",
             Step::Golden => "golden",
             Step::Native => "native",
             Step::Wasm => "wasm",
@@ -57,6 +60,7 @@ impl Step {
         match self {
             Step::Fmt => vec![],
             Step::Clippy => vec![Need::WasmTarget],
+            Step::Page => vec![Need::Node, Need::PageTools],
             Step::Golden => vec![Need::Python],
             Step::Native => vec![Need::Vulkan, Need::Python],
             Step::Wasm => vec![Need::WasmTarget, Need::WasmBindgen, Need::WasmPack, Need::Chromium, Need::Chromedriver],
@@ -126,6 +130,21 @@ fn perform(workspace: &Workspace, installer: &mut Installer, report: &mut Report
             let mut wasm = workspace.command("cargo");
             wasm.args(["clippy", "--release", "--locked", "--package", "cytobox", "--target", WASM_TARGET]);
             report.check(wasm.args(["--all-targets", "--", "-D", "warnings"]))
+        }
+        Step::Page => {
+            let tool = |script: &str, args: &[&str]| {
+                let mut node = workspace.command("node");
+                node.arg(workspace.root.join("tests/page/node_modules").join(script)).args(args);
+                node
+            };
+            report.check(&mut tool("typescript/bin/tsc", &["--project", "tests/page/tsconfig.json"]))?;
+            let config = ["--config", "tests/page/eslint.config.mjs", "--max-warnings", "0", "www/js", "tests/page"];
+            report.check(&mut tool("eslint/bin/eslint.js", &config))?;
+            let config = ["--config", "tests/page/prettier.config.mjs", "--check", "www/js", "tests/page"];
+            report.check(&mut tool("prettier/bin/prettier.cjs", &config))?;
+            let mut node = workspace.command("node");
+            node.args(["--test", "--test-reporter=spec"]);
+            report.tests(node.args(files_ending(&workspace.root.join("tests/page"), ".test.mjs")?))
         }
         Step::Golden => {
             let python = python(installer)?;

@@ -1,8 +1,6 @@
 /** The panel beside the canvas while somebody annotates: the boxes of the image, and what can be done with them all. */
 import { acceptAll, acceptSelected, copyFromPrevious, previousImage } from './annotate-tool.js';
-import {
-  currentObjects, duplicate, historyNames, redo, relabel, removeBox, toggleDifficult, toggleVerified, undo,
-} from './annotations.js';
+import { currentObjects, duplicate, historyNames, redo, relabel, removeBox, toggleDifficult, toggleVerified, undo } from './annotations.js';
 import { openDetections } from '../canvas/open-detections.js';
 import { openClassChart } from './class-chart.js';
 import { classStyle } from '../canvas/colors.js';
@@ -14,17 +12,20 @@ import { currentImage, store } from '../shared/page-state.js';
 import { VirtualList } from '../ui/virtual-list.js';
 
 function createRow() {
+  /** @param {string} className */
   const cell = (className) => el('span', { class: className, role: 'gridcell' });
   const swatch = el('span', { class: 'swatch', 'aria-hidden': 'true' });
   const label = el('span', { class: 'label', role: 'gridcell' }, swatch, el('span'));
   return el('div', { class: 'box-row' }, label, cell('number'), cell('number'), cell('number'), cell('number'));
 }
 
+/** @param {HTMLElement} row @param {{object: import('../shared/page-state.js').AnnotatedObject, index: number}} one */
 function fillRow(row, { object, index }) {
-  const [label, place, size, difficult, outline] = row.children;
+  const [label, place, size, difficult, outline] = /** @type {HTMLElement[]} */ ([...row.children]);
+  const [swatch, name] = /** @type {HTMLElement[]} */ ([...label.children]);
   const [x1, y1, x2, y2] = object.box;
-  label.firstElementChild.style.backgroundColor = classStyle(object.label).color;
-  label.lastElementChild.textContent = object.label;
+  swatch.style.backgroundColor = classStyle(object.label).color;
+  name.textContent = object.label;
   label.title = object.label;
   place.textContent = `${Math.round(x1)},${Math.round(y1)}`;
   size.textContent = `${Math.round(x2 - x1)}×${Math.round(y2 - y1)}`;
@@ -57,7 +58,10 @@ function startBoxes(viewer) {
     if (tab !== 'annotate') return;
     const image = currentImage();
     const objects = currentObjects();
-    list.set(objects.map((object, index) => ({ object, index })), selectedBox);
+    list.set(
+      objects.map((object, index) => ({ object, index })),
+      selectedBox,
+    );
     grid.setAttribute('aria-rowcount', String(objects.length + 1));
     byId('box-count').textContent = objects.length ? plural(objects.length, 'box', 'boxes') : '';
     const empty = byId('boxes-empty');
@@ -84,16 +88,22 @@ function startBoxTools() {
     if (!object) return;
     select.value = object.label;
     difficult.checked = object.difficult;
-    for (const control of byId('box-tools').querySelectorAll('select, input, button')) control.disabled = readOnly;
+    for (const control of [select, difficult, byId('box-duplicate'), byId('box-delete')]) control.disabled = readOnly;
   });
 }
 
 function startButtons() {
-  /** @type {[string, () => void][]} */
-  const actions = [
-    ['undo', undo], ['redo', redo], ['verified', () => toggleVerified()], ['accept-all', acceptAll], ['accept-selected', acceptSelected], ['accept-one', acceptSelected],
-    ['copy-previous', copyFromPrevious], ['save-annotations', openSaveAnnotations], ['class-chart', openClassChart],
-  ];
+  const actions = /** @type {const} */ ([
+    ['undo', undo],
+    ['redo', redo],
+    ['verified', () => toggleVerified()],
+    ['accept-all', acceptAll],
+    ['accept-selected', acceptSelected],
+    ['accept-one', acceptSelected],
+    ['copy-previous', copyFromPrevious],
+    ['save-annotations', openSaveAnnotations],
+    ['class-chart', openClassChart],
+  ]);
   for (const [id, run] of actions) byId(id).addEventListener('click', run);
 
   store.subscribe(['annotations', 'images', 'current', 'score', 'selected', 'filter', 'imageLabels', 'readOnly'], (state) => {

@@ -3,7 +3,18 @@
  * selects. Everything the pointer does, the keyboard does too. Hand-drawn edges lie on whole pixels.
  */
 import {
-  accept, copyFrom, createBox, currentObjects, duplicate, nextLabel, refused, relabel, removeBox, setBox, toggleDifficult, toggleVerified,
+  accept,
+  copyFrom,
+  createBox,
+  currentObjects,
+  duplicate,
+  nextLabel,
+  refused,
+  relabel,
+  removeBox,
+  setBox,
+  toggleDifficult,
+  toggleVerified,
 } from './annotations.js';
 import { openDetections } from '../canvas/open-detections.js';
 import { boxAt, pending, readingOrder } from '../canvas/annotation-layer.js';
@@ -14,6 +25,7 @@ import { detectionAt } from '../canvas/detection-layer.js';
 import { currentImage, store } from '../shared/page-state.js';
 
 /** @typedef {import('../canvas/geometry.js').Box} Box */
+/** @typedef {import('../canvas/viewer.js').Point} Point */
 
 /** CSS pixels that a pointer has to move before it draws rather than clicks. */
 const CLICK_DISTANCE = 4;
@@ -27,7 +39,7 @@ const NEW_BOX = 0.12;
 /**
  * @typedef {Object} Drag
  * @property {'draw'|'move'|'resize'} kind
- * @property {import('../canvas/viewer.js').Point} start
+ * @property {Point} start
  * @property {import('../shared/page-state.js').Annotations|null} annotations as they were; a drag ends where they change meanwhile
  * @property {number|null} index
  * @property {Box} box as it was
@@ -108,6 +120,7 @@ export class AnnotateTool {
     announce('Drag to draw a box, or press Enter for one in the middle of the view.');
   }
 
+  /** @param {Point} point */
   down(point) {
     const { opened, current } = store.state;
     if (!opened || opened.id !== current || refused()) return Boolean(opened);
@@ -127,6 +140,7 @@ export class AnnotateTool {
     return true;
   }
 
+  /** @param {Point} point */
   drag(point) {
     const drag = this.#drag;
     if (!drag) return;
@@ -139,6 +153,7 @@ export class AnnotateTool {
     this.#viewer.redraw();
   }
 
+  /** @param {Point} point */
   up(point) {
     const drag = this.#drag;
     this.#drag = null;
@@ -170,6 +185,7 @@ export class AnnotateTool {
     this.#viewer.redraw();
   }
 
+  /** @param {Point} point */
   hover(point) {
     const hovered = this.#armed ? null : boxAt(point.x, point.y, 2 / this.#viewer.view.scale);
     const cross = this.#armed ? { x: point.x, y: point.y } : null;
@@ -216,13 +232,14 @@ export class AnnotateTool {
     }
   }
 
+  /** @param {Point} point */
   #click({ x, y }) {
     this.#armed = false;
     const index = boxAt(x, y, 2 / this.#viewer.view.scale);
     store.set({ selectedBox: index, selected: index === null ? detectionAt(x, y) : null });
   }
 
-  /** Moves the selected box, or its right and lower edge. */
+  /** Moves the selected box, or its right and lower edge. @param {number[]} arrow @param {number} step @param {boolean} resize */
   #push([x, y], step, resize) {
     const { selectedBox } = store.state;
     const size = currentImage()?.size;
@@ -236,7 +253,7 @@ export class AnnotateTool {
     return true;
   }
 
-  /** @returns {boolean} false at either end, so that the focus goes on to what comes after the canvas */
+  /** @param {number} step @returns {boolean} false at either end, so that the focus goes on to what comes after the canvas */
   #cycle(step) {
     const order = readingOrder();
     const { selectedBox } = store.state;
@@ -245,7 +262,9 @@ export class AnnotateTool {
     if (next < 0 || next >= order.length) return false;
     store.set({ selectedBox: order[next] });
     const { label, box } = currentObjects()[order[next]];
-    announce(`${label}, ${Math.round(box[2] - box[0])} by ${Math.round(box[3] - box[1])} at ${Math.round(box[0])}, ${Math.round(box[1])}; ${next + 1} of ${order.length}`);
+    announce(
+      `${label}, ${Math.round(box[2] - box[0])} by ${Math.round(box[3] - box[1])} at ${Math.round(box[0])}, ${Math.round(box[1])}; ${next + 1} of ${order.length}`,
+    );
     this.#reveal();
     return true;
   }
@@ -269,7 +288,7 @@ export class AnnotateTool {
     if (object) this.#viewer.move((view) => view.reveal(object.box));
   }
 
-  /** What of the selected box is under the pointer. @returns {Edges|'inside'|null} */
+  /** What of the selected box is under the pointer. @param {Point} point @returns {Edges|'inside'|null} */
   #grip({ screenX, screenY, event }) {
     const { selectedBox } = store.state;
     const object = selectedBox === null ? null : currentObjects()[selectedBox];

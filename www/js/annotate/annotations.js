@@ -10,6 +10,7 @@ import { clipBox, sameBox, shiftBox, touchesEdge } from '../canvas/geometry.js';
 import { isThere } from '../canvas/open-detections.js';
 import { History } from './history.js';
 import { foregroundClasses } from '../engine/protocol.js';
+import { OBJECTS } from '../shared/engine-limits.js';
 import { currentImage, select, store } from '../shared/page-state.js';
 
 /**
@@ -17,6 +18,7 @@ import { currentImage, select, store } from '../shared/page-state.js';
  * @typedef {import('../shared/page-state.js').Annotations} Annotations
  * @typedef {import('../shared/page-state.js').AnnotatedObject} AnnotatedObject
  * @typedef {{name: string, color: string}[]} Labels
+ * @typedef {{labels?: Labels, key?: string, selectedBox?: number|null}} CommitOptions `key` joins steps
  *
  * @typedef {Object} Step
  * @property {string} what for people: “Box moved”
@@ -24,8 +26,6 @@ import { currentImage, select, store } from '../shared/page-state.js';
  * @property {{before: Labels, after: Labels}} labels
  */
 
-/** The engine's cap of objects an image. */
-const OBJECTS = 10_000;
 /** Pixels by which a duplicate lies beside its original. */
 const ASIDE = 10;
 /** A detector of more classes than this, such as of everyday things, does not give the project its labels. */
@@ -54,7 +54,7 @@ export function refused() {
  * Makes a change, as one step.
  * @param {string} what
  * @param {[ImageEntry, Annotations|null][]} edits
- * @param {{labels?: Labels, key?: string, selectedBox?: number|null}} [options] `key` joins steps
+ * @param {CommitOptions} [options]
  * @returns {boolean} whether anything has changed
  */
 export function commit(what, edits, { labels = firstLabels(), key = '', selectedBox } = {}) {
@@ -86,7 +86,7 @@ function firstLabels() {
   return classes.reduce((all, name) => [...all, { name, color: colorOfNewLabel(name, all) }], /** @type {Labels} */ ([]));
 }
 
-/** The labels with those that the new objects bring along. */
+/** The labels with those that the new objects bring along. @param {Labels} labels @param {[ImageEntry, Annotations|null][]} changed */
 function withNames(labels, changed) {
   const known = new Set(labels.map(({ name }) => name));
   const all = [...labels];
@@ -122,7 +122,10 @@ function travel(step, side) {
   if (change) store.set({ selectedBox: firstNew(change, side) });
 }
 
-/** The first box that is there now and was not so before; none where boxes only went away. */
+/**
+ * The first box that is there now and was not so before; none where boxes only went away.
+ * @param {{before: Annotations|null, after: Annotations|null}} change @param {'before'|'after'} side @returns {number|null}
+ */
 function firstNew({ before, after }, side) {
   const [now, then] = side === 'before' ? [before, after] : [after, before];
   const old = new Set(then?.objects);
@@ -162,17 +165,24 @@ export function currentObjects() {
   return currentImage()?.annotations?.objects ?? [];
 }
 
-/** Replaces the objects of an image. */
+/**
+ * Replaces the objects of an image.
+ * @param {string} what @param {ImageEntry} image @param {AnnotatedObject[]} objects @param {CommitOptions} [options]
+ */
 function edit(what, image, objects, options) {
   return commit(what, [[image, { ...(image.annotations ?? NOTHING), objects }]], options);
 }
 
-/** Replaces one object of the current image. @param {(object: AnnotatedObject) => AnnotatedObject} change */
+/**
+ * Replaces one object of the current image.
+ * @param {string} what @param {number} index @param {(object: AnnotatedObject) => AnnotatedObject} change @param {CommitOptions} [options]
+ */
 function editObject(what, index, change, options) {
   const image = currentImage();
-  const object = image?.annotations?.objects[index];
+  const all = image?.annotations?.objects ?? [];
+  const object = all[index];
   if (!image || !object) return false;
-  const objects = [...image.annotations.objects];
+  const objects = [...all];
   objects[index] = change(object);
   return edit(what, image, objects, { selectedBox: index, ...options });
 }

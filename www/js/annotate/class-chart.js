@@ -24,18 +24,31 @@ function imageLevel() {
 /** @param {Row[]} rows @param {string} caption @param {number} all what the shares are of; an image may have several labels */
 function chart(rows, caption, all) {
   const withCells = rows.some(({ cells }) => cells !== null);
+  /** @param {Row} row */
   const value = (row) => row.cells ?? row.images;
   const most = Math.max(1, ...rows.map(value));
+  /** @param {number} count */
   const number = (count) => el('td', { class: 'number' }, count.toLocaleString('en'));
-  const body = [...rows].sort((a, b) => value(b) - value(a)).map((row) => {
-    const bar = el('div', { class: 'bar-length' });
-    bar.style.width = `${(100 * value(row)) / most}%`;
-    if (withCells) bar.style.backgroundColor = classStyle(row.name).color;
-    const share = `${((100 * value(row)) / Math.max(1, all)).toFixed(1)} %`;
-    return el('tr', {}, el('th', { scope: 'row' }, row.name), number(row.images), withCells ? number(row.cells ?? 0) : null,
-      el('td', { class: 'number faint' }, share), el('td', { class: 'bar-cell', 'aria-hidden': 'true' }, bar));
-  });
-  const head = ['Class', 'Images', ...(withCells ? ['Cells', 'of cells'] : ['of images'])].map((name) => el('th', { scope: 'col', class: name === 'Class' ? '' : 'number' }, name));
+  const body = [...rows]
+    .sort((a, b) => value(b) - value(a))
+    .map((row) => {
+      const bar = el('div', { class: 'bar-length' });
+      bar.style.width = `${(100 * value(row)) / most}%`;
+      if (withCells) bar.style.backgroundColor = classStyle(row.name).color;
+      const share = `${((100 * value(row)) / Math.max(1, all)).toFixed(1)} %`;
+      return el(
+        'tr',
+        {},
+        el('th', { scope: 'row' }, row.name),
+        number(row.images),
+        withCells ? number(row.cells ?? 0) : null,
+        el('td', { class: 'number faint' }, share),
+        el('td', { class: 'bar-cell', 'aria-hidden': 'true' }, bar),
+      );
+    });
+  const head = ['Class', 'Images', ...(withCells ? ['Cells', 'of cells'] : ['of images'])].map((name) =>
+    el('th', { scope: 'col', class: name === 'Class' ? '' : 'number' }, name),
+  );
   return el('table', { class: 'plain chart' }, el('caption', {}, caption), el('thead', {}, el('tr', {}, ...head, el('td', {}))), el('tbody', {}, ...body));
 }
 
@@ -51,7 +64,9 @@ export function openClassChart() {
     'Classes',
     [
       annotated.length ? chart(boxed(), caption, cells) : null,
-      whole.length ? chart(whole, `Labels of whole images: ${plural(imageLabels.size, 'image')}, ${plural(whole.length, 'class', 'classes')}.`, imageLabels.size) : null,
+      whole.length
+        ? chart(whole, `Labels of whole images: ${plural(imageLabels.size, 'image')}, ${plural(whole.length, 'class', 'classes')}.`, imageLabels.size)
+        : null,
     ],
     { wide: true },
   );

@@ -3,18 +3,14 @@ import { commit, nextLabel } from './annotations.js';
 import { chooseLabel } from './annotate-tool.js';
 import { colorOfNewLabel } from '../canvas/colors.js';
 import { ask, byId, el, openDialog, plural } from '../ui/dom.js';
+import { FORBIDDEN_IN_LABELS, LABEL_CHARS } from '../shared/engine-limits.js';
 import { currentImage, store } from '../shared/page-state.js';
-
-/** The engine's cap of characters. */
-const LENGTH = 128;
-/** Characters that cannot be seen, turn the direction of text, or that XML cannot hold. */
-const INVISIBLE = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff]/u;
 
 /** What is wrong with a name; empty where nothing is. @param {string} name */
 function fault(name) {
   if (!name) return 'A label needs a name.';
-  if ([...name].length > LENGTH) return `A label has at most ${LENGTH} characters.`;
-  if (INVISIBLE.test(name)) return 'There is an invisible character in the name.';
+  if ([...name].length > LABEL_CHARS) return `A label has at most ${LABEL_CHARS} characters.`;
+  if (FORBIDDEN_IN_LABELS.test(name)) return 'There is an invisible character in the name.';
   return '';
 }
 
@@ -30,28 +26,36 @@ export function addLabel(name) {
 /** Images with boxes of a label, and how many boxes. @param {string} name */
 function uses(name) {
   const images = store.state.images.filter((image) => image.annotations?.objects.some(({ label }) => label === name));
-  const boxes = images.reduce((sum, image) => sum + image.annotations.objects.filter(({ label }) => label === name).length, 0);
+  const boxes = images.reduce((sum, image) => sum + (countLabels(image.annotations).get(name) ?? 0), 0);
   return { images, boxes };
 }
 
-/** Gives all boxes of a label another one. An empty one deletes them. */
+/**
+ * Gives all boxes of a label another one. An empty one deletes them.
+ * @param {import('../shared/page-state.js').ImageEntry[]} images @param {string} from @param {string} to @returns {[import('../shared/page-state.js').ImageEntry, import('../shared/page-state.js').Annotations][]}
+ */
 function relabelled(images, from, to) {
   return images.map((image) => {
-    const { objects, ignored } = image.annotations;
+    const annotations = image.annotations ?? { verified: false, objects: [] };
+    const { objects, ignored } = annotations;
+    /** @template {{label?: string}} T @param {T} one */
     const renamed = (one) => (one.label === from ? { ...one, label: to } : one);
     const changed = to ? objects.map(renamed) : objects.filter(({ label }) => label !== from);
-    return /** @type {[any, any]} */ ([image, { ...image.annotations, objects: changed, ...(to && ignored ? { ignored: ignored.map(renamed) } : {}) }]);
+    return [image, { ...annotations, objects: changed, ...(to && ignored ? { ignored: ignored.map(renamed) } : {}) }];
   });
 }
 
-/** Renames a label and all its boxes; a name that is there already takes them over. */
+/** Renames a label and all its boxes; a name that is there already takes them over. @param {string} from @param {string} to */
 async function renameLabel(from, to) {
   if (from === to) return;
   const { labels, label } = store.state;
   const { images, boxes } = uses(from);
   const merges = labels.some(({ name }) => name === to);
   if (merges && boxes > 0) {
-    const answer = await ask(`Rename ${from} to ${to}?`, `${to} is there already. ${plural(boxes, 'box', 'boxes')} of ${from} would become ${to}.`, [['merge', 'Make them one'], ['', 'Cancel']]);
+    const answer = await ask(`Rename ${from} to ${to}?`, `${to} is there already. ${plural(boxes, 'box', 'boxes')} of ${from} would become ${to}.`, [
+      ['merge', 'Make them one'],
+      ['', 'Cancel'],
+    ]);
     if (!answer) return;
   }
   const left = merges ? labels.filter(({ name }) => name !== from) : labels.map((one) => (one.name === from ? { ...one, name: to } : one));
@@ -59,6 +63,7 @@ async function renameLabel(from, to) {
   if (label === from) store.set({ label: to });
 }
 
+/** @param {string} name */
 async function removeLabel(name) {
   const { labels, label } = store.state;
   const { images, boxes } = uses(name);
@@ -67,7 +72,11 @@ async function removeLabel(name) {
   if (boxes > 0) {
     const answers = left.slice(0, 8).map((one) => /** @type {[string, string]} */ ([`=${one.name}`, `Call them ${one.name}`]));
     const sentence = `${plural(boxes, 'box', 'boxes')} in ${plural(images.length, 'image')} ${boxes === 1 ? 'has' : 'have'} this label.`;
-    const answer = await ask(`Remove ${name}?`, sentence, [...answers, ['', 'Cancel'], ['delete', `Delete ${boxes === 1 ? 'the box' : `all ${boxes.toLocaleString('en')}`}`]]);
+    const answer = await ask(`Remove ${name}?`, sentence, [
+      ...answers,
+      ['', 'Cancel'],
+      ['delete', `Delete ${boxes === 1 ? 'the box' : `all ${boxes.toLocaleString('en')}`}`],
+    ]);
     if (!answer) return;
     target = answer.startsWith('=') ? answer.slice(1) : '';
   }
@@ -77,8 +86,9 @@ async function removeLabel(name) {
 
 /** Asks for a name. @param {string} title @param {string} value @param {(name: string) => void} use */
 function askName(title, value, use) {
-  const input = el('input', { type: 'text', value, maxLength: LENGTH, required: true, 'aria-label': 'Name of the label', spellcheck: false });
+  const input = el('input', { type: 'text', value, maxLength: LABEL_CHARS, required: true, 'aria-label': 'Name of the label', spellcheck: false });
   const problem = el('p', { class: 'error', role: 'alert' });
+  /** @param {SubmitEvent} event */
   const submit = (event) => {
     event.preventDefault();
     const name = input.value.trim();
@@ -99,18 +109,28 @@ export function openAddLabel() {
 
 function createRow() {
   const name = el('span', { class: 'label' });
-  const choose = el('button', { type: 'button', class: 'label-choice', onclick: () => chooseLabel(Number(row.dataset.index)) },
-    el('kbd', {}), el('span', { class: 'swatch', 'aria-hidden': 'true' }), name, el('span', { class: 'number' }));
-  const rename = el('button', { type: 'button', class: 'quiet', onclick: () => askName(`Rename ${row.dataset.label}`, row.dataset.label ?? '', (to) => renameLabel(row.dataset.label, to)) }, '✎');
-  const remove = el('button', { type: 'button', class: 'quiet', onclick: () => removeLabel(row.dataset.label) }, '✕');
+  const choose = el(
+    'button',
+    { type: 'button', class: 'label-choice', onclick: () => chooseLabel(Number(row.dataset.index)) },
+    el('kbd', {}),
+    el('span', { class: 'swatch', 'aria-hidden': 'true' }),
+    name,
+    el('span', { class: 'number' }),
+  );
+  const named = () => row.dataset.label ?? '';
+  const rename = el('button', { type: 'button', class: 'quiet', onclick: () => askName(`Rename ${named()}`, named(), (to) => renameLabel(named(), to)) }, '✎');
+  const remove = el('button', { type: 'button', class: 'quiet', onclick: () => removeLabel(named()) }, '✕');
   const row = el('li', {}, choose, rename, remove);
   return row;
 }
 
-/** @param {Map<string, number>} here boxes of the current image by label */
+/**
+ * @param {HTMLElement} row @param {number} index @param {{name: string, color: string}} label
+ * @param {Map<string, number>} here boxes of the current image by label @param {Map<string, number>} all those of the project
+ */
 function fillRow(row, index, { name, color }, here, all) {
-  const [choose, rename, remove] = row.children;
-  const [key, swatch, text, count] = choose.children;
+  const [choose, rename, remove] = /** @type {HTMLElement[]} */ ([...row.children]);
+  const [key, swatch, text, count] = /** @type {HTMLElement[]} */ ([...choose.children]);
   row.dataset.index = String(index);
   row.dataset.label = name;
   key.textContent = index < 9 ? String(index + 1) : '';
@@ -128,15 +148,17 @@ function fillRow(row, index, { name, color }, here, all) {
 /** @type {WeakMap<object, Map<string, number>>} */
 const counted = new WeakMap();
 
-/** Boxes by label of one set of annotations; counted once. @returns {Map<string, number>} */
+/**
+ * Boxes by label of one set of annotations; counted once. @returns {Map<string, number>}
+ * @param {import('../shared/page-state.js').Annotations|null} annotations
+ */
 export function countLabels(annotations) {
   if (!annotations) return new Map();
-  let counts = counted.get(annotations);
-  if (!counts) {
-    counts = new Map();
-    for (const { label } of annotations.objects) counts.set(label, (counts.get(label) ?? 0) + 1);
-    counted.set(annotations, counts);
-  }
+  const known = counted.get(annotations);
+  if (known) return known;
+  const counts = new Map();
+  for (const { label } of annotations.objects) counts.set(label, (counts.get(label) ?? 0) + 1);
+  counted.set(annotations, counts);
   return counts;
 }
 
@@ -160,9 +182,9 @@ export function startLabels() {
     if (tab !== 'annotate') return;
     const here = countLabels(currentImage()?.annotations ?? null);
     const { boxes } = countAll();
-    while (list.children.length > labels.length) list.lastElementChild.remove();
+    while (list.children.length > labels.length) list.lastElementChild?.remove();
     while (list.children.length < labels.length) list.append(createRow());
-    labels.forEach((label, index) => fillRow(list.children[index], index, label, here, boxes));
+    labels.forEach((label, index) => fillRow(/** @type {HTMLElement} */ (list.children[index]), index, label, here, boxes));
     byId('labels-empty').hidden = labels.length > 0;
     byId('labels-empty').textContent = `The first box is called “${nextLabel()}”. Add your own labels, or rename it later.`;
   });

@@ -17,7 +17,10 @@ export function isImported(annotations) {
   return imported.has(annotations);
 }
 
-/** Objects as the page keeps them, within the image. */
+/**
+ * Objects as the page keeps them, within the image.
+ * @param {import('../engine/protocol.js').ImageAnnotations} found @param {ImageEntry} image
+ */
 function objectsOf(found, image) {
   const size = image.size ?? (found.width && found.height ? found : null);
   return found.objects.map(({ box, label, difficult, truncated, mask }) => {
@@ -26,9 +29,12 @@ function objectsOf(found, image) {
   });
 }
 
-/** What annotations have beside their objects where a file holds something that is no object. */
+/**
+ * What annotations have beside their objects where a file holds something that is no object.
+ * @param {import('../engine/protocol.js').ImageAnnotations} found
+ */
 function leftOutOf({ ignored = [], incomplete = false }) {
-  const regions = ignored.map(({ box, label, reason }) => ({ box: [...box], ...(label ? { label } : {}), reason }));
+  const regions = ignored.map(({ box, label, reason }) => ({ box: /** @type {typeof box} */ ([...box]), ...(label ? { label } : {}), reason }));
   return { ...(regions.length ? { ignored: regions } : {}), ...(incomplete ? { incomplete } : {}) };
 }
 
@@ -82,9 +88,15 @@ export async function putAnnotations(found) {
     (free ? edits : conflicts).push([image, after]);
   }
   if (conflicts.length && !store.state.readOnly) {
-    const some = conflicts.slice(0, 3).map(([{ name }]) => name).join(', ');
+    const some = conflicts
+      .slice(0, 3)
+      .map(([{ name }]) => name)
+      .join(', ');
     const sentence = `${plural(conflicts.length, 'image')} (${some}${conflicts.length > 3 ? ', …' : ''}) ${conflicts.length === 1 ? 'has' : 'have'} annotations already, and the files say something else. Replacing can be undone.`;
-    const answer = await ask('Keep your annotations?', sentence, [['keep', 'Keep mine'], ['replace', 'Replace them']]);
+    const answer = await ask('Keep your annotations?', sentence, [
+      ['keep', 'Keep mine'],
+      ['replace', 'Replace them'],
+    ]);
     if (answer === 'replace') edits.push(...conflicts);
   }
   for (const [image, after] of edits) if (!masked.has(after) || imported.has(image.annotations ?? after)) imported.add(after);

@@ -5,13 +5,13 @@
 import { putAnnotations, withMasks } from './merge-annotations.js';
 import { nextLabel } from './annotations.js';
 import { openClassChart } from './class-chart.js';
-import { notify, plural } from '../ui/dom.js';
+import { notify, plural, sentenceOf } from '../ui/dom.js';
 import { connection, measure } from '../images/images.js';
 import { openLeftOut } from '../images/left-out.js';
 import { store } from '../shared/page-state.js';
 
 /**
- * @typedef {Map<string, {file: File, head: Uint8Array}>} Known every dropped file by its path
+ * @typedef {typeof import('../images/files.js').known} Known every dropped file by its path
  * @typedef {import('../shared/page-state.js').ImageEntry} ImageEntry
  * @typedef {import('../shared/page-state.js').Annotations} Annotations
  * @typedef {{file: string, object: string, reason: string}} Remark
@@ -20,6 +20,8 @@ import { store } from '../shared/page-state.js';
  * @property {string[]} paths
  * @property {boolean} alone a table, of which one file speaks of many images
  * @property {boolean} [numbered] the pieces of its label images get numbers of their own
+ *
+ * @typedef {{found: import('../engine/protocol.js').ImageAnnotations, path: string}} Found `path`: the file that has them
  */
 
 const BATCH_FILES = 200;
@@ -43,13 +45,25 @@ let lastImages = '';
 /** The project that all of this is about. */
 let project = '';
 
+/** @param {string} path */
 const baseOf = (path) => path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
+/** @param {string} path */
 const folderOf = (path) => path.slice(0, Math.max(0, path.length - baseOf(path).length - 1));
+/** @param {string} path */
 const stemOf = (path) => baseOf(path).replace(/(_cp_outlines)?\.(xml|txt|json|csv|tsv)$/i, '');
+/** @param {string} path */
 const isClassList = (path) => /^(classes|labels|class_?names)\.txt$|\.(names|ya?ml)$/i.test(baseOf(path));
+/** @param {string} path */
 const isPicture = (path) => /\.(png|tiff?)$/i.test(path);
 /** The label image, or the files of one object each. @param {import('../engine/protocol.js').GroupedImage} image */
 const masksOf = ({ mask, objectMasks = [] }) => (mask ? [mask] : objectMasks);
+
+/** The file of a path that is known to be there. @param {Known} known @param {string} path */
+function fileAt(known, path) {
+  const one = known.get(path);
+  if (!one) throw new Error(`${path} is not there any more; drop it again.`);
+  return one.file;
+}
 
 /** @param {string} path @param {Known} known */
 function isTable(path, known) {
@@ -73,7 +87,7 @@ export async function takeAnnotations(groups, known) {
   if (paths.size === 0) return;
   const batches = batched([...paths], groups, known);
   await measureFor(batches, known);
-  /** @type {Map<ImageEntry, {found: import('../engine/protocol.js').ImageAnnotations, path: string}>} */
+  /** @type {Map<ImageEntry, Found>} */
   const found = new Map();
   /** @type {Map<string, string[]>} */
   const imageLabels = new Map();
@@ -83,7 +97,7 @@ export async function takeAnnotations(groups, known) {
     await readBatch(batch, groups, known, found, imageLabels);
     done += batch.paths.length;
   }
-  for (const path of paths) read.set(path, { file: known.get(path).file, images: read.get(path)?.images ?? new Set() });
+  for (const path of paths) read.set(path, { file: fileAt(known, path), images: read.get(path)?.images ?? new Set() });
   if (imageLabels.size) takeImageLabels(imageLabels);
   await measure([...found.keys()], tellMeasure);
   store.set({ reading: '' });
@@ -93,7 +107,10 @@ export async function takeAnnotations(groups, known) {
   offerNumbers(groups, known);
 }
 
-/** Offers to number the pieces of label images that have one value for all. */
+/**
+ * Offers to number the pieces of label images that have one value for all.
+ * @param {import('../engine/protocol.js').Groups} groups @param {Known} known
+ */
 function offerNumbers(groups, known) {
   if (unnumbered.size === 0) return;
   const paths = [...unnumbered];
@@ -109,9 +126,13 @@ function offerNumbers(groups, known) {
   notify(`${plural(paths.length, 'label image')} with one value for several objects: ${some}.`, { action: { label: 'Number the pieces', run } });
 }
 
-/** Files that are new or have changed, with what belongs to them; and the waiting ones, if there are more images now. */
+/**
+ * Files that are new or have changed, with what belongs to them; and the waiting ones, if there are more images now.
+ * @param {import('../engine/protocol.js').Groups} groups @param {Known} known @param {boolean} grown
+ */
 function wantedPaths(groups, known, grown) {
-  const isNew = (path) => known.has(path) && read.get(path)?.file !== known.get(path).file;
+  /** @param {string} path */
+  const isNew = (path) => known.has(path) && read.get(path)?.file !== known.get(path)?.file;
   /** @type {Set<string>} */
   const wanted = new Set(groups.annotations.filter((path) => isNew(path) || (grown && waiting.has(path))));
   /** @type {Map<string, string[]>} */
@@ -131,9 +152,13 @@ function wantedPaths(groups, known, grown) {
   return wanted;
 }
 
-/** Single files in batches, all of one image together; then each table by itself. @returns {Batch[]} */
+/**
+ * Single files in batches, all of one image together; then each table by itself. @returns {Batch[]}
+ * @param {string[]} paths @param {import('../engine/protocol.js').Groups} groups @param {Known} known
+ */
 function batched(paths, groups, known) {
   const owner = new Map(groups.images.flatMap((image) => masksOf(image).map((path) => [path, baseOf(image.name)])));
+  /** @param {string} path */
   const stem = (path) => owner.get(path) ?? stemOf(path);
   const apart = new Set([...numbered].map(stem));
   /** @type {Batch[]} */
@@ -143,7 +168,7 @@ function batched(paths, groups, known) {
   const single = paths.filter((path) => !isTable(path, known) && !isClassList(path));
   for (const path of single.sort((a, b) => (stem(a) < stem(b) ? -1 : 1))) {
     const isNumbered = apart.has(stem(path));
-    const { size } = known.get(path).file;
+    const { size } = fileAt(known, path);
     let last = open.get(isNumbered);
     const full = last && (last.batch.paths.length >= BATCH_FILES || last.bytes + size > BATCH_BYTES);
     const splits = last && stem(path) === stem(last.batch.paths.at(-1) ?? '');
@@ -159,7 +184,10 @@ function batched(paths, groups, known) {
   return batches;
 }
 
-/** Opens images whose size the files need: parts of the image, boxes without one, edges to check against. */
+/**
+ * Opens images whose size the files need: parts of the image, boxes without one, edges to check against.
+ * @param {Batch[]} batches @param {Known} known
+ */
 async function measureFor(batches, known) {
   const tables = batches.some(({ alone, paths }) => alone && !IMAGE_LABELS.test(new TextDecoder().decode(known.get(paths[0])?.head)));
   const stems = new Set(batches.flatMap(({ paths }) => paths.map(stemOf)));
@@ -167,23 +195,27 @@ async function measureFor(batches, known) {
   await measure(needed, tellMeasure);
 }
 
+/** @param {number} done @param {number} total */
 function tellMeasure(done, total) {
   store.set({ reading: `Looking up image sizes: ${done.toLocaleString('en')} of ${total.toLocaleString('en')} …` });
 }
 
+/** @param {string[]} paths @param {Known} known */
 async function bytesOf(paths, known) {
+  /** @type {import('../engine/protocol.js').NamedBytes[]} */
   const files = [];
   const queue = [...paths.entries()];
   const reader = async () => {
     for (let one = queue.pop(); one; one = queue.pop()) {
       const [at, path] = one;
-      files[at] = { name: path, bytes: new Uint8Array(await known.get(path).file.arrayBuffer()) };
+      files[at] = { name: path, bytes: new Uint8Array(await fileAt(known, path).arrayBuffer()) };
     }
   };
   await Promise.all(Array.from({ length: READERS }, reader));
   return files;
 }
 
+/** @param {Batch} batch @param {import('../engine/protocol.js').Groups} groups @param {Known} known @param {Map<ImageEntry, Found>} found @param {Map<string, string[]>} imageLabels */
 async function readBatch(batch, groups, known, found, imageLabels) {
   const lists = batch.alone ? [] : groups.annotations.filter((path) => isClassList(path) && known.has(path));
   for (const path of batch.paths) {
@@ -204,7 +236,7 @@ async function readBatch(batch, groups, known, found, imageLabels) {
     const numberPieces = batch.numbered ?? false;
     outcome = await connection.request({ type: 'readAnnotations', files, images, label: nextLabel(), orientations, numberPieces }, { transfer });
   } catch (error) {
-    for (const path of batch.paths) addRemark(batch, `${path}: ${error.message}`);
+    for (const path of batch.paths) addRemark(batch, `${path}: ${sentenceOf(error)}`);
     return;
   }
   for (const sentence of [...outcome.rejected, ...outcome.warnings]) addRemark(batch, sentence);
@@ -226,7 +258,7 @@ async function readBatch(batch, groups, known, found, imageLabels) {
       continue;
     }
     found.set(entry, { found: both || one, path });
-    read.set(path, { file: known.get(path).file, images: (read.get(path)?.images ?? new Set()).add(entry.name) });
+    read.set(path, { file: fileAt(known, path), images: (read.get(path)?.images ?? new Set()).add(entry.name) });
   }
   if (second.length) {
     const some = `${second.slice(0, 3).join(', ')}${second.length > 3 ? ', …' : ''}`;
@@ -234,7 +266,7 @@ async function readBatch(batch, groups, known, found, imageLabels) {
   }
 }
 
-/** Whether the boxes were in a file of their own, and not only in a label image. */
+/** Whether the boxes were in a file of their own, and not only in a label image. @param {{path: string}} found */
 function hasBoxes({ path }) {
   return !isPicture(path);
 }
@@ -248,23 +280,28 @@ function addRemark(batch, sentence) {
   remarks.set(key, [...(remarks.get(key) ?? []), remark]);
 }
 
+/** @param {string} path @param {string} name */
 function addWaiting(path, name) {
   const names = waiting.get(path);
   if (names) names.push(name);
   else waiting.set(path, [name]);
 }
 
+/** @param {Map<string, string[]>} fresh */
 function takeImageLabels(fresh) {
   const imageLabels = new Map([...store.state.imageLabels, ...fresh]);
   store.set({ imageLabels });
   const classes = new Set([...fresh.values()].flat());
-  notify(`Labels of ${plural(fresh.size, 'whole image')} read: ${plural(classes.size, 'class', 'classes')}.`, { action: { label: 'Show them', run: openClassChart } });
+  notify(`Labels of ${plural(fresh.size, 'whole image')} read: ${plural(classes.size, 'class', 'classes')}.`, {
+    action: { label: 'Show them', run: openClassChart },
+  });
 }
 
 function showRemarks() {
   const list = [...remarks.values()].flat();
   for (const [file, names] of waiting) {
-    for (const name of names) list.push({ file, object: name === stemOf(file) ? '' : name, reason: 'its image is not here; it is kept and used when the image comes' });
+    for (const name of names)
+      list.push({ file, object: name === stemOf(file) ? '' : name, reason: 'its image is not here; it is kept and used when the image comes' });
   }
   store.set({ remarks: list });
 }

@@ -6,6 +6,8 @@ import { openFormatDialog } from '../images/format-dialog.js';
 import { connection, measure } from '../images/images.js';
 import { currentImage, store } from '../shared/page-state.js';
 
+/** @typedef {import('../shared/page-state.js').ImageEntry} Entry */
+
 /** @type {[import('../engine/protocol.js').AnnotationFormat, string, string][]} */
 const FORMATS = [
   ['voc', 'Pascal VOC', 'one XML an image, as LabelImg writes it'],
@@ -17,14 +19,17 @@ const FORMATS = [
 /** Formats that put all images into one file; the others make a zip. */
 const ONE_FILE = new Set(['coco', 'csv']);
 
+/** @param {Entry[]} images @returns {Promise<import('../engine/protocol.js').ImageAnnotations[]>} */
 async function outgoing(images) {
   await measure(images, () => {});
-  const lost = images.find((image) => !image.size);
-  if (lost) throw new Error(`${lost.name} cannot be opened, so its size is not known: ${lost.problem?.sentence ?? ''}`);
   const files = fileNames(store.state.images);
-  return images.map((image) => ({ image: image.name, file: files.get(image) ?? '', ...image.size, ...image.annotations }));
+  return images.map((image) => {
+    if (!image.size) throw new Error(`${image.name} cannot be opened, so its size is not known: ${image.problem?.sentence ?? ''}`);
+    return { image: image.name, file: files.get(image) ?? '', ...image.size, ...(image.annotations ?? { verified: false, objects: [] }) };
+  });
 }
 
+/** @param {Entry[]} entries @param {import('../engine/protocol.js').AnnotationFormat[]} formats */
 async function download(entries, formats) {
   const images = await outgoing(entries);
   const alone = formats.length === 1 && (ONE_FILE.has(formats[0]) || (formats[0] !== 'yolo' && images.length === 1));

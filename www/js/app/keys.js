@@ -63,6 +63,7 @@ function singleKeys() {
   }
 }
 
+/** @param {string[][]} list */
 function rows(list) {
   return el('dl', { class: 'keys' }, ...list.flatMap(([keys, what]) => [el('dt', {}, keys), el('dd', {}, what)]));
 }
@@ -115,7 +116,7 @@ function travelKey(event) {
   return true;
 }
 
-/** Keys for the boxes that work outside the canvas too; on a button the space bar presses it. */
+/** Keys for the boxes that work outside the canvas too; on a button the space bar presses it. @param {KeyboardEvent} event */
 function annotateKey(event) {
   if (store.state.mode !== 'annotate') return event.key.toLowerCase() === 'y' && editKey(event);
   if (event.key === ' ' && !event.ctrlKey && event.target instanceof Element && !event.target.closest('button, input, summary, a, #viewport')) {
@@ -125,6 +126,7 @@ function annotateKey(event) {
   return editKey(event);
 }
 
+/** @param {EventTarget|null} target */
 function inField(target) {
   return target instanceof HTMLElement && target.matches('input:not([type="checkbox"], [type="radio"], [type="range"]), select, textarea');
 }
@@ -149,7 +151,7 @@ export function startKeys(annotateTool) {
       event.preventDefault();
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat && !'ad'.includes(event.key)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || (event.repeat && !'ad'.includes(event.key))) return;
     if (event.key === '?') {
       openShortcuts();
     } else if (!singleKeys()) {

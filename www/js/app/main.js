@@ -63,5 +63,7 @@ ensure().catch(() => {});
 // Only the end-to-end tests speak to the workers and the state past the page.
 if (new URLSearchParams(location.search).has('test')) {
   const connections = { engine, images };
-  Object.assign(globalThis, { cytobox: { store, send: (worker, command) => connections[worker].request(command) } });
+  /** @param {keyof typeof connections} worker @param {import('../engine/protocol.js').Command} command */
+  const send = (worker, command) => connections[worker].request(command);
+  Object.assign(globalThis, { cytobox: { store, send } });
 }

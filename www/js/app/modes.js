@@ -53,7 +53,7 @@ export function startModes(viewer, tools) {
   store.subscribe(['mode'], ({ mode }) => {
     Object.assign(pending, { hovered: null, draft: null, cross: null });
     viewer.setTool(tools[mode]);
-    for (const one of ['view', 'annotate']) byId(`mode-${one}`).setAttribute('aria-pressed', String(one === mode));
+    for (const one of /** @type {Mode[]} */ (['view', 'annotate'])) byId(`mode-${one}`).setAttribute('aria-pressed', String(one === mode));
     byId('show-annotations').hidden = mode !== 'view';
     byId('show-detections').hidden = mode !== 'annotate';
   });

@@ -41,7 +41,9 @@ export function nextStep() {
   const trained = lastEnding() !== null;
   if (job) {
     const at = trained ? 'again' : 'detect';
-    return job.cancelling ? { at, sentence: 'Cancelling …' } : { at, sentence: 'Looking for cells. Images that are done can be looked at already.', label: 'Cancel', run: cancel };
+    return job.cancelling
+      ? { at, sentence: 'Cancelling …' }
+      : { at, sentence: 'Looking for cells. Images that are done can be looked at already.', label: 'Cancel', run: cancel };
   }
   if (isTraining()) return duringTraining();
   if (usable.length === 0) return { at: 'detect', sentence: 'None of these images can be used yet; the list says why.' };
@@ -50,7 +52,13 @@ export function nextStep() {
   // An image on which the run failed would fail again; the list says why.
   const open = usable.filter((image) => isOpen(image) && image.state !== 'failed');
   if (open.length > 0) return toDetect(open, trained);
-  if (trained) return { at: 'again', sentence: 'Your own detector has looked at every image. Download boxes and masks, or correct more of them and train again.', label: 'Download…', run: openDownload };
+  if (trained)
+    return {
+      at: 'again',
+      sentence: 'Your own detector has looked at every image. Download boxes and masks, or correct more of them and train again.',
+      label: 'Download…',
+      run: openDownload,
+    };
   return toCorrect(usable) ?? toTrain(usable);
 }
 
@@ -69,13 +77,19 @@ function withoutDetector(usable) {
   const learnable = trainable().length;
   if (learnable >= Math.min(ENOUGH, usable.length)) return toTrain(usable);
   const pick = () => byId('pick-model').click();
-  return { at: 'detect', sentence: 'There is no detector yet. Load one, or draw boxes round the cells of a few images and train one.', label: 'Load a detector…', run: pick };
+  return {
+    at: 'detect',
+    sentence: 'There is no detector yet. Load one, or draw boxes round the cells of a few images and train one.',
+    label: 'Load a detector…',
+    run: pick,
+  };
 }
 
 /** @param {ImageEntry[]} open @param {boolean} trained @returns {Step} */
 function toDetect(open, trained) {
   const count = plural(open.length, 'image');
-  if (trained) return { at: 'again', sentence: `The detector has learnt from your boxes. Let it look at ${count} again.`, label: 'Detect all again', run: detectAll };
+  if (trained)
+    return { at: 'again', sentence: `The detector has learnt from your boxes. Let it look at ${count} again.`, label: 'Detect all again', run: detectAll };
   return { at: 'detect', sentence: `Find the cells of ${count}.`, label: 'Detect all', run: detectAll };
 }
 
@@ -91,11 +105,24 @@ function toCorrect(usable) {
     openTab('annotate');
     byId('viewport').focus();
   };
-  if (store.state.mode !== 'annotate' || !image) return { at: 'correct', sentence: `Look through what was found, accept what is right and correct the rest: ${count}.`, label: 'Correct', run: go };
-  if (!left.includes(image)) return { at: 'correct', sentence: `Move, delete and draw boxes until this image is right. Then the next: ${count}.`, label: 'Next image', run: go };
+  if (store.state.mode !== 'annotate' || !image)
+    return { at: 'correct', sentence: `Look through what was found, accept what is right and correct the rest: ${count}.`, label: 'Correct', run: go };
+  if (!left.includes(image))
+    return { at: 'correct', sentence: `Move, delete and draw boxes until this image is right. Then the next: ${count}.`, label: 'Next image', run: go };
   const offered = openDetections().length;
-  if (offered > 0) return { at: 'correct', sentence: `Dashed boxes were found but are not accepted. Take them, then correct the wrong ones: ${count}.`, label: `Accept all ${offered}`, run: acceptAll };
-  return { at: 'correct', sentence: `Draw the cells that are missing, correct the others, then mark the image as verified: ${count}.`, label: 'Mark as verified', run: () => toggleVerified() };
+  if (offered > 0)
+    return {
+      at: 'correct',
+      sentence: `Dashed boxes were found but are not accepted. Take them, then correct the wrong ones: ${count}.`,
+      label: `Accept all ${offered}`,
+      run: acceptAll,
+    };
+  return {
+    at: 'correct',
+    sentence: `Draw the cells that are missing, correct the others, then mark the image as verified: ${count}.`,
+    label: 'Mark as verified',
+    run: () => toggleVerified(),
+  };
 }
 
 /** @param {ImageEntry[]} usable @returns {Step} */
@@ -121,15 +148,30 @@ export function startNextStep() {
     byId('viewport').focus();
   });
   const keys = /** @type {const} */ ([
-    'images', 'annotations', 'current', 'score', 'guide', 'readOnly', 'job', 'training', 'trained', 'curves', 'trainingSettings',
-    'model', 'modelLoading', 'fetching', 'engine', 'mode', 'tab',
+    'images',
+    'annotations',
+    'current',
+    'score',
+    'guide',
+    'readOnly',
+    'job',
+    'training',
+    'trained',
+    'curves',
+    'trainingSettings',
+    'model',
+    'modelLoading',
+    'fetching',
+    'engine',
+    'mode',
+    'tab',
   ]);
   store.subscribe([...keys], () => {
     step = nextStep();
     byId('next').hidden = !step;
     if (!step) return;
     for (const item of byId('next-steps').children) {
-      if (item.dataset.step === step.at) item.setAttribute('aria-current', 'step');
+      if (item.getAttribute('data-step') === step.at) item.setAttribute('aria-current', 'step');
       else item.removeAttribute('aria-current');
     }
     const [sentence, button] = [byId('next-sentence'), byId('next-do')];

@@ -99,14 +99,28 @@ export const annotationLayer = {
   },
 };
 
-/** @param {import('../shared/page-state.js').Annotations} annotations @param {number|null} without @param {boolean} quiet under detections */
+/**
+ * @param {import('../shared/page-state.js').Annotations} annotations @param {number|null} without @param {boolean} quiet under detections
+ * @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view
+ */
 function drawStill(context, view, annotations, without, quiet) {
   const { width, height } = context.canvas;
   const { labels, show } = store.state;
   const alpha = quiet ? 0.55 : 1;
   const key = [
-    annotations, without, quiet, labels, width, height, view.scale, view.offsetX, view.offsetY,
-    show.boxes, show.masks, show.labels, store.state.mode,
+    annotations,
+    without,
+    quiet,
+    labels,
+    width,
+    height,
+    view.scale,
+    view.offsetX,
+    view.offsetY,
+    show.boxes,
+    show.masks,
+    show.labels,
+    store.state.mode,
   ];
   if (key.some((value, at) => value !== still.key[at])) {
     // While the view moves, each frame is another one: a picture would be made for nothing.
@@ -135,7 +149,10 @@ function drawStill(context, view, annotations, without, quiet) {
   context.restore();
 }
 
-/** @returns {boolean} whether every mask was traced in time */
+/**
+ * @returns {boolean} whether every mask was traced in time
+ * @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {import('../shared/page-state.js').Annotations} annotations @param {number|null} without @param {boolean} quiet
+ */
 function drawAll(context, view, annotations, without, quiet) {
   const { show, mode } = store.state;
   const { corners, classes } = tableOf(annotations);
@@ -161,7 +178,10 @@ function drawAll(context, view, annotations, without, quiet) {
     if (show.boxes || mode === 'annotate') {
       // Rectangle by rectangle: one path of 2,000 takes the browser's rasteriser 15 times as long.
       const alpha = context.globalAlpha;
-      for (const [color, width, dash] of [[HALO, quiet ? 2 : 2.5, []], [style.color, quiet ? 1 : 1.5, style.dash]]) {
+      for (const { color, width, dash } of [
+        { color: HALO, width: quiet ? 2 : 2.5, dash: [] },
+        { color: style.color, width: quiet ? 1 : 1.5, dash: style.dash },
+      ]) {
         context.strokeStyle = color;
         context.lineWidth = width;
         context.setLineDash(dash);
@@ -184,7 +204,10 @@ function drawAll(context, view, annotations, without, quiet) {
   return complete;
 }
 
-/** A region that is neither object nor background: grey and dotted, as nothing that can be selected. */
+/**
+ * A region that is neither object nor background: grey and dotted, as nothing that can be selected.
+ * @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {Box} box
+ */
 function drawIgnored(context, view, box) {
   context.strokeStyle = 'rgb(200 200 200 / 80%)';
   context.lineWidth = 1;
@@ -193,12 +216,14 @@ function drawIgnored(context, view, box) {
   context.setLineDash([]);
 }
 
+/** @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {ArrayLike<number>} corners @param {number} at */
 function strokeBox(context, view, corners, at) {
   const x = corners[at] * view.scale + view.offsetX;
   const y = corners[at + 1] * view.scale + view.offsetY;
   context.strokeRect(x, y, (corners[at + 2] - corners[at]) * view.scale, (corners[at + 3] - corners[at + 1]) * view.scale);
 }
 
+/** @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {Path2D} path @param {import('./colors.js').Style} style */
 function strokeMask(context, view, path, style) {
   context.save();
   context.translate(view.offsetX, view.offsetY);
@@ -213,7 +238,10 @@ function strokeMask(context, view, path, style) {
   context.restore();
 }
 
-/** The box at the pointer and the selected one. */
+/**
+ * The box at the pointer and the selected one.
+ * @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {import('../shared/page-state.js').Annotations} annotations
+ */
 function drawActive(context, view, { objects }) {
   const { selectedBox } = store.state;
   const { hovered, draft } = pending;
@@ -229,13 +257,17 @@ function drawActive(context, view, { objects }) {
   tag(context, view, selected.box, style, selected.difficult ? `${selected.label}, difficult` : selected.label);
 }
 
-/** A box that is being drawn, moved or resized, with its size. */
+/**
+ * A box that is being drawn, moved or resized, with its size.
+ * @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {{box: Box, label: string}} draft
+ */
 function drawDraft(context, view, { box, label }) {
   const style = classStyle(label);
   strongBox(context, view, box, style, '#fff');
   tag(context, view, box, style, `${label}  ${Math.round(box[2] - box[0])} × ${Math.round(box[3] - box[1])}`);
 }
 
+/** @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {Box} box @param {import('./colors.js').Style} style @param {string} halo */
 function strongBox(context, view, box, style, halo) {
   context.strokeStyle = halo;
   context.lineWidth = 4;
@@ -247,6 +279,7 @@ function strongBox(context, view, box, style, halo) {
   context.setLineDash([]);
 }
 
+/** @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {Path2D} path @param {import('./colors.js').Style} style */
 function fillMask(context, view, path, style) {
   context.save();
   context.translate(view.offsetX, view.offsetY);
@@ -261,12 +294,20 @@ function fillMask(context, view, path, style) {
   context.restore();
 }
 
-/** Handles at the corners, and in the middle of sides that have room for them. */
+/**
+ * Handles at the corners, and in the middle of sides that have room for them.
+ * @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {Box} box
+ */
 function drawHandles(context, view, box) {
   const [x1, y1] = view.toScreen(box[0], box[1]);
   const [x2, y2] = view.toScreen(box[2], box[3]);
   const [middleX, middleY] = [(x1 + x2) / 2, (y1 + y2) / 2];
-  const places = [[x1, y1], [x2, y1], [x1, y2], [x2, y2]];
+  const places = [
+    [x1, y1],
+    [x2, y1],
+    [x1, y2],
+    [x2, y2],
+  ];
   if (x2 - x1 > HANDLE * 4) places.push([middleX, y1], [middleX, y2]);
   if (y2 - y1 > HANDLE * 4) places.push([x1, middleY], [x2, middleY]);
   context.fillStyle = '#fff';
@@ -282,18 +323,21 @@ function drawHandles(context, view, box) {
 /** @type {Map<string, number>} */
 const widths = new Map();
 
+/** @param {CanvasRenderingContext2D} context @param {string} text */
 function widthOf(context, text) {
-  let width = widths.get(text);
-  if (width === undefined) {
-    if (widths.size > 5000) widths.clear();
-    context.font = FONT;
-    width = context.measureText(text).width;
-    widths.set(text, width);
-  }
+  const known = widths.get(text);
+  if (known !== undefined) return known;
+  if (widths.size > 5000) widths.clear();
+  context.font = FONT;
+  const { width } = context.measureText(text);
+  widths.set(text, width);
   return width;
 }
 
-/** Text alone, where the box has room for it, so that the cell stays to be seen. */
+/**
+ * Text alone, where the box has room for it, so that the cell stays to be seen.
+ * @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {import('../shared/page-state.js').AnnotatedObject} object @param {import('./colors.js').Style} style @param {number} room
+ */
 function plainLabel(context, view, { box, label }, style, room) {
   if (widthOf(context, label) + 6 > room) return;
   const [left, top] = view.toScreen(box[0], box[1]);
@@ -306,7 +350,10 @@ function plainLabel(context, view, { box, label }, style, room) {
   context.fillText(label, left + 4, top + 13);
 }
 
-/** A label with a ground, above the box. */
+/**
+ * A label with a ground, above the box.
+ * @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {Box} box @param {import('./colors.js').Style} style @param {string} text
+ */
 function tag(context, view, box, style, text) {
   const [left, top] = view.toScreen(box[0], box[1]);
   const width = widthOf(context, text) + 8;
@@ -319,7 +366,10 @@ function tag(context, view, box, style, text) {
   context.fillText(text, x + 4, y + 12);
 }
 
-/** Hairlines through the pointer, to start a box at the very edge of a cell. */
+/**
+ * Hairlines through the pointer, to start a box at the very edge of a cell.
+ * @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {{x: number, y: number}} cross
+ */
 function drawCross(context, view, { x, y }) {
   const [screenX, screenY] = view.toScreen(x, y);
   context.strokeStyle = 'rgb(255 255 255 / 55%)';
@@ -335,5 +385,7 @@ function drawCross(context, view, { x, y }) {
 /** Indices of all boxes from the top of the image to its foot, for going along them with a key. */
 export function readingOrder() {
   const objects = currentImage()?.annotations?.objects ?? [];
-  return objects.map((_, index) => index).sort((a, b) => objects[a].box[1] - objects[b].box[1] || objects[a].box[0] - objects[b].box[0] || boxArea(objects[a].box) - boxArea(objects[b].box));
+  return objects
+    .map((_, index) => index)
+    .sort((a, b) => objects[a].box[1] - objects[b].box[1] || objects[a].box[0] - objects[b].box[0] || boxArea(objects[a].box) - boxArea(objects[b].box));
 }

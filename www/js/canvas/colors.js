@@ -32,7 +32,9 @@ function givenColor(label) {
   return named.colors.get(label);
 }
 
-/** @param {string} label @returns {{color: string, ink: string, dash: number[]}} */
+/** @typedef {{color: string, ink: string, dash: number[]}} Style */
+
+/** @param {string} label @returns {Style} */
 export function classStyle(label) {
   const index = indexOf(label);
   const color = givenColor(label) ?? OKABE_ITO[index % OKABE_ITO.length];

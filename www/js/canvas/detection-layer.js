@@ -27,7 +27,7 @@ function drawnDetections() {
   return show.detections ? openDetections().filter(({ detection }) => !hiddenClasses.has(detection.label)) : [];
 }
 
-/** The smallest detection under a point of the image; the smallest, so that none is out of reach. */
+/** The smallest detection under a point of the image; the smallest, so that none is out of reach. @param {number} x @param {number} y */
 export function detectionAt(x, y) {
   let best = null;
   let bestArea = Infinity;
@@ -50,6 +50,7 @@ export const detectionLayer = {
     const inView = drawnDetections().filter(({ detection: { box } }) => {
       return box[2] >= left && box[0] <= right && box[3] >= top && box[1] <= bottom;
     });
+    /** @param {{index: number}} one */
     const marked = ({ index }) => index === selected || index === hovered;
     const plainOnes = inView.filter((one) => !marked(one));
     const markedOnes = inView.filter(marked);
@@ -77,6 +78,7 @@ export const detectionLayer = {
   },
 };
 
+/** @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {Path2D} path @param {import('./colors.js').Style} style @param {boolean} strong */
 function drawMask(context, view, path, style, strong) {
   context.save();
   context.translate(view.offsetX, view.offsetY);
@@ -97,6 +99,7 @@ function drawMask(context, view, path, style, strong) {
   context.restore();
 }
 
+/** @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {import('../engine/protocol.js').Detection} detection @param {import('./colors.js').Style} style @param {boolean} strong @param {boolean} selected */
 function drawBox(context, view, { box }, style, strong, selected) {
   const [x1, y1] = view.toScreen(box[0], box[1]);
   const [x2, y2] = view.toScreen(box[2], box[3]);
@@ -114,6 +117,7 @@ function drawBox(context, view, { box }, style, strong, selected) {
   context.globalAlpha = 1;
 }
 
+/** @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {import('./geometry.js').Box} box @param {import('./colors.js').Style} style */
 function drawSuggestion(context, view, box, style) {
   const [x1, y1] = view.toScreen(box[0], box[1]);
   context.setLineDash([3, 4]);
@@ -123,7 +127,10 @@ function drawSuggestion(context, view, box, style) {
   context.setLineDash([]);
 }
 
-/** Plain labels are text only, to leave the cells visible; a marked one has a ground. */
+/**
+ * Plain labels are text only, to leave the cells visible; a marked one has a ground.
+ * @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {import('../engine/protocol.js').Detection} detection @param {boolean} strong
+ */
 function drawLabel(context, view, { box, label, score }, strong) {
   const style = classStyle(label);
   const text = `${label} ${score.toFixed(2)}`;

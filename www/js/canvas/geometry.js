@@ -13,6 +13,7 @@ export function clipBox(box, { width, height }) {
   return [x1, y1, x2, y2];
 }
 
+/** @param {number} a @param {number} b @param {number} end @returns {[number, number]} */
 function clipSide(a, b, end) {
   let from = Math.fround(Math.min(Math.max(Math.min(a, b), 0), end));
   let to = Math.fround(Math.min(Math.max(Math.max(a, b), 0), end));
@@ -23,7 +24,10 @@ function clipSide(a, b, end) {
   return [from, to];
 }
 
-/** The box moved as it is, as far as the image allows. @param {Box} box @param {Size} size @returns {Box} */
+/**
+ * The box moved as it is, as far as the image allows.
+ * @param {Box} box @param {number} dx @param {number} dy @param {Size} size @returns {Box}
+ */
 export function shiftBox([x1, y1, x2, y2], dx, dy, { width, height }) {
   const x = Math.min(Math.max(dx, -x1), width - x2);
   const y = Math.min(Math.max(dy, -y1), height - y2);

@@ -6,10 +6,11 @@ export function runs(rle) {
   return { width, height, counts: typeof rle.counts === 'string' ? fromCoco(rle.counts) : rle.counts };
 }
 
-/** The compressed string of pycocotools: six bits a character, each count from the third on as a difference. */
+/** The compressed string of pycocotools: six bits a character, each count from the third on as a difference. @param {string} text */
 function fromCoco(text) {
+  /** @type {number[]} */
   const counts = [];
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     let value = 0;
     for (let shift = 0; ; shift += 5) {
       const bits = text.charCodeAt(at++) - 48;
@@ -31,7 +32,7 @@ export function area(rle) {
   return sum;
 }
 
-/** Foreground of each column that has some, as [start, end, start, end, …]. */
+/** Foreground of each column that has some, as [start, end, start, end, …]. @param {ReturnType<typeof runs>} mask */
 function columns({ width, height, counts }) {
   /** @type {Map<number, number[]>} */
   const found = new Map();
@@ -64,12 +65,14 @@ export function outlines(rle) {
   const stride = mask.width + 1;
   /** Where the outline goes on from a corner; two ways where pixels touch by a corner only. @type {Map<number, number[]>} */
   const next = new Map();
+  /** @param {number} x1 @param {number} y1 @param {number} x2 @param {number} y2 */
   const edge = (x1, y1, x2, y2) => {
     const key = y1 * stride + x1;
     const ways = next.get(key);
     if (ways) ways.push(y2 * stride + x2);
     else next.set(key, [y2 * stride + x2]);
   };
+  /** @type {number[]} */
   const none = [];
   for (const [x, column] of cells) {
     for (let i = 0; i < column.length; i += 2) {
@@ -82,9 +85,13 @@ export function outlines(rle) {
   return chain(next, stride);
 }
 
-/** Upright edges at `x`, where exactly one of the columns beside it is foreground. */
+/**
+ * Upright edges at `x`, where exactly one of the columns beside it is foreground.
+ * @param {number[]} left @param {number[]} right @param {number} x @param {(x1: number, y1: number, x2: number, y2: number) => void} edge
+ */
 function sides(left, right, x, edge) {
   const stops = [...new Set([...left, ...right])].sort((a, b) => a - b);
+  /** @param {number[]} column @param {number} y */
   const inside = (column, y) => {
     for (let i = 0; i < column.length; i += 2) if (y >= column[i] && y < column[i + 1]) return true;
     return false;
@@ -98,6 +105,7 @@ function sides(left, right, x, edge) {
   }
 }
 
+/** @param {Map<number, number[]>} next @param {number} stride */
 function chain(next, stride) {
   const polygons = [];
   for (const start of next.keys()) {
@@ -122,20 +130,22 @@ function chain(next, stride) {
   return polygons;
 }
 
+/** @typedef {{mask?: import('../engine/protocol.js').Rle|null}} Masked */
+
 /** @type {WeakMap<object, Path2D>} */
 const paths = new WeakMap();
 
-/** The outline made before, if there is one. @returns {Path2D|undefined} */
+/** The outline made before, if there is one. @returns {Path2D|undefined} @param {Masked} detection */
 export function knownPath(detection) {
   return paths.get(detection);
 }
 
-/** The outline of a detection's mask, in pixels of the image; made once. @returns {Path2D} */
+/** The outline of a detection's mask, in pixels of the image; made once. @returns {Path2D} @param {Masked} detection */
 export function maskPath(detection) {
   const known = paths.get(detection);
   if (known) return known;
   const path = new Path2D();
-  for (const polygon of outlines(detection.mask)) {
+  for (const polygon of detection.mask ? outlines(detection.mask) : []) {
     path.moveTo(polygon[0], polygon[1]);
     for (let i = 2; i < polygon.length; i += 2) path.lineTo(polygon[i], polygon[i + 1]);
     path.closePath();

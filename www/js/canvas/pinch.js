@@ -18,7 +18,7 @@ export class Pinch {
     // Before the canvas hears of the second finger, which is not to start a drag.
     region.addEventListener('pointerdown', (event) => this.#down(event), { capture: true });
     region.addEventListener('pointermove', (event) => this.#moved(event));
-    for (const end of ['pointerup', 'pointercancel']) {
+    for (const end of /** @type {const} */ (['pointerup', 'pointercancel'])) {
       region.addEventListener(end, (event) => this.#fingers.delete(event.pointerId));
     }
   }

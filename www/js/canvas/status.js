@@ -34,7 +34,7 @@ export function startStatus(viewer) {
     const warnings = byId('warnings');
     warnings.hidden = !opened?.warnings.length;
     warnings.textContent = opened?.warnings.join(' ') ?? '';
-    for (const id of ['zoom-in', 'zoom-out', 'zoom-fit', 'zoom-one']) byId(id).disabled = !opened;
+    for (const id of /** @type {const} */ (['zoom-in', 'zoom-out', 'zoom-fit', 'zoom-one'])) byId(id).disabled = !opened;
     viewer.onview();
   });
 }

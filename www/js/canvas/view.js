@@ -74,12 +74,12 @@ export class View {
     this.pan(this.width / 2 - (left + right) / 2, this.height / 2 - (top + bottom) / 2);
   }
 
-  /** @returns {[number, number]} */
+  /** @returns {[number, number]} @param {number} x @param {number} y */
   toScreen(x, y) {
     return [x * this.scale + this.offsetX, y * this.scale + this.offsetY];
   }
 
-  /** @returns {[number, number]} */
+  /** @returns {[number, number]} @param {number} x @param {number} y */
   toImage(x, y) {
     return [(x - this.offsetX) / this.scale, (y - this.offsetY) / this.scale];
   }

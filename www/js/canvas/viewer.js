@@ -33,6 +33,14 @@ const CLICK_DISTANCE = 4;
 const PAN_STEP = 48;
 const ZOOM_STEP = 1.25;
 
+/**
+ * A canvas that has no other context always gives this one.
+ * @param {HTMLCanvasElement} canvas @param {CanvasRenderingContext2DSettings} [settings]
+ */
+function contextOf(canvas, settings) {
+  return /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d', settings));
+}
+
 export class Viewer {
   view = new View();
   /** @type {Layer[]} */ #layers = [];
@@ -64,7 +72,11 @@ export class Viewer {
     region.addEventListener('pointermove', (event) => this.#move(event));
     region.addEventListener('pointerup', (event) => this.#up(event));
     region.addEventListener('pointercancel', () => this.#lose());
-    this.#pinch = new Pinch(region, () => this.#lose(), (change) => this.move(change));
+    this.#pinch = new Pinch(
+      region,
+      () => this.#lose(),
+      (change) => this.move(change),
+    );
     region.addEventListener('pointerleave', () => {
       this.onpointer(null);
       if (!this.#drag) this.#tool.leave?.();
@@ -133,15 +145,17 @@ export class Viewer {
     this.onview();
   }
 
+  /** @param {number} factor */
   zoom(factor) {
     this.move((view) => view.zoomTo(view.scale * factor));
   }
 
+  /** @param {number} width @param {number} height */
   #compose(width, height) {
     const canvas = document.createElement('canvas');
     canvas.width = width;
     canvas.height = height;
-    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d', { alpha: false }));
+    const context = contextOf(canvas, { alpha: false });
     context.globalCompositeOperation = 'lighter';
     for (const { bitmap } of this.#bitmaps) context.drawImage(bitmap, 0, 0);
     this.#composed = canvas;
@@ -152,7 +166,7 @@ export class Viewer {
     const ratio = devicePixelRatio;
     const { view } = this;
     if (this.#dirtyImage) {
-      const context = this.#imageCanvas.getContext('2d');
+      const context = contextOf(this.#imageCanvas);
       context.setTransform(1, 0, 0, 1, 0, 0);
       context.clearRect(0, 0, this.#imageCanvas.width, this.#imageCanvas.height);
       if (this.#composed) {
@@ -164,7 +178,7 @@ export class Viewer {
         context.drawImage(this.#composed, 0, 0);
       }
     }
-    const context = this.#overlayCanvas.getContext('2d');
+    const context = contextOf(this.#overlayCanvas);
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.#overlayCanvas.width, this.#overlayCanvas.height);
     let incomplete = false;
@@ -257,6 +271,7 @@ export class Viewer {
     this.#drag = null;
   }
 
+  /** @param {boolean} down */
   #setSpace(down) {
     if (this.#space === down) return;
     this.#space = down;

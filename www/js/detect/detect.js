@@ -61,8 +61,14 @@ async function run(images) {
   if (busy() || store.state.readOnly || !store.state.model || images.length === 0) return;
   /** @type {Job} */
   const job = {
-    total: images.length, done: 0, failed: 0, image: '', progress: null,
-    started: performance.now(), abort: new AbortController(), cancelling: false,
+    total: images.length,
+    done: 0,
+    failed: 0,
+    image: '',
+    progress: null,
+    started: performance.now(),
+    abort: new AbortController(),
+    cancelling: false,
   };
   for (const image of images) image.state = 'queued';
   store.set({ job });
@@ -89,6 +95,7 @@ async function run(images) {
   report(job, images);
 }
 
+/** @param {import('../shared/page-state.js').ImageEntry} image @param {Job} job */
 async function one(image, job) {
   image.state = 'running';
   image.failure = '';
@@ -101,7 +108,10 @@ async function one(image, job) {
   if (store.state.current === image.id) store.set({ selected: null, hovered: null });
 }
 
-/** Asks the engine, and once more where it died: a lost device is not the image's fault. */
+/**
+ * Asks the engine, and once more where it died: a lost device is not the image's fault.
+ * @param {import('../shared/page-state.js').ImageEntry} image @param {Job} job
+ */
 async function persist(image, job) {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -121,6 +131,7 @@ async function persist(image, job) {
   }
 }
 
+/** @param {Job} job @param {import('../shared/page-state.js').ImageEntry[]} images */
 function report(job, images) {
   const seconds = (performance.now() - job.started) / 1000;
   if (job.cancelling) {
@@ -143,6 +154,7 @@ function share({ done, total, progress }) {
   return (done + part) / total;
 }
 
+/** @param {import('../shared/page-state.js').State} state */
 function drawJob({ job }) {
   byId('job').hidden = !job;
   document.title = job ? `(${job.done}/${job.total}) cytobox` : 'cytobox';

@@ -21,7 +21,17 @@ const FORMATS = [
 /** Formats that put all images into one file; the others make a zip. */
 const ONE_FILE = new Set(['coco', 'csv', 'jsonl']);
 
-/** Results as they leave: only what the slider lets through, under the names that the images have now. */
+/** @typedef {import('../shared/page-state.js').ImageEntry & {result: NonNullable<import('../shared/page-state.js').ImageEntry['result']>}} Finished */
+
+/** @param {import('../shared/page-state.js').ImageEntry} image @returns {image is Finished} */
+function isFinished(image) {
+  return image.result !== null;
+}
+
+/**
+ * Results as they leave: only what the slider lets through, under the names that the images have now.
+ * @param {Finished} image @param {Map<import('../shared/page-state.js').ImageEntry, string>} files
+ */
 function outgoing(image, files) {
   const { limit_reached: limit, ...detections } = image.result.detections;
   const kept = detections.detections.filter((detection) => detection.score >= store.state.score);
@@ -29,7 +39,10 @@ function outgoing(image, files) {
   return { ...detections, image: image.name, file: files.get(image) ?? detections.file, detections: kept, ...reached };
 }
 
-/** Class names for the formats that count them: the detector's as they are, COCO's ten gaps among them, then others that results have. */
+/**
+ * Class names for the formats that count them: the detector's as they are, COCO's ten gaps among them, then others that results have.
+ * @param {import('../engine/protocol.js').ImageDetections[]} images
+ */
 function classNames(images) {
   const names = store.state.model?.report.config.classes.slice(1) ?? [];
   const known = new Set(names);
@@ -37,9 +50,10 @@ function classNames(images) {
   return [...names, ...[...others].filter((label) => !known.has(label))];
 }
 
+/** @param {import('../shared/page-state.js').ImageEntry[]} entries @param {import('../engine/protocol.js').Format[]} formats */
 async function downloadResults(entries, formats) {
   const names = fileNames(store.state.images);
-  const images = entries.filter((image) => image.result).map((image) => outgoing(image, names));
+  const images = entries.filter(isFinished).map((image) => outgoing(image, names));
   const classes = classNames(images);
   const zip = formats.length > 1 || !(ONE_FILE.has(formats[0]) || (formats[0] === 'voc' && images.length === 1));
   const { files } = await connection.request({ type: 'export', images, classes, formats, zip });
@@ -47,6 +61,7 @@ async function downloadResults(entries, formats) {
   leftInFile(entries.map((image) => image.result));
 }
 
+/** @param {import('../shared/page-state.js').ImageEntry[]} entries @param {(text: string) => void} tell */
 async function downloadPictures(entries, tell) {
   const usable = entries.filter((image) => !image.problem || image.result);
   const zip = usable.length > 1 ? new Zip() : null;
@@ -87,7 +102,7 @@ export function openDownload() {
     formats: FORMATS,
     fits: (format, entries) => format === 'png' || entries.some((image) => image.result),
     describe(entries) {
-      const done = entries.filter((image) => image.result);
+      const done = entries.filter(isFinished);
       if (!done.length) return 'Nothing was detected here yet; only the merged picture can be downloaded.';
       const old = done.filter((image) => image.result.stale).length;
       const cells = done.reduce((sum, image) => sum + image.result.detections.detections.filter((one) => one.score >= score).length, 0);

@@ -7,21 +7,24 @@ import { foregroundClasses } from '../engine/protocol.js';
 import { currentImage, isLimited, shownDetections, store } from '../shared/page-state.js';
 import { VirtualList } from '../ui/virtual-list.js';
 
+/** @typedef {ReturnType<typeof shownDetections>[number]} Shown */
+
 /** @type {{by: 'score'|'label'|'x'|'area', down: boolean}} */
 const sorting = { by: 'score', down: true };
 /** @type {WeakMap<object, number>} */
 const areas = new WeakMap();
 
+/** @param {import('../engine/protocol.js').Detection} detection */
 function areaOf(detection) {
-  let known = areas.get(detection);
-  if (known === undefined) {
-    const [x1, y1, x2, y2] = detection.box;
-    known = detection.mask ? area(detection.mask) : Math.round((x2 - x1) * (y2 - y1));
-    areas.set(detection, known);
-  }
-  return known;
+  const known = areas.get(detection);
+  if (known !== undefined) return known;
+  const [x1, y1, x2, y2] = detection.box;
+  const pixels = detection.mask ? area(detection.mask) : Math.round((x2 - x1) * (y2 - y1));
+  areas.set(detection, pixels);
+  return pixels;
 }
 
+/** @type {Record<typeof sorting.by, (shown: Shown) => number|string>} */
 const KEYS = {
   score: ({ detection }) => detection.score,
   label: ({ detection }) => detection.label,
@@ -29,6 +32,7 @@ const KEYS = {
   area: ({ detection }) => areaOf(detection),
 };
 
+/** @param {Shown[]} list */
 function sorted(list) {
   const value = KEYS[sorting.by];
   const sign = sorting.down ? -1 : 1;
@@ -39,17 +43,20 @@ function sorted(list) {
 }
 
 function createRow() {
+  /** @param {string} className */
   const cell = (className) => el('span', { class: className, role: 'gridcell' });
   const swatch = el('span', { class: 'swatch', 'aria-hidden': 'true' });
   const label = el('span', { class: 'label', role: 'gridcell' }, swatch, el('span'));
   return el('div', { class: 'detection-row' }, label, cell('number'), cell('number'), cell('number'), cell('number'));
 }
 
+/** @param {HTMLElement} row @param {Shown} shown */
 function fillRow(row, { detection, index }) {
-  const [label, score, place, size, pixels] = row.children;
+  const [label, score, place, size, pixels] = /** @type {HTMLElement[]} */ ([...row.children]);
+  const [swatch, name] = /** @type {HTMLElement[]} */ ([...label.children]);
   const [x1, y1, x2, y2] = detection.box;
-  label.firstElementChild.style.backgroundColor = classStyle(detection.label).color;
-  label.lastElementChild.textContent = detection.label;
+  swatch.style.backgroundColor = classStyle(detection.label).color;
+  name.textContent = detection.label;
   label.title = detection.label;
   score.textContent = detection.score.toFixed(2);
   place.textContent = `${Math.round(x1)},${Math.round(y1)}`;
@@ -60,6 +67,7 @@ function fillRow(row, { detection, index }) {
 
 function drawClasses() {
   const { model, hiddenClasses } = store.state;
+  /** @type {Map<string, number>} */
   const counts = new Map();
   const classes = model ? foregroundClasses(model.report.config) : [];
   if (classes.length <= 12) for (const name of classes) counts.set(name, 0);
@@ -68,15 +76,18 @@ function drawClasses() {
   }
   const box = byId('classes');
   const names = [...counts.keys()];
-  const known = [...box.children].map((row) => row.dataset.label);
+  const known = [...box.children].map((row) => row.getAttribute('data-label'));
   if (names.join('\n') !== known.join('\n')) box.replaceChildren(...names.map(classRow));
   for (const row of box.children) {
-    row.querySelector('.number').textContent = counts.get(row.dataset.label).toLocaleString('en');
-    row.querySelector('input').checked = !hiddenClasses.has(row.dataset.label);
-    row.querySelector('.swatch').style.backgroundColor = classStyle(row.dataset.label).color;
+    const label = row.getAttribute('data-label') ?? '';
+    const [input, swatch, , number] = /** @type {[HTMLInputElement, ...HTMLElement[]]} */ (/** @type {unknown} */ ([...row.children]));
+    number.textContent = (counts.get(label) ?? 0).toLocaleString('en');
+    input.checked = !hiddenClasses.has(label);
+    swatch.style.backgroundColor = classStyle(label).color;
   }
 }
 
+/** @param {string} label */
 function classRow(label) {
   const input = el('input', {
     type: 'checkbox',
@@ -99,6 +110,7 @@ function classRow(label) {
   return row;
 }
 
+/** @param {number} value */
 function setScore(value) {
   if (!Number.isFinite(value)) return;
   store.set({ score: Math.min(Math.max(Math.round(value * 100) / 100, 0.05), 1) });
@@ -116,6 +128,7 @@ function startScore() {
   });
 }
 
+/** @param {() => void} draw */
 function startSorting(draw) {
   const buttons = /** @type {HTMLElement[]} */ ([...byId('detections').querySelectorAll('[data-sort]')]);
   for (const button of buttons) {
@@ -176,10 +189,7 @@ export function startResults(viewer) {
   startScore();
   store.subscribe(['images', 'current', 'score', 'hiddenClasses', 'selected', 'hovered', 'model'], draw);
   store.subscribe(['images', 'current', 'score', 'hiddenClasses', 'model'], drawClasses);
-  store.subscribe(
-    ['images', 'current', 'score', 'hiddenClasses', 'selected', 'hovered', 'show', 'model'],
-    () => viewer.redraw(),
-  );
+  store.subscribe(['images', 'current', 'score', 'hiddenClasses', 'selected', 'hovered', 'show', 'model'], () => viewer.redraw());
   store.subscribe(['selected'], ({ selected }) => {
     const detection = selected === null ? null : currentImage()?.result?.detections.detections[selected];
     if (detection) viewer.move((view) => view.reveal(detection.box));

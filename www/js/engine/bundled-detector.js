@@ -3,7 +3,7 @@
  * content, in the browser's cache and not with the project: a newer page brings a newer one. A project that has a
  * detector of its own keeps that.
  */
-import { announce } from '../ui/dom.js';
+import { announce, sentenceOf } from '../ui/dom.js';
 import { detectorsAsked, loadModel } from './engine.js';
 import { busy, store } from '../shared/page-state.js';
 
@@ -15,7 +15,7 @@ const PATIENCE = 500;
 
 /** @typedef {{file: string, sha256: string, bytes: number}} Manifest */
 
-/** @param {(done: number) => void} tell */
+/** @param {string} url @param {number} bytes @param {(done: number) => void} tell */
 async function download(url, bytes, tell) {
   const response = await fetch(url);
   if (!response.ok || !response.body) throw new Error(`the server answers ${response.status}`);
@@ -33,7 +33,7 @@ async function download(url, bytes, tell) {
   return whole.subarray(0, at);
 }
 
-/** @param {Uint8Array} whole @param {Manifest} manifest */
+/** @param {Uint8Array<ArrayBuffer>} whole @param {Manifest} manifest */
 async function isWhole(whole, { sha256, bytes }) {
   if (whole.length !== bytes) return false;
   // On an insecure address, as of a computer in the same room, browsers give no hash.
@@ -104,6 +104,7 @@ export async function loadFirstModel() {
     const response = await fetch(`${FOLDER}manifest.json`);
     if (!response.ok) return;
     const manifest = /** @type {Manifest} */ (await response.json());
+    /** @param {number} done */
     const tell = (done) => store.set({ fetching: { bytes: manifest.bytes, share: done / manifest.bytes } });
     tell(0);
     const whole = await bytesOf(manifest, tell);
@@ -114,7 +115,7 @@ export async function loadFirstModel() {
     await loadModel(new File([whole], manifest.file), { brought: true });
   } catch (error) {
     if (overtaken()) return;
-    store.set({ modelProblem: { name: 'The detector that comes with cytobox', sentence: error.message } });
+    store.set({ modelProblem: { name: 'The detector that comes with cytobox', sentence: sentenceOf(error) } });
     announce('The detector that comes with cytobox could not be loaded.');
   } finally {
     store.set({ fetching: null });

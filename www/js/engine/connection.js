@@ -5,6 +5,7 @@
 
 /** What the engine refused, with its stable code. */
 export class Refused extends Error {
+  /** @param {string} code @param {string} sentence */
   constructor(code, sentence) {
     super(sentence);
     this.code = code;
@@ -24,17 +25,33 @@ export class WorkerDied extends Error {}
 /** How long a cancelled request may take to answer before its worker is ended, in milliseconds. */
 const CANCEL_PATIENCE = 3000;
 
-const policy = globalThis.trustedTypes?.createPolicy('cytobox', {
+/**
+ * Trusted types, which not every browser has, and the checker does not know.
+ * @type {{createPolicy: (name: string, rules: {createScriptURL: (url: string) => string}) => {createScriptURL: (url: string) => string}}|undefined}
+ */
+const trustedTypes = Reflect.get(globalThis, 'trustedTypes');
+const policy = trustedTypes?.createPolicy('cytobox', {
   createScriptURL(url) {
     if (url !== './js/engine/start-worker.js') throw new TypeError(`no script ${url}`);
     return url;
   },
 });
 
+/**
+ * @typedef {Object} Listeners
+ * @property {(progress: import('./protocol.js').Progress) => void} [progress]
+ * @property {(event: import('./protocol.js').TrainEvent) => void} [training]
+ *
+ * @typedef {Listeners & {resolve: (outcome: import('./protocol.js').Outcome) => void, reject: (error: Error) => void}} Pending
+ *
+ * @typedef {Listeners & {begun?: (id: number) => void, signal?: AbortSignal, transfer?: Transferable[]}} RequestOptions `begun` is told
+ *   the id by which other requests can speak of this one
+ */
+
 export class Connection {
   /** @type {Worker|null} */ #worker = null;
   /** @type {PromiseWithResolvers<void>|null} */ #ready = null;
-  /** @type {Map<number, {resolve: Function, reject: Function, progress?: Function, training?: Function}>} */ #pending = new Map();
+  /** @type {Map<number, Pending>} */ #pending = new Map();
   #next = 1;
   #name;
   #onDied;
@@ -57,11 +74,13 @@ export class Connection {
   /** Starts a worker if there is none, and resolves when it listens. @returns {Promise<void>} */
   listen() {
     if (this.#ready) return this.#ready.promise;
+    /** @type {PromiseWithResolvers<void>} */
     const ready = (this.#ready = withResolvers());
     ready.promise.catch(() => {});
     const url = './js/engine/start-worker.js';
     const worker = new Worker(policy ? policy.createScriptURL(url) : url, { type: 'module', name: this.#name });
     this.#worker = worker;
+    /** @param {string} sentence */
     const died = (sentence) => {
       if (this.#worker !== worker) return;
       this.end(sentence);
@@ -72,7 +91,7 @@ export class Connection {
       died(event.message || 'The engine could not be loaded.');
     });
     worker.addEventListener('messageerror', () => died('A message of the engine could not be read.'));
-    worker.addEventListener('message', ({ data }) => {
+    worker.addEventListener('message', (/** @type {MessageEvent<import('./protocol.js').Message>} */ { data }) => {
       if (this.#worker !== worker) return;
       if (data.type === 'ready') {
         this.version = data.version;
@@ -98,16 +117,16 @@ export class Connection {
   }
 
   /**
-   * @param {import('./protocol.js').Command} command
-   * @param {{progress?: (progress: import('./protocol.js').Progress) => void, training?: (event: any) => void,
-   *   begun?: (id: number) => void, signal?: AbortSignal, transfer?: Transferable[]}} [options] `begun` is told the id by which
-   *   other requests can speak of this one
-   * @returns {Promise<import('./protocol.js').Outcome>}
+   * @template {import('./protocol.js').Command} C
+   * @param {C} command
+   * @param {RequestOptions} [options]
+   * @returns {Promise<import('./protocol.js').Answer<C>>}
    */
   async request(command, { progress, training, begun, signal, transfer = [] } = {}) {
     await this.listen();
     if (signal?.aborted) throw new Cancelled();
     const id = this.#next++;
+    /** @type {PromiseWithResolvers<import('./protocol.js').Outcome>} */
     const { promise, resolve, reject } = withResolvers();
     this.#pending.set(id, { resolve, reject, progress, training });
     begun?.(id);
@@ -115,12 +134,13 @@ export class Connection {
     const cancel = () => this.#cancel(id);
     signal?.addEventListener('abort', cancel, { once: true });
     try {
-      return await promise;
+      return /** @type {import('./protocol.js').Answer<C>} */ (await promise);
     } finally {
       signal?.removeEventListener('abort', cancel);
     }
   }
 
+  /** @param {number} id */
   #cancel(id) {
     const worker = this.#worker;
     worker?.postMessage({ id: this.#next++, command: { type: 'cancel', request: id } });
@@ -133,6 +153,7 @@ export class Connection {
     }, CANCEL_PATIENCE);
   }
 
+  /** @param {Exclude<import('./protocol.js').Message, {type: 'ready'|'panicked'}>} event */
   #receive(event) {
     const pending = this.#pending.get(event.id);
     if (!pending) return;
@@ -151,12 +172,9 @@ export class Connection {
   }
 }
 
-/** `Promise.withResolvers`, which not every browser with WebGPU has. */
+/** `Promise.withResolvers`, which not every browser with WebGPU has. @template T @returns {PromiseWithResolvers<T>} */
 function withResolvers() {
-  let resolve, reject;
-  const promise = new Promise((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  return { promise, resolve, reject };
+  const all = /** @type {PromiseWithResolvers<T>} */ ({});
+  all.promise = new Promise((resolve, reject) => Object.assign(all, { resolve, reject }));
+  return all;
 }

@@ -20,7 +20,11 @@ async function fingerprint(file) {
 export async function detectorMark() {
   const file = store.state.model?.file;
   if (!file) return '';
-  if (!known.has(file)) known.set(file, fingerprint(file).catch(() => ''));
+  if (!known.has(file))
+    known.set(
+      file,
+      fingerprint(file).catch(() => ''),
+    );
   return known.get(file) ?? '';
 }
 

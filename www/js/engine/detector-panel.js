@@ -9,10 +9,11 @@ const ARCHITECTURES = { maskrcnn_resnet_fpn: 'Mask R-CNN', fasterrcnn_resnet_fpn
 /** @param {import('./protocol.js').DetectorConfig} config */
 function architecture(config) {
   const name = ARCHITECTURES[config.architecture] ?? config.architecture;
-  const backbone = String(config.backbone).replace(/^resnet(\d+)$/i, 'ResNet-$1-FPN');
+  const backbone = config.backbone.replace(/^resnet(\d+)$/i, 'ResNet-$1-FPN');
   return `${name}, ${backbone}`;
 }
 
+/** @param {string} title @param {string[]} list @param {string} hint */
 function tensorList(title, list, hint) {
   if (list.length === 0) return null;
   const shown = list.slice(0, 200).join('\n') + (list.length > 200 ? `\n… and ${list.length - 200} more` : '');
@@ -52,7 +53,7 @@ function openReport() {
 export function startModel() {
   const picker = byId('pick-model');
   picker.addEventListener('change', () => {
-    const [file] = picker.files;
+    const [file] = picker.files ?? [];
     picker.value = '';
     if (file) loadModel(file);
   });

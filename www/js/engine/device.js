@@ -4,15 +4,34 @@ import { connection, retry, useDevice } from './engine.js';
 import { store } from '../shared/page-state.js';
 
 const KINDS = { gpu: 'GPU', software: 'Software GPU', cpu: 'CPU' };
-const STATES = { starting: 'starting …', restarting: 'restarting …', failed: 'stopped' };
+/** @type {Record<typeof store.state.engine, string>} */
+const STATES = { ready: '', starting: 'starting …', restarting: 'restarting …', failed: 'stopped' };
 
 function openReport() {
   const { device, deviceNote, engine } = store.state;
   const rows = (device?.selfTest ?? []).map(({ operator, error, passed }) =>
-    el('tr', {}, el('th', { scope: 'row' }, operator), el('td', { class: 'number' }, Number(error).toExponential(1)), el('td', {}, passed ? 'passed' : 'failed')),
+    el(
+      'tr',
+      {},
+      el('th', { scope: 'row' }, operator),
+      el('td', { class: 'number' }, Number(error).toExponential(1)),
+      el('td', {}, passed ? 'passed' : 'failed'),
+    ),
   );
   const head = ['Operator', 'Largest relative error', 'Result'].map((name) => el('th', { scope: 'col' }, name));
-  const act = (label, run) => el('button', { type: 'button', onclick: () => { dialog.close(); run(); } }, label);
+  /** @param {string} label @param {() => void} run */
+  const act = (label, run) =>
+    el(
+      'button',
+      {
+        type: 'button',
+        onclick: () => {
+          dialog.close();
+          run();
+        },
+      },
+      label,
+    );
   const dialog = openDialog('Device', [
     el('p', { class: 'strong' }, device ? `${KINDS[device.kind]}: ${device.name}` : 'No device runs.'),
     device ? el('p', {}, device.why) : null,

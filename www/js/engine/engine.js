@@ -4,7 +4,7 @@
  * The engine: the worker that owns the device and the detector. It is brought up when it is needed, and again after a
  * crash: device, then the detector from its file. Images and results are the page's and stay.
  */
-import { announce, notify } from '../ui/dom.js';
+import { announce, notify, sentenceOf } from '../ui/dom.js';
 import { askedDevice, probe } from './probe.js';
 import { plain } from './protocol.js';
 import { busy, store } from '../shared/page-state.js';
@@ -25,6 +25,7 @@ let up = null;
 let loading = Promise.resolve();
 let loads = 0;
 
+/** @param {string} sentence */
 function died(sentence) {
   up = null;
   crashes += 1;
@@ -159,12 +160,13 @@ export function putModel(file, report) {
   store.set({ model: { file, report: told(report), brought: false }, modelProblem: null });
 }
 
+/** @template {import('./protocol.js').ModelReport} R @param {R} report */
 function told(report) {
   report.config.merge = plain(report.config.merge) ?? null;
   return report;
 }
 
-/** The bytes are read from the file each time, so that they are held nowhere but in the engine. */
+/** The bytes are read from the file each time, so that they are held nowhere but in the engine. @param {File} file */
 async function send(file) {
   let buffer;
   try {
@@ -188,8 +190,10 @@ export async function detect(image, score, options) {
 
 /**
  * Asks for something that the device computes.
- * @param {import('./protocol.js').Command} command
- * @param {Parameters<Connection['request']>[1]} [options]
+ * @template {import('./protocol.js').Command} C
+ * @param {C} command
+ * @param {import('./connection.js').RequestOptions} [options]
+ * @returns {Promise<import('./protocol.js').Answer<C>>}
  */
 export async function compute(command, options) {
   try {
@@ -208,7 +212,7 @@ export async function compute(command, options) {
   }
 }
 
-/** @param {any} error @returns {boolean} whether the device gave a wrong answer, or none */
+/** @param {unknown} error @returns {error is Refused} whether the device gave a wrong answer, or none */
 export function isDeviceFailure(error) {
   return error instanceof Refused && error.code === 'device-failed';
 }
@@ -222,5 +226,5 @@ function ensureAfterCancel() {
 /** The sentence of an error, for people. @param {unknown} error */
 export function explain(error) {
   if (error instanceof WorkerDied) return `The engine stopped: ${error.message}`;
-  return error instanceof Error ? error.message : String(error);
+  return sentenceOf(error);
 }

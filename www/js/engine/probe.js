@@ -16,10 +16,11 @@ export async function probe() {
   try {
     const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' });
     if (!adapter) return found;
-    const info = adapter.info ?? {};
+    // Not every browser has `info`, and older ones say on the adapter itself whether it is a software one.
+    const info = /** @type {Partial<GPUAdapterInfo>} */ (adapter.info ?? {});
     found.adapter = true;
     found.name = [info.vendor, info.architecture, info.device, info.description].filter(Boolean).join(' ');
-    found.software = Boolean(info.isFallbackAdapter ?? adapter.isFallbackAdapter) || SOFTWARE.test(found.name);
+    found.software = Boolean(info.isFallbackAdapter ?? Reflect.get(adapter, 'isFallbackAdapter')) || SOFTWARE.test(found.name);
     found.timestampQuery = adapter.features.has('timestamp-query');
   } catch (error) {
     found.name = String(error);

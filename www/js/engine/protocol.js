@@ -1,63 +1,59 @@
 /**
- * The vocabulary between page and worker, as `src/protocol.rs` spells it. Only types and the few helpers that make
- * plain objects of what crosses the boundary live here.
+ * The vocabulary between page and worker: the types are made of `src/protocol.rs`. Only they and the few helpers that
+ * make plain objects of what crosses the boundary live here.
  *
- * @typedef {'gpu'|'software'|'cpu'|'auto'} DeviceChoice
- * @typedef {{secureContext: boolean, webgpu: boolean, adapter: boolean, software: boolean, timestampQuery: boolean, name: string}} Probe
- * @typedef {{operator: string, error: number, passed: boolean}} SelfTest
- * @typedef {{kind: 'gpu'|'software'|'cpu', name: string, why: string, selfTest: SelfTest[]}} DeviceReport
- *
- * @typedef {Record<string, [number, number, number]>} Merge weight of each channel into red, green and blue
- * @typedef {{file: string, channel?: string|null}} ChannelFile a file and what it is to its image; no channel for an image by itself
- * @typedef {{code: string, sentence: string, remedy: {action: string, channels?: string[]}}} Problem
- * @typedef {{name: string, files: ChannelFile[], mask?: string|null, objectMasks?: string[], state: 'ready'|'needsFill'|'unusable', missing: string[],
- *   problems: Problem[]}} GroupedImage
- * @typedef {{images: GroupedImage[], annotations: string[], models: string[], projects: string[],
- *   ignored: {file: string, reason: string}[]}} Groups
- * @typedef {{name: string, files: (ChannelFile & {bytes: Uint8Array})[], fill: string[], merge: Merge|null,
- *   detectorMerge: Merge|null, pages: 'ask'|'channels', bitDepth?: number}} ImageInput
- * @typedef {{channel: string, rgba: Uint8Array}} LayerImage
- * @typedef {{width: number, height: number, rgba: Uint8Array}} Thumbnail
- * @typedef {{name: string, width: number, height: number, bits: number, fullScale: number, merge: Merge, filled: string[],
- *   orientation: number, warnings: string[], layers: LayerImage[], thumbnail: Thumbnail}} OpenedImage
- *
- * @typedef {{size: [number, number], counts: string|number[]}} Rle height and width, and COCO's run lengths
- * @typedef {{box: [number, number, number, number], label: string, score: number, mask?: Rle|null}} Detection
- * @typedef {{image: string, file: string, width: number, height: number, detections: Detection[], merge?: Merge|null,
- *   filled: string[], limit_reached?: number}} ImageDetections
- *
- * @typedef {{architecture: string, backbone: string, classes: string[], merge?: Merge|null, trained?: string|null,
- *   [key: string]: unknown}} DetectorConfig
- * @typedef {{loaded: string[], missing: string[], unexpected: string[], warnings: string[]}} LoadReport
- * @typedef {{name: string, parameters: number, config: DetectorConfig, load: LoadReport}} ModelReport
- *
- * @typedef {{sizes: number[][], aspectRatios: number[]}} AnchorSet
- * @typedef {{at70: number, at50: number, meanIou: number}} Fit
- * @typedef {{settings: any, config: DetectorConfig, classes: {label: string, images: number, cells: number}[],
- *   findings: {kind: string, image: string|null, object: number|null, sentence: string}[], validationImages: string[],
- *   withoutMask: number, anchors: {boxes: number, sides: number[], ratios: number[], fit: Fit, suggestion: [AnchorSet, Fit]|null},
- *   estimate: {parameters: number, memoryBytes: number, secondsPerStep: number, stepsPerEpoch: number, seconds: number}}} Preparation
- *
- * @typedef {{image: string, file: string, width: number, height: number, verified: boolean,
- *   objects: import('../shared/page-state.js').AnnotatedObject[], ignored?: import('../shared/page-state.js').IgnoredRegion[],
- *   incomplete?: boolean}} ImageAnnotations
- * @typedef {{annotations: ImageAnnotations[], imageLabels: {image: string, labels: string[]}[], withoutImage: string[],
- *   sources: string[], withoutImageSources: string[], unnumbered: string[], warnings: string[], rejected: string[]}} ReadAnnotations
- *
- * @typedef {'voc'|'coco'|'yolo'|'csv'|'jsonl'} Format
- * @typedef {'voc'|'coco'|'yolo'|'csv'|'masks'} AnnotationFormat
- * @typedef {{name: string, bytes: Uint8Array}} OutputFile
- * @typedef {{stage: string, done: number, total: number}} Progress
- * @typedef {{type: string, [key: string]: any}} Command
- * @typedef {any} Outcome the one that the command's documentation names, with its `type`
+ * @typedef {import('../../types/protocol.d.ts').DeviceChoice} DeviceChoice
+ * @typedef {import('../../types/protocol.d.ts').Probe} Probe
+ * @typedef {import('../../types/protocol.d.ts').DeviceReport} DeviceReport
+ * @typedef {import('../../types/protocol.d.ts').Merge} Merge
+ * @typedef {import('../../types/protocol.d.ts').ChannelFile} ChannelFile
+ * @typedef {import('../../types/protocol.d.ts').Problem} Problem
+ * @typedef {import('../../types/protocol.d.ts').Groups} Groups
+ * @typedef {import('../../types/protocol.d.ts').ImageInput} ImageInput
+ * @typedef {import('../../types/protocol.d.ts').OpenedImage} OpenedImage
+ * @typedef {import('../../types/protocol.d.ts').Rle} Rle
+ * @typedef {import('../../types/protocol.d.ts').Detection} Detection
+ * @typedef {import('../../types/protocol.d.ts').ImageDetections} ImageDetections
+ * @typedef {import('../../types/protocol.d.ts').DetectorConfig} DetectorConfig
+ * @typedef {import('../../types/protocol.d.ts').ModelReport} ModelReport
+ * @typedef {import('../../types/protocol.d.ts').AnchorSet} AnchorSet
+ * @typedef {import('../../types/protocol.d.ts').Preparation} Preparation
+ * @typedef {import('../../types/protocol.d.ts').TrainConfig} TrainConfig
+ * @typedef {import('../../types/protocol.d.ts').TrainEvent} TrainEvent
+ * @typedef {import('../../types/protocol.d.ts').Plan} Plan
+ * @typedef {import('../../types/protocol.d.ts').Evaluation} Evaluation
+ * @typedef {import('../../types/protocol.d.ts').ClassResult} ClassResult
+ * @typedef {import('../../types/protocol.d.ts').Confusion} Confusion
+ * @typedef {import('../../types/protocol.d.ts').ImageScore} ImageScore
+ * @typedef {import('../../types/protocol.d.ts').Chart} Chart
+ * @typedef {import('../../types/protocol.d.ts').Finding} Finding
+ * @typedef {import('../../types/protocol.d.ts').ImageAnnotations} ImageAnnotations
+ * @typedef {import('../../types/protocol.d.ts').Format} Format
+ * @typedef {import('../../types/protocol.d.ts').AnnotationFormat} AnnotationFormat
+ * @typedef {import('../../types/protocol.d.ts').NamedBytes} NamedBytes
+ * @typedef {import('../../types/protocol.d.ts').Progress} Progress
+ * @typedef {import('../../types/protocol.d.ts').Command} Command
+ * @typedef {import('../../types/protocol.d.ts').Outcome} Outcome
+ * @typedef {import('../../types/protocol.d.ts').ImageEntry} GroupedImage
+ * @typedef {import('../../types/protocol.d.ts').Gathered} ReadAnnotations
+ * @typedef {import('../../types/protocol.d.ts').ProtocolEvent|{type: 'panicked', sentence: string}} Message of a worker; one that panics says so before it ends
+ */
+
+/**
+ * What ends a command well.
+ * @template {Command} C
+ * @typedef {Extract<Outcome, {type: import('../../types/protocol.d.ts').Answers[C['type']]}>} Answer
  */
 
 /** All detections of an image down to this score are asked for; the slider filters above it without a new run. */
 export const DETECT_SCORE = 0.05;
 
-/** Maps cross the boundary as `Map` or as plain objects; the page knows plain objects only. */
+/**
+ * Maps cross the boundary as `Map` or as plain objects; the page knows plain objects only.
+ * @template T @param {T} value @returns {T}
+ */
 export function plain(value) {
-  return value instanceof Map ? Object.fromEntries(value) : value;
+  return value instanceof Map ? /** @type {T} */ (Object.fromEntries(value)) : value;
 }
 
 /** @param {DetectorConfig} config the names that a user counts by; index 0 is the background */

@@ -5,7 +5,10 @@ import { currentImage, store } from '../shared/page-state.js';
 
 const PARTS = ['red', 'green', 'blue'];
 
-/** The colour in which a channel is shown: its weights, at full brightness. */
+/** What can be drawn on the image, each with its button. */
+const SHOWN = /** @type {const} */ (['boxes', 'masks', 'labels', 'detections', 'annotations']);
+
+/** The colour in which a channel is shown: its weights, at full brightness. @param {number[]} weights */
 function tint(weights) {
   const most = Math.max(...weights, 1e-6);
   return `rgb(${weights.map((weight) => Math.round((255 * Math.max(0, weight)) / most)).join(' ')})`;
@@ -24,16 +27,18 @@ export function toggleNthChannel(index) {
   if (layer) toggleChannel(layer.channel);
 }
 
-/** @param {'boxes'|'masks'|'labels'|'detections'|'annotations'} part */
+/** @param {typeof SHOWN[number]} part */
 export function toggleShown(part) {
   store.state.show[part] = !store.state.show[part];
   store.touch('show');
 }
 
+/** @param {import('../shared/page-state.js').State} state */
 function drawToggles({ opened, hiddenChannels }) {
   const box = byId('channels');
   const wanted = opened ? opened.layers.map(({ channel }) => channel) : [];
-  const known = [...box.children].map((button) => button.dataset.channel);
+  const buttons = () => [...box.children].filter((child) => child instanceof HTMLElement);
+  const known = buttons().map((button) => button.dataset.channel);
   if (wanted.join() !== known.join()) {
     box.replaceChildren(
       ...wanted.map((channel, index) => {
@@ -45,10 +50,11 @@ function drawToggles({ opened, hiddenChannels }) {
       }),
     );
   }
-  for (const button of box.children) {
-    const { channel } = button.dataset;
+  for (const button of buttons()) {
+    const { channel = '' } = button.dataset;
     button.setAttribute('aria-pressed', String(!hiddenChannels.has(channel)));
-    button.firstElementChild.style.backgroundColor = tint(opened.merge[channel] ?? [1, 1, 1]);
+    const swatch = button.firstElementChild;
+    if (swatch instanceof HTMLElement) swatch.style.backgroundColor = tint(opened?.merge[channel] ?? [1, 1, 1]);
   }
   byId('weights').disabled = !opened;
 }
@@ -89,13 +95,16 @@ function drawRange() {
   byId('image-canvas').style.filter = plain ? '' : 'url(#display-range)';
   if (plain) return;
   const slope = 1 / (white - black);
-  for (const part of byId('display-range').firstElementChild.children) {
+  for (const part of byId('display-range').firstElementChild?.children ?? []) {
     part.setAttribute('slope', String(slope));
     part.setAttribute('intercept', String(-black * slope));
   }
 }
 
-/** Gives weights to one image, or to all with the same channels. @param {import('../engine/protocol.js').Merge|null} merge */
+/**
+ * Gives weights to one image, or to all with the same channels. @param {import('../engine/protocol.js').Merge|null} merge
+ * @param {boolean} everywhere
+ */
 function applyMerge(merge, everywhere) {
   const current = currentImage();
   if (!current) return;
@@ -119,30 +128,48 @@ function openWeights() {
   const rows = channels.map((channel) => {
     const weights = opened.merge[channel] ?? [0, 0, 0];
     const cells = PARTS.map((part, index) =>
-      el('input', { type: 'number', min: '0', max: '16', step: 'any', required: true, value: String(round(weights[index])), 'aria-label': `${channel} into ${part}` }),
+      el('input', {
+        type: 'number',
+        min: '0',
+        max: '16',
+        step: 'any',
+        required: true,
+        value: String(round(weights[index])),
+        'aria-label': `${channel} into ${part}`,
+      }),
     );
     inputs.set(channel, cells);
     return el('tr', {}, el('th', { scope: 'row' }, channel), ...cells.map((cell) => el('td', {}, cell)));
   });
+  /** @param {import('../engine/protocol.js').Merge} merge */
   const fill = (merge) => {
     for (const [channel, cells] of inputs) cells.forEach((cell, index) => (cell.value = String(round(merge[channel]?.[index] ?? 0))));
   };
   const trained = model?.report.config.merge;
   const fits = trained && channels.every((channel) => trained[channel]);
   const everywhere = el('input', { type: 'checkbox', checked: true });
+  /** @param {import('../engine/protocol.js').Merge|null} merge */
   const apply = (merge) => {
     applyMerge(merge, everywhere.checked);
     dialog.close();
   };
+  /** @param {SubmitEvent} event */
   const submit = (event) => {
     event.preventDefault();
-    apply(Object.fromEntries([...inputs].map(([channel, cells]) => [channel, cells.map((cell) => Number(cell.value))])));
+    /** @type {import('../engine/protocol.js').Merge} */
+    const merge = {};
+    for (const [channel, [red, green, blue]] of inputs) merge[channel] = [Number(red.value), Number(green.value), Number(blue.value)];
+    apply(merge);
   };
   const head = el('tr', {}, el('th', { scope: 'col' }, 'Channel'), ...PARTS.map((part) => el('th', { scope: 'col' }, `into ${part}`)));
   const form = el(
     'form',
     { onsubmit: submit },
-    el('p', {}, 'The detector sees the merged picture. Each channel is added to red, green and blue with these weights; sums over full brightness are clipped. The weights are stored with the results.'),
+    el(
+      'p',
+      {},
+      'The detector sees the merged picture. Each channel is added to red, green and blue with these weights; sums over full brightness are clipped. The weights are stored with the results.',
+    ),
     el('table', { class: 'plain weights' }, el('thead', {}, head), el('tbody', {}, ...rows)),
     el('label', { class: 'check' }, everywhere, 'For all images with these channels'),
     el(
@@ -156,6 +183,7 @@ function openWeights() {
   const dialog = openDialog('Merge weights', [form]);
 }
 
+/** @param {number} value */
 function round(value) {
   return Math.round(value * 1000) / 1000;
 }
@@ -165,15 +193,16 @@ export function startChannels(viewer) {
   store.subscribe(['opened', 'hiddenChannels'], drawToggles);
   store.subscribe(['opened', 'hiddenChannels'], ({ opened, hiddenChannels }) => viewer.setImage(opened, hiddenChannels));
   store.subscribe(['opened', 'ranges'], drawRange);
-  byId('black').addEventListener('input', (event) => setRange([event.target.value / 100, currentRange()[1]]));
-  byId('white').addEventListener('input', (event) => setRange([currentRange()[0], event.target.value / 100]));
+  const [black, white] = [byId('black'), byId('white')];
+  black.addEventListener('input', () => setRange([Number(black.value) / 100, currentRange()[1]]));
+  white.addEventListener('input', () => setRange([currentRange()[0], Number(white.value) / 100]));
   byId('auto-range').addEventListener('click', () => setRange([0, store.state.opened?.white ?? 1]));
   byId('reset-range').addEventListener('click', () => setRange([0, 1]));
   byId('weights').addEventListener('click', openWeights);
-  for (const part of /** @type {const} */ (['boxes', 'masks', 'labels', 'detections', 'annotations'])) {
+  for (const part of SHOWN) {
     byId(`show-${part}`).addEventListener('click', () => toggleShown(part));
   }
   store.subscribe(['show'], ({ show }) => {
-    for (const part of Object.keys(show)) byId(`show-${part}`).setAttribute('aria-pressed', String(show[part]));
+    for (const part of SHOWN) byId(`show-${part}`).setAttribute('aria-pressed', String(show[part]));
   });
 }

@@ -2,7 +2,7 @@
  * Files come in by drop or picker, folders with all that is in them. Detectors go to the engine; of everything else
  * the first bytes go to the image worker, which says what belongs together.
  */
-import { announce, byId, notify, plural } from '../ui/dom.js';
+import { announce, byId, notify, plural, sentenceOf } from '../ui/dom.js';
 import { loadModel } from '../engine/engine.js';
 import { headOf, known, newId } from './files.js';
 import { connection, forget } from './images.js';
@@ -49,7 +49,7 @@ export function take(dropped) {
   if (others.length === 0) return queue;
   reading += others.length;
   store.set({ reading: `Reading ${plural(reading, 'file')} …` });
-  queue = queue.then(() => takeImages(others)).catch((error) => notify(error.message, { kind: 'error' }));
+  queue = queue.then(() => takeImages(others)).catch((error) => notify(sentenceOf(error), { kind: 'error' }));
   return queue;
 }
 
@@ -74,7 +74,10 @@ async function takeImages(files) {
   if (reading === 0) store.set({ reading: '' });
 }
 
-/** Groups everything that is known, so that a channel dropped later completes its image. */
+/**
+ * Groups everything that is known, so that a channel dropped later completes its image.
+ * @param {{file: string, reason: string}[]} unreadable
+ */
 async function group(unreadable) {
   const files = [...known].map(([name, { head }]) => ({ name, head }));
   const groups = await connection.request({ type: 'group', files });
@@ -177,20 +180,21 @@ function withAbsent(found) {
   return [...found, ...store.state.images.filter(({ id, absent }) => absent && !ids.has(id))];
 }
 
-/** Walks what was dropped; entries have to be taken within the event, before anything is awaited. */
+/** Walks what was dropped; entries have to be taken within the event, before anything is awaited. @param {FileSystemEntry[]} entries */
 async function walk(entries) {
   /** @type {Dropped[]} */
   const found = [];
+  /** @param {FileSystemEntry} entry @returns {Promise<void>} */
   const visit = async (entry) => {
     if (entry.isFile) {
-      const file = await new Promise((yes, no) => entry.file(yes, no));
+      const file = await new Promise((/** @type {FileCallback} */ yes, no) => /** @type {FileSystemFileEntry} */ (entry).file(yes, no));
       found.push({ path: entry.fullPath.replace(/^\//, ''), file });
       return;
     }
-    const reader = entry.createReader();
+    const reader = /** @type {FileSystemDirectoryEntry} */ (entry).createReader();
     for (;;) {
       // A folder is read in parts, of a hundred in Chrome.
-      const part = await new Promise((yes, no) => reader.readEntries(yes, no));
+      const part = await new Promise((/** @type {FileSystemEntriesCallback} */ yes, no) => reader.readEntries(yes, no));
       if (part.length === 0) return;
       await Promise.all(part.map(visit));
     }
@@ -199,11 +203,12 @@ async function walk(entries) {
   return found;
 }
 
+/** @param {DragEvent} event */
 async function dropped(event) {
   event.preventDefault();
   document.body.classList.remove('dropping');
   const items = [...(event.dataTransfer?.items ?? [])].filter((item) => item.kind === 'file');
-  const entries = items.map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  const entries = items.map((item) => item.webkitGetAsEntry?.()).filter((entry) => entry !== null && entry !== undefined);
   const files = [...(event.dataTransfer?.files ?? [])];
   if (entries.length === 0) {
     take(files.map((file) => ({ path: file.name, file })));
@@ -212,7 +217,7 @@ async function dropped(event) {
   try {
     take(await walk(entries));
   } catch (error) {
-    notify(`The folder cannot be read: ${error.message}`, { kind: 'error' });
+    notify(`The folder cannot be read: ${sentenceOf(error)}`, { kind: 'error' });
   }
 }
 
@@ -224,7 +229,7 @@ async function takeSamples() {
     await take(files.map(({ name, bytes }) => ({ path: name, file: new File([bytes], name) })));
   } catch (error) {
     store.set({ reading: '' });
-    notify(error.message, { kind: 'error' });
+    notify(sentenceOf(error), { kind: 'error' });
   }
 }
 
@@ -240,7 +245,8 @@ export function startDrop(all) {
   takers = all;
   byId('samples').addEventListener('click', takeSamples);
   let depth = 0;
-  const overPage = (event) => event.dataTransfer?.types.includes('Files');
+  /** @param {DragEvent} event */
+  const overPage = (event) => event.dataTransfer?.types.includes('Files') ?? false;
   document.addEventListener('dragenter', (event) => {
     if (!overPage(event)) return;
     event.preventDefault();
@@ -259,7 +265,7 @@ export function startDrop(all) {
     depth = 0;
     if (overPage(event)) dropped(event);
   });
-  for (const kind of ['files', 'folder']) {
+  for (const kind of /** @type {const} */ (['files', 'folder'])) {
     const picker = byId(`pick-${kind}`);
     picker.addEventListener('change', () => picked(picker));
     for (const button of document.querySelectorAll(`[data-pick="${kind}"]`)) button.addEventListener('click', () => picker.click());

@@ -30,9 +30,12 @@ function sharedFolders(paths) {
 export function fileNames(images) {
   const files = new Map(images.map((image) => [image, filesOf(image)]));
   const root = sharedFolders([...files.values()].flat().map(({ path }) => partsOf(path)));
+  /** @param {string} path */
   const below = (path) => partsOf(path).slice(root).join('/');
+  /** @param {ReturnType<typeof filesOf>} list */
   const isAlone = (list) => list.length === 1 && list[0].channel === null;
   const taken = new Set([...files.values()].filter(isAlone).map(([{ path }]) => below(path)));
+  /** @param {ImageEntry} image */
   const nameOf = (image) => {
     const list = files.get(image) ?? [];
     const stem = image.name.split(/[/\\]/).pop() ?? '';

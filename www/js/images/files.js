@@ -3,7 +3,9 @@
 /** What the image worker needs of each file to tell its kind. */
 const HEAD = 64;
 
-/** @type {Map<string, {file: File, head: Uint8Array}>} */
+/** @typedef {{file: File, head: Uint8Array<ArrayBuffer>}} KnownFile */
+
+/** @type {Map<string, KnownFile>} */
 export const known = new Map();
 
 let nextId = 1;

@@ -2,29 +2,35 @@
 import { el, openDialog } from '../ui/dom.js';
 import { explain } from '../engine/engine.js';
 
-/** An input with its words behind it. */
+/**
+ * An input with its words behind it.
+ * @template {string} V @param {'radio'|'checkbox'} type @param {string} name @param {V} value @param {...(Node|string)} content
+ */
 function check(type, name, value, ...content) {
   const input = el('input', { type, name, value });
   return { value, input, label: el('label', { class: 'check' }, input, ...content) };
 }
 
+/** @typedef {import('../shared/page-state.js').ImageEntry} Entry */
+
 /**
  * @typedef {Object} Scope images that can be chosen together
  * @property {string} value
  * @property {string} text
- * @property {import('../shared/page-state.js').ImageEntry[]} images none: it cannot be chosen
+ * @property {Entry[]} images none: it cannot be chosen
  */
 
 /**
+ * @template {string} F
  * @param {Object} options
  * @param {string} options.title
  * @param {string} options.verb what the button says
  * @param {Scope[]} options.scopes
  * @param {string} options.first the scope that is chosen at first
- * @param {[string, string, string][]} options.formats value, name, what it is
- * @param {(images: any[]) => string} options.describe a sentence on what would be written
- * @param {(images: any[], formats: string[], tell: (text: string) => void) => Promise<void>} options.save
- * @param {(format: string, images: any[]) => boolean} [options.fits] whether a format can be had of these images
+ * @param {[F, string, string][]} options.formats value, name, what it is
+ * @param {(images: Entry[]) => string} options.describe a sentence on what would be written
+ * @param {(images: Entry[], formats: F[], tell: (text: string) => void) => Promise<void>} options.save
+ * @param {(format: F, images: Entry[]) => boolean} [options.fits] whether a format can be had of these images
  */
 export function openFormatDialog({ title, verb, scopes, first, formats, describe, save, fits = () => true }) {
   const radios = scopes.map(({ value, text, images }) => {
@@ -46,6 +52,7 @@ export function openFormatDialog({ title, verb, scopes, first, formats, describe
     summary.textContent = describe(images());
     button.disabled = chosen().length === 0;
   };
+  /** @param {SubmitEvent} event */
   const submit = async (event) => {
     event.preventDefault();
     button.disabled = true;

@@ -5,7 +5,7 @@
  * are looked at, thumbnails when their row is on the screen, one at a time, and what is no longer looked at is let go.
  */
 import { bitDepth, decidedDepth } from './bit-depth.js';
-import { notify } from '../ui/dom.js';
+import { notify, sentenceOf } from '../ui/dom.js';
 import { plain } from '../engine/protocol.js';
 import { currentImage, store } from '../shared/page-state.js';
 import { Connection, Refused, WorkerDied } from '../engine/connection.js';
@@ -54,7 +54,10 @@ export function wantThumbnails(ids) {
   pump();
 }
 
-/** Reads the files of an image; the bytes are given away with the request. */
+/**
+ * Reads the files of an image; the bytes are given away with the request.
+ * @param {import('../shared/page-state.js').ImageEntry} image @returns {Promise<import('../engine/protocol.js').ImageInput>}
+ */
 export async function inputOf(image) {
   const depth = await bitDepth(survey);
   const { name, fill, pages } = image;
@@ -89,7 +92,10 @@ function detectorMerge() {
   return store.state.model?.report.config.merge ?? undefined;
 }
 
-/** Forgets what was decoded, after the files, the fill or the weights of an image have changed. */
+/**
+ * Forgets what was decoded, after the files, the fill or the weights of an image have changed.
+ * @param {import('../shared/page-state.js').ImageEntry} image
+ */
 export function forget(image) {
   image.thumbnail?.close();
   image.thumbnail = null;
@@ -98,6 +104,7 @@ export function forget(image) {
   pump();
 }
 
+/** @param {number} id */
 function drop(id) {
   for (const { bitmap } of cache.get(id)?.layers ?? []) bitmap.close();
   cache.delete(id);
@@ -125,7 +132,10 @@ function openAnew() {
   }
 }
 
-/** @param {import('../engine/protocol.js').Merge|undefined} merge @param {string[]} channels */
+/**
+ * @param {import('../engine/protocol.js').Merge|undefined} merge @param {string[]} channels
+ * @returns {merge is import('../engine/protocol.js').Merge}
+ */
 function fitsAll(merge, channels) {
   return merge !== undefined && channels.every((channel) => merge[channel]);
 }
@@ -165,6 +175,7 @@ async function pump() {
   }
 }
 
+/** @param {import('../shared/page-state.js').ImageEntry} image */
 async function open(image) {
   const { files, fill, pages } = image;
   const merge = image.merge ?? detectorMerge();
@@ -188,7 +199,7 @@ async function open(image) {
   } catch (error) {
     if (changed()) return;
     const code = error instanceof Refused ? error.code : 'engine';
-    const sentence = error instanceof WorkerDied ? `${image.name}: the image reader stopped on it` : error.message;
+    const sentence = error instanceof WorkerDied ? `${image.name}: the image reader stopped on it` : sentenceOf(error);
     image.problem = { code, sentence };
     image.state = 'problem';
   }
@@ -199,7 +210,10 @@ async function open(image) {
 /** Bytes of a PNG up to the end of its size (W3C PNG, 11.2.2). */
 const PNG_SIZE = 24;
 
-/** The size that a PNG says in its first bytes; the channels of an image are all of one size. */
+/**
+ * The size that a PNG says in its first bytes; the channels of an image are all of one size.
+ * @param {import('../shared/page-state.js').ImageEntry} image
+ */
 async function sizeOfPng(image) {
   const blob = image.files[0]?.blob;
   if (!blob) return null;
@@ -221,7 +235,7 @@ export async function measure(images, tell = () => {}) {
   }
 }
 
-/** @param {import('../engine/protocol.js').OpenedImage} outcome */
+/** @param {import('../engine/protocol.js').OpenedImage} outcome @param {import('../shared/page-state.js').ImageEntry} image */
 async function keep(image, outcome) {
   const layers = [];
   for (const { channel, rgba } of outcome.layers) {
@@ -243,12 +257,13 @@ async function keep(image, outcome) {
   }
 }
 
+/** @param {Uint8Array<ArrayBuffer>} rgba @param {number} width @param {number} height */
 function bitmapOf(rgba, width, height) {
   const pixels = new Uint8ClampedArray(rgba.buffer, rgba.byteOffset, rgba.byteLength);
   return createImageBitmap(new ImageData(pixels, width, height));
 }
 
-/** For “auto”: the brightness that 99.5 % of the samples of the thumbnail do not reach. */
+/** For “auto”: the brightness that 99.5 % of the samples of the thumbnail do not reach. @param {Uint8Array} rgba */
 function whiteOf(rgba) {
   const counts = new Uint32Array(256);
   for (let i = 0; i < rgba.length; i += 4) counts[Math.max(rgba[i], rgba[i + 1], rgba[i + 2])] += 1;

@@ -5,12 +5,14 @@ import { store } from '../shared/page-state.js';
 /** Rows of each table; more would only hang the browser. */
 const ROWS = 1000;
 
+/** @param {string[]} heads @param {string[][]} rows */
 function table(heads, rows) {
   const head = el('tr', {}, ...heads.map((name) => el('th', { scope: 'col' }, name)));
   const body = rows.slice(0, ROWS).map((cells) => el('tr', {}, ...cells.map((text) => el('td', {}, text))));
   return el('table', { class: 'plain' }, el('thead', {}, head), el('tbody', {}, ...body));
 }
 
+/** @param {number} count */
 const more = (count) => (count > ROWS ? el('p', { class: 'faint' }, `and ${(count - ROWS).toLocaleString('en')} more`) : null);
 
 export function openLeftOut() {
@@ -19,10 +21,20 @@ export function openLeftOut() {
     leftOutSummary(),
     [
       ignored.length && remarks.length ? el('h3', {}, 'Files left out') : null,
-      ignored.length ? table(['File', 'Why'], ignored.map(({ file, reason }) => [file, reason])) : null,
+      ignored.length
+        ? table(
+            ['File', 'Why'],
+            ignored.map(({ file, reason }) => [file, reason]),
+          )
+        : null,
       more(ignored.length),
       remarks.length && ignored.length ? el('h3', {}, 'Annotations') : null,
-      remarks.length ? table(['File', 'Object', 'What'], remarks.map(({ file, object, reason }) => [file, object, reason])) : null,
+      remarks.length
+        ? table(
+            ['File', 'Object', 'What'],
+            remarks.map(({ file, object, reason }) => [file, object, reason]),
+          )
+        : null,
       more(remarks.length),
     ],
     { wide: true },

@@ -6,6 +6,9 @@ import { leftOutSummary, openLeftOut } from './left-out.js';
 import { currentImage, select, shownDetections, store } from '../shared/page-state.js';
 import { VirtualList } from '../ui/virtual-list.js';
 
+/** @typedef {typeof store.state.filter} Filter */
+
+/** @type {Record<Filter, (image: import('../shared/page-state.js').ImageEntry) => boolean>} */
 const FILTERS = {
   all: () => true,
   problem: (image) => image.state === 'problem' || image.state === 'failed',
@@ -15,6 +18,7 @@ const FILTERS = {
   verified: (image) => Boolean(image.annotations?.verified),
 };
 
+/** @type {Record<Filter, string>} */
 const FILTER_NAMES = { all: 'All', open: 'Open', done: 'Done', annotated: 'Annotated', verified: 'Verified', problem: 'Problems' };
 
 /** Images that the filter lets through. */
@@ -30,6 +34,7 @@ export function stepImage(step) {
   select(list[now < 0 ? 0 : Math.min(Math.max(now + step, 0), list.length - 1)].id);
 }
 
+/** @param {import('../shared/page-state.js').ImageEntry} image */
 function describe(image) {
   // The row says whose sentence it is already.
   const sentence = (image.problem?.sentence || image.failure).replace(`${image.name}: `, '');
@@ -59,8 +64,9 @@ function createRow() {
 /** The picture that each row's canvas shows. @type {WeakMap<Element, ImageBitmap|null>} */
 const drawn = new WeakMap();
 
+/** @param {HTMLElement} row @param {import('../shared/page-state.js').ImageEntry} image */
 function fillRow(row, image) {
-  const [canvas, name, about, state] = row.children;
+  const [canvas, name, about, state] = /** @type {[HTMLCanvasElement, HTMLElement, HTMLElement, HTMLElement]} */ (/** @type {unknown} */ (row.children));
   put(name, image.name);
   put(about, describe(image));
   put(state, STATE_NAMES[image.state]);
@@ -68,7 +74,7 @@ function fillRow(row, image) {
   row.title = image.problem?.sentence || image.failure || [image.name, ...image.notes].join('\n');
   if (drawn.get(canvas) === image.thumbnail) return;
   drawn.set(canvas, image.thumbnail);
-  const context = canvas.getContext('2d');
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
   context.clearRect(0, 0, 80, 80);
   if (!image.thumbnail) return;
   const { width, height } = image.thumbnail;
@@ -77,6 +83,7 @@ function fillRow(row, image) {
   context.drawImage(image.thumbnail, (width - side) / 2, (height - side) / 2, side, side, 0, 0, 80, 80);
 }
 
+/** @param {Element} element @param {string} text */
 function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -93,7 +100,7 @@ export function startList(tryAgain) {
     visible: (images) => wantThumbnails(images.map((image) => image.id)),
   });
   const filter = byId('filter');
-  filter.addEventListener('change', () => store.set({ filter: filter.value }));
+  filter.addEventListener('change', () => store.set({ filter: /** @type {Filter} */ (filter.value) }));
   byId('ignored').addEventListener('click', openLeftOut);
   byId('fill-all').addEventListener('click', () => fillWithBlack(store.state.images));
 
@@ -108,8 +115,9 @@ export function startList(tryAgain) {
     filter.value = state.filter;
     filter.disabled = images.length === 0;
     for (const option of filter.options) {
-      const count = images.filter(FILTERS[option.value]).length.toLocaleString('en');
-      put(option, images.length ? `${FILTER_NAMES[option.value]}: ${count}` : FILTER_NAMES[option.value]);
+      const value = /** @type {Filter} */ (option.value);
+      const count = images.filter(FILTERS[value]).length.toLocaleString('en');
+      put(option, images.length ? `${FILTER_NAMES[value]}: ${count}` : FILTER_NAMES[value]);
     }
     byId('problems').hidden = problems.length === 0;
     put(byId('problem-count'), `${plural(problems.length, 'image')} with a problem`);

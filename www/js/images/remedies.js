@@ -24,7 +24,10 @@ export function remedyOf(image, tryAgain) {
   return { label: `Fill ${missing.join(' and ')} with black`, run: () => fillWithBlack([image]) };
 }
 
-/** Takes every page of a TIFF file that does not say what they are for a channel; it is kept with the image. */
+/**
+ * Takes every page of a TIFF file that does not say what they are for a channel; it is kept with the image.
+ * @param {import('../shared/page-state.js').ImageEntry[]} images
+ */
 function takePagesForChannels(images) {
   for (const image of images) {
     image.pages = 'channels';
@@ -36,7 +39,10 @@ function takePagesForChannels(images) {
   announce(`The pages of ${plural(images.length, 'image')} are channels now.`);
 }
 
-/** Makes missing channels black; it is kept with the image and written into its results. */
+/**
+ * Makes missing channels black; it is kept with the image and written into its results.
+ * @param {import('../shared/page-state.js').ImageEntry[]} images
+ */
 export function fillWithBlack(images) {
   let count = 0;
   for (const image of images) {

@@ -56,7 +56,8 @@ let taken = () => {};
 /** @param {Partial<import('../shared/page-state.js').Saving>} patch */
 function tell(patch) {
   const next = { ...store.state.saving, ...patch };
-  if (Object.entries(next).some(([key, value]) => store.state.saving[key] !== value)) store.set({ saving: next });
+  const keys = /** @type {(keyof typeof next)[]} */ (Object.keys(next));
+  if (keys.some((key) => store.state.saving[key] !== next[key])) store.set({ saving: next });
 }
 
 /** @param {'records'|'files'} way @param {string} sentence */
@@ -145,7 +146,9 @@ function show({ project, restored, inStep, copied, revision: when }, edit) {
   store.set({ faults: project.faults });
   if (restored) {
     const what = 'Annotations, results, settings and the detector';
-    notify(`The browser lost its database, as can happen when it is killed. ${what} are back as they were on ${new Date(when).toLocaleString()}.`, { kind: 'error' });
+    notify(`The browser lost its database, as can happen when it is killed. ${what} are back as they were on ${new Date(when).toLocaleString()}.`, {
+      kind: 'error',
+    });
   }
 }
 
@@ -213,6 +216,7 @@ function slow() {
   notify('The storage of the browser is slow to answer. The saved project appears when it does.');
 }
 
+/** @param {string} sentence @param {unknown} [error] */
 function filesHindered(sentence, error) {
   if (error instanceof Unavailable && error.code === 'taken') taken();
   else hinder('files', sentence);
@@ -329,6 +333,7 @@ function isUnsaved() {
   const { saving, readOnly, images } = store.state;
   if (readOnly) return false;
   if (saving.phase === 'on' && !saving.why) return isCopyingNeeded();
+  /** @param {object|null} thing @param {unknown} stored */
   const safe = (thing, stored) => thing === null || isInFile(thing) || isImported(thing) || (saving.phase === 'on' && thing === stored);
   return images.some(({ id, annotations, result }) => {
     const old = delta.of(id);

@@ -1,6 +1,7 @@
 /**
  * The browser's database (IndexedDB): opened, written in short slices so that no frame is late, read in batches. Knows
- * nothing of images; what a failure means for a person is said here once.
+ * nothing of images; what a failure means for a person is said here once. Written without the package `idb`: it makes a promise
+ * of each request, while here a slice of requests waits for its last one alone and a transaction that waits for a promise ends.
  */
 
 const NAME = 'cytobox';
@@ -36,12 +37,14 @@ export class Unavailable extends Error {
 export function openDatabase({ factory, gone, slow = () => {}, emptied = () => {} }) {
   return new Promise((resolve, reject) => {
     let waiting = true;
+    /** @param {() => void} run */
     const settle = (run) => {
       clearTimeout(timer);
       clearTimeout(hint);
       waiting = false;
       run();
     };
+    /** @param {unknown} error */
     const refuse = (error) => settle(() => reject(error));
     const hint = setTimeout(slow, SLOW);
     const timer = setTimeout(() => refuse(new Unavailable('blocked', 'The storage of the browser does not answer.')), PATIENCE);
@@ -154,6 +157,7 @@ export function write(database, operations, { writer = null, hurry = false, dura
     const transaction = database.transaction([...stores], 'readwrite', { durability });
     transaction.oncomplete = () => resolve();
     transaction.onabort = () => reject(failure ?? transaction.error ?? new DOMException('The transaction was aborted.', 'AbortError'));
+    /** @param {unknown} error */
     const fail = (error) => {
       try {
         transaction.abort();
@@ -187,7 +191,7 @@ export function write(database, operations, { writer = null, hurry = false, dura
   });
 }
 
-/** @param {IDBRequest} request @returns {Promise<any>} */
+/** @template T @param {IDBRequest<T>} request @returns {Promise<T>} */
 function settled(request) {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);

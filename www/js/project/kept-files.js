@@ -94,6 +94,7 @@ function unkeptImages() {
   return store.state.images.filter(({ files }) => files.some(({ file, blob }) => kept.get(file.file) !== blob)).length;
 }
 
+/** @param {number} copying */
 function tell(copying) {
   const unkept = copying > 0 ? store.state.saving.unkept : target ? unkeptImages() : 0;
   const { saving } = store.state;
@@ -105,7 +106,7 @@ async function round() {
   await keepDetector();
   const list = wanted();
   let room = list.some(({ always }) => !always) ? await roomLeft() : 0;
-  for (let at = 0; at < list.length && !again && target; ) {
+  for (let at = 0; at < list.length && !again && target;) {
     tell(list.length - at);
     const batch = nextBatch(list, at);
     at += batch.length;
@@ -233,7 +234,11 @@ export async function makeRoom(bytes) {
 /** @param {string[]} paths */
 async function forget(paths) {
   if (!target || paths.length === 0) return;
-  await write(target.database, paths.map((key) => ({ store: 'files', key })), { writer: target.writer });
+  await write(
+    target.database,
+    paths.map((key) => ({ store: 'files', key })),
+    { writer: target.writer },
+  );
   for (const path of paths) kept.delete(path);
 }
 

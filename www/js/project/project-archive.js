@@ -21,13 +21,17 @@ const TOGETHER = 16;
 
 /** A name that every zip program takes and that was not given yet. @param {string} path @param {Set<string>} given */
 function entryName(path, given) {
-  const parts = path.replace(/[\\\p{Cc}]/gu, '_').split('/').map((part) => (part === '.' || part === '..' || part === '' ? '_' : part));
+  const parts = path
+    .replace(/[\\\p{Cc}]/gu, '_')
+    .split('/')
+    .map((part) => (part === '.' || part === '..' || part === '' ? '_' : part));
   let name = parts.join('/');
   for (let n = 2; given.has(name); n += 1) name = `${parts.join('/')}.${n}`;
   given.add(name);
   return name;
 }
 
+/** @param {unknown} value */
 const json = (value) => new TextEncoder().encode(JSON.stringify(value));
 
 /**
@@ -54,6 +58,7 @@ export async function writeArchive(tell) {
       if (entry && content) await zip.addBlob(entry, content);
       files.push({ ...file, entry });
     }
+    /** @param {string} folder @param {unknown} value */
     const part = (folder, value) => {
       if (!value) return null;
       const entry = entryName(`${folder}/${image.name}.json`, given);
@@ -99,6 +104,7 @@ function folderOf(zip) {
   return found[0].slice(0, -LIST.length);
 }
 
+/** @param {Unzip} zip @param {string} name @returns {Promise<any>} what the file says, before it is checked */
 async function parsed(zip, name) {
   try {
     return JSON.parse(await zip.text(name, limits.JSON_BYTES));
@@ -119,8 +125,10 @@ async function readList(zip, tell) {
   for (const name of SETTINGS) if (list.settings?.[name] !== undefined) project.settings[name] = readSetting(name, list.settings[name]);
   // Its checkpoints are in the browser that it was running in.
   if (project.settings.trainingSettings) delete project.settings.trainingSettings.running;
+  /** @param {unknown} name */
   const at = (name) => folder + (typeof name === 'string' ? name : '');
   const names = new Set();
+  /** @param {any} value before it is checked @param {number} index */
   const readOne = async (value, index) => {
     const record = readImage(value, `image ${index + 1}`);
     if (names.has(record.name)) throw new BadRecord(`two images are called ${record.name}`);
@@ -135,6 +143,7 @@ async function readList(zip, tell) {
   };
   for (let first = 0; first < list.images.length; first += TOGETHER) {
     tell(first, list.images.length);
+    /** @type {unknown[]} */
     const values = list.images.slice(first, first + TOGETHER);
     project.images.push(...(await Promise.all(values.map((value, index) => readOne(value, first + index)))));
   }
@@ -152,7 +161,7 @@ async function readList(zip, tell) {
  * @param {(name: unknown) => string} at
  * @param {import('./project-records.js').ImageRecord} record
  * @param {any[]} listed
- * @param {Map<string, {file: File, head: Uint8Array}>} all files of the project; these are added
+ * @param {Map<string, import('../images/files.js').KnownFile>} all files of the project; these are added
  */
 async function readFiles(zip, at, record, listed, all) {
   const files = new Map();

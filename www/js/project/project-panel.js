@@ -1,7 +1,7 @@
 /** The project as a whole: whether it is saved, a new one, and its file, which carries everything to another machine. */
 import { emptyProject } from './show-project.js';
 import { readArchive, writeArchive } from './project-archive.js';
-import { announce, byId, el, formatBytes, notify, openDialog, plural } from '../ui/dom.js';
+import { announce, byId, el, formatBytes, notify, openDialog, plural, sentenceOf } from '../ui/dom.js';
 import { loadModel } from '../engine/engine.js';
 import { save } from '../ui/save-file.js';
 import { loadFirstModel } from '../engine/bundled-detector.js';
@@ -10,7 +10,10 @@ import { leftInFile } from '../shared/left-in-file.js';
 import { busy, store } from '../shared/page-state.js';
 import { BadZip } from '../shared/unzip.js';
 
-/** The state in a word or two, and whether it is good. @returns {[string, 'ready'|'starting'|'failed']} */
+/**
+ * The state in a word or two, and whether it is good. @returns {[string, 'ready'|'starting'|'failed']}
+ * @param {import('../shared/page-state.js').State} state
+ */
 function stateOf({ saving, readOnly }) {
   if (readOnly) return ['read only', 'starting'];
   if (saving.phase === 'opening') return ['opening …', 'starting'];
@@ -34,10 +37,12 @@ function explained() {
   return [...sentences, ...faults];
 }
 
+/** @param {number} count */
 function unkeptSentence(count) {
   return `There is no room in this browser for the files of ${plural(count, 'image')}. Their annotations and results are saved; the files have to be dropped again next time.`;
 }
 
+/** @param {number} count */
 function absentSentence(count) {
   return `The files of ${plural(count, 'image')} were not kept in this browser. Drop them again; their annotations and results are still here.`;
 }
@@ -46,7 +51,9 @@ async function storageSentence() {
   const { usage, quota } = (await navigator.storage?.estimate?.().catch(() => null)) ?? {};
   if (!quota) return '';
   const lasting = await navigator.storage.persisted?.().catch(() => false);
-  const kept = lasting ? 'The browser will not delete it by itself.' : 'If the disk runs full, the browser may delete it: keep the project file of what matters.';
+  const kept = lasting
+    ? 'The browser will not delete it by itself.'
+    : 'If the disk runs full, the browser may delete it: keep the project file of what matters.';
   return `It takes ${formatBytes(usage ?? 0)} of the ${formatBytes(quota)} that the browser gives. ${kept}`;
 }
 
@@ -55,12 +62,29 @@ function openPanel() {
   const sentences = explained();
   const room = el('p', { class: 'faint' });
   storageSentence().then((sentence) => (room.textContent = sentence));
-  const act = (label, run, disabled = false) => el('button', { type: 'button', disabled, onclick: () => { dialog.close(); run(); } }, label);
+  /** @param {string} label @param {() => void} run */
+  const act = (label, run, disabled = false) =>
+    el(
+      'button',
+      {
+        type: 'button',
+        disabled,
+        onclick: () => {
+          dialog.close();
+          run();
+        },
+      },
+      label,
+    );
   const dialog = openDialog('Project', [
     ...sentences.slice(0, 50).map((sentence) => el('p', {}, sentence)),
     sentences.length > 50 ? el('p', {}, `and ${sentences.length - 50} more`) : null,
     room,
-    el('p', { class: 'faint' }, 'The project file is one zip with the images, annotations, results, settings and the detector, unless that is the one that comes with cytobox.'),
+    el(
+      'p',
+      { class: 'faint' },
+      'The project file is one zip with the images, annotations, results, settings and the detector, unless that is the one that comes with cytobox.',
+    ),
     el(
       'div',
       { class: 'actions' },
@@ -94,6 +118,7 @@ function content() {
 function agreed(title, sentence, yes) {
   if (store.state.images.length === 0) return Promise.resolve(true);
   return new Promise((resolve) => {
+    /** @param {boolean} answer */
     const done = (answer) => {
       resolve(answer);
       dialog.close();
@@ -115,7 +140,11 @@ function agreed(title, sentence, yes) {
 
 async function askNew() {
   if (hindered()) return;
-  const yes = await agreed('New project', 'The present project is removed from the page and from this browser. The detector stays loaded.', 'Start new project');
+  const yes = await agreed(
+    'New project',
+    'The present project is removed from the page and from this browser. The detector stays loaded.',
+    'Start new project',
+  );
   if (!yes || hindered()) return;
   await replaceProject(emptyProject());
   announce('New project.');
@@ -133,10 +162,13 @@ async function saveProject() {
     save(`cytobox-${new Date().toISOString().slice(0, 10)}.zip`, blob);
     leftInFile(safe);
     if (missing.length) {
-      notify(`${plural(missing.length, 'file')} cannot be read any more and ${missing.length === 1 ? 'is' : 'are'} not in the project file: ${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ' …' : ''}`, { kind: 'error' });
+      notify(
+        `${plural(missing.length, 'file')} cannot be read any more and ${missing.length === 1 ? 'is' : 'are'} not in the project file: ${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ' …' : ''}`,
+        { kind: 'error' },
+      );
     }
   } catch (error) {
-    const why = error instanceof RangeError ? `${error.message} Save the images on their own, and the results with Download.` : error.message;
+    const why = error instanceof RangeError ? `${error.message} Save the images on their own, and the results with Download.` : sentenceOf(error);
     notify(`The project file was not written. ${why}`, { kind: 'error' });
   } finally {
     writing = false;
@@ -160,7 +192,7 @@ export async function openProject(file) {
     else if (!store.state.model) await loadFirstModel();
     announce(`${file.name} opened: ${plural(project.images.length, 'image')}.`);
   } catch (error) {
-    const why = error instanceof BadZip ? error.message : `It cannot be read (${error.message}).`;
+    const why = error instanceof BadZip ? error.message : `It cannot be read (${sentenceOf(error)}).`;
     notify(`${file.name} was not opened. ${why}`, { kind: 'error' });
   } finally {
     store.set({ reading: '' });
@@ -172,7 +204,7 @@ export function startProject() {
   button.addEventListener('click', openPanel);
   const picker = byId('pick-project');
   picker.addEventListener('change', () => {
-    const [file] = picker.files;
+    const [file] = picker.files ?? [];
     picker.value = '';
     if (file) openProject(file);
   });
@@ -193,6 +225,7 @@ export function startProject() {
     failing = why;
   });
   store.subscribe(['faults'], ({ faults }) => {
-    if (faults.length) notify(`${plural(faults.length, 'saved record')} could not be read; the rest is here.`, { kind: 'error', action: { label: 'Show', run: openPanel } });
+    if (faults.length)
+      notify(`${plural(faults.length, 'saved record')} could not be read; the rest is here.`, { kind: 'error', action: { label: 'Show', run: openPanel } });
   });
 }

@@ -31,9 +31,10 @@ export const LARGE = new Set(['curves', 'evaluation', 'imageLabels']);
 /** Problems that are of a moment, not of the image. */
 const PASSING = new Set(['engine', 'io']);
 
+/** @param {unknown} value @param {string} what */
 const texts = (value, what) => list(value ?? [], what, limits.CHANNELS * 4, (one, name) => text(one, name));
 
-/** @returns {[number, number, number, number]} */
+/** @returns {[number, number, number, number]} @param {unknown} value @param {string} what */
 function box(value, what) {
   demand(Array.isArray(value) && value.length === 4, `${what} is no box of four numbers`);
   const [x1, y1, x2, y2] = value.map((one) => number(one, what, 0, limits.IMAGE_SIDE));
@@ -41,7 +42,7 @@ function box(value, what) {
   return [x1, y1, x2, y2];
 }
 
-/** @returns {import('../engine/protocol.js').Rle|null} */
+/** @returns {import('../engine/protocol.js').Rle|null} @param {unknown} value @param {string} what */
 function mask(value, what) {
   if (value === null || value === undefined) return null;
   demand(isObject(value) && Array.isArray(value.size) && value.size.length === 2, `${what} has a mask without a size`);
@@ -55,7 +56,7 @@ function mask(value, what) {
   return rle;
 }
 
-/** @returns {import('../engine/protocol.js').Merge|null} */
+/** @returns {import('../engine/protocol.js').Merge|null} @param {unknown} value @param {string} what */
 function merge(value, what) {
   if (value === null || value === undefined) return null;
   demand(isObject(value) && Object.keys(value).length <= limits.CHANNELS, `${what} is no table of weights`);
@@ -105,9 +106,8 @@ export function readAnnotations(value, what, leaveOut = null) {
       return null;
     }
   };
-  const there = (one) => one !== null;
-  const objects = list(value.objects, what, limits.OBJECTS, orNull(annotatedObject)).filter(there);
-  const ignored = list(value.ignored ?? [], `${what}, ignored region`, limits.OBJECTS, orNull(ignoredRegion)).filter(there);
+  const objects = list(value.objects, what, limits.OBJECTS, orNull(annotatedObject)).filter((one) => one !== null);
+  const ignored = list(value.ignored ?? [], `${what}, ignored region`, limits.OBJECTS, orNull(ignoredRegion)).filter((one) => one !== null);
   return {
     verified: value.verified === true,
     objects,
@@ -137,9 +137,7 @@ export function readResult(value, what) {
       detections,
       merge: merge(found.merge, what),
       filled: texts(found.filled, what),
-      ...(found.limit_reached === undefined || found.limit_reached === null
-        ? {}
-        : { limit_reached: whole(found.limit_reached, what, 1, limits.OBJECTS * 2) }),
+      ...(found.limit_reached === undefined || found.limit_reached === null ? {} : { limit_reached: whole(found.limit_reached, what, 1, limits.OBJECTS * 2) }),
     },
     seconds: number(value.seconds, what, 0),
     stale: value.stale === true,
@@ -169,14 +167,10 @@ export function readImage(value, what) {
     missing: texts(value.missing, what),
     fill: texts(value.fill, what),
     pages: value.pages === 'channels' ? 'channels' : 'ask',
-    problem: isObject(problem)
-      ? { code: text(problem.code, what), sentence: text(problem.sentence, what, limits.SENTENCE_CHARS) }
-      : null,
+    problem: isObject(problem) ? { code: text(problem.code, what), sentence: text(problem.sentence, what, limits.SENTENCE_CHARS) } : null,
     notes: list(value.notes ?? [], what, limits.CHANNELS * 4, (one, name) => text(one, name, limits.SENTENCE_CHARS)),
     merge: merge(value.merge, `the weights of ${what}`),
-    size: isObject(size)
-      ? { width: whole(size.width, what, 1, limits.IMAGE_SIDE), height: whole(size.height, what, 1, limits.IMAGE_SIDE) }
-      : null,
+    size: isObject(size) ? { width: whole(size.width, what, 1, limits.IMAGE_SIDE), height: whole(size.height, what, 1, limits.IMAGE_SIDE) } : null,
   };
 }
 
@@ -219,9 +213,14 @@ export function readSetting(name, value) {
 /** @param {import('../shared/page-state.js').ImageEntry} image @returns {ImageRecord} */
 export function imageRecord(image) {
   const { name, channels, missing, fill, pages, notes, merge, size, problem } = image;
-  const files = image.absent ?? image.files.map(({ file, blob }) => ({
-    path: file.file, channel: file.channel ?? null, size: blob.size, modified: blob.lastModified,
-  }));
+  const files =
+    image.absent ??
+    image.files.map(({ file, blob }) => ({
+      path: file.file,
+      channel: file.channel ?? null,
+      size: blob.size,
+      modified: blob.lastModified,
+    }));
   const lasting = problem && !image.absent && !PASSING.has(problem.code) ? problem : null;
   return { name, files, channels, missing, fill, pages, problem: lasting, notes, merge, size };
 }

@@ -16,7 +16,7 @@ const SLICE = 8;
  * @property {import('../shared/page-state.js').ImageEntry[]} images
  * @property {number|null} current
  * @property {number} lastId the highest number that was ever given to an image that is still in the database
- * @property {Map<string, {file: File, head: Uint8Array}>} files by path
+ * @property {Map<string, import('../images/files.js').KnownFile>} files by path
  * @property {File|null} detector
  * @property {string[]} faults what could not be read, as sentences
  */
@@ -113,7 +113,9 @@ async function readProject(database, withFiles) {
   ]);
   /** @type {string[]} */
   const faults = [];
+  /** @param {string} sentence */
   const fault = (sentence) => faults.push(sentence);
+  /** @param {number} count @param {string} one @param {string} [many] */
   const lost = (count, one, many) => count && fault(`${plural(count, one, many)} cannot be read.`);
   lost(images.unreadable.length, 'saved image');
   lost(annotations.unreadable.length, 'saved annotation', 'saved annotations');
@@ -150,7 +152,10 @@ async function readProject(database, withFiles) {
     images: inOrder(entries, Array.isArray(order) ? order : []),
     current: entries.has(current) ? current : null,
     // What belongs to an image that cannot be read must not come to belong to a new one.
-    lastId: [images, annotations, results].flatMap((all) => [...all.entries.keys(), ...all.unreadable]).reduce((most, id) => (typeof id === 'number' && id > most ? id : most), 0),
+    lastId: [images, annotations, results]
+      .flatMap((all) => [...all.entries.keys(), ...all.unreadable])
+      .filter((id) => typeof id === 'number')
+      .reduce((most, id) => Math.max(most, id), 0),
     files: here,
     detector: file instanceof File ? file : null,
     faults,
@@ -198,11 +203,15 @@ function readSettings(entries, fault) {
   return settings;
 }
 
-/** Images in the order of the list; what the list does not name comes last. */
+/**
+ * Images in the order of the list; what the list does not name comes last.
+ * @param {Map<number, import('../shared/page-state.js').ImageEntry>} entries @param {unknown[]} order
+ */
 function inOrder(entries, order) {
   const left = new Map(entries);
   const images = [];
   for (const id of order) {
+    if (typeof id !== 'number') continue;
     const image = left.get(id);
     if (image) images.push(image);
     left.delete(id);

@@ -1,4 +1,5 @@
-/** Every cap of the page's own readers and of what it keeps, each with its reason. The engine has its own in `src/limits.rs`. */
+/** Every cap of the page's own readers and of what it keeps, each with its reason; those that it shares with the engine come from there. */
+export * from './engine-limits.js';
 
 /** Share of the browser's quota that files of images without annotations may fill; the rest is for what people made. */
 export const FILES_SHARE = 0.5;
@@ -8,28 +9,12 @@ export const SPARE_BYTES = 64 << 20;
 export const BATCH_FILES = 16;
 export const BATCH_BYTES = 4 << 20;
 
-/** An image file, as in the engine. */
-export const FILE_BYTES = 128 << 20;
-/** A detector file, as in the engine. */
-export const DETECTOR_BYTES = 2 ** 30;
-/** Objects of one image, as in the engine. */
-export const OBJECTS = 10_000;
-/** Characters of a label, as in the engine. */
-export const LABEL_CHARS = 128;
-/** Classes of a project, as in the engine. */
-export const CLASSES = 1_000;
-/** One side of an image, as in the engine. */
-export const IMAGE_SIDE = 8192;
-/** Channels of one image, as in the engine. */
-export const CHANNELS = 8;
 /** Characters of an image's name or of a file's path; file systems end at some hundreds to four thousand. */
 export const NAME_CHARS = 1_024;
 /** Run lengths of one mask; an outline crosses each of 8192 columns a few times. */
 export const MASK_RUNS = 1 << 20;
 /** Characters of a sentence that is kept with an image. */
 export const SENTENCE_CHARS = 2_000;
-/** Images that a table of labels may name, as in the engine. */
-export const TABLE_IMAGES = 200_000;
 /** Images of one project; thousands are usual. */
 export const IMAGES = 100_000;
 /** The training settings as JSON; they are a few hundred bytes. */

@@ -26,7 +26,7 @@ const HIDDEN = 250;
  * @property {'new'|'ready'|'queued'|'running'|'done'|'failed'|'problem'} state
  * @property {ImageBitmap|null} thumbnail
  * @property {{detections: import('../engine/protocol.js').ImageDetections, seconds: number, stale: boolean, detector?: string}|null} result
- *   `detector`: the mark of the one that found them (origin.js); `stale`: another one is loaded now, or other weights are chosen
+ *   `detector`: the mark of the one that found them (detector-mark.js); `stale`: another one is loaded now, or other weights are chosen
  * @property {{width: number, height: number}|null} size pixels of the merged image, once they are known
  * @property {number} [orientation] EXIF's number of how a camera turned it, once it was opened
  * @property {Annotations|null} annotations what a person drew; null where nobody has. Written by annotations.js alone
@@ -57,6 +57,7 @@ const HIDDEN = 250;
 
 export const store = createStore({
   /** @type {ImageEntry[]} */ images: [],
+  /** A bell and no value: rung when the annotations of an image have changed. */ annotations: null,
   /** Files that belong to no image. @type {{file: string, reason: string}[]} */ ignored: [],
   /** What is being read just now, for the list's header. @type {string} */ reading: '',
   /** @type {number|null} */ current: null,
@@ -79,8 +80,9 @@ export const store = createStore({
   /** Why the last training ended early. */ trainingProblem: '',
   /** What the last training gave. @type {{file: File, best: [number, number]|null, steps: number, seconds: number}|null} */ trained: null,
   /** The last training as it is kept with the project. @type {import('../train/kept-training.js').Curves|null} */ curves: null,
-  /** How well the detector agrees with annotations; kept with the project. @type {any|null} */ evaluation: null,
-  /** What the user chose for trainings, and the one that is running; kept with the project. @type {Record<string, any>} */ trainingSettings: {},
+  /** How well the detector agrees with annotations; kept with the project. @type {import('../engine/protocol.js').Evaluation|null} */ evaluation: null,
+  /** What the user chose for trainings, and the one that is running; kept with the project. @type {import('../train/plan.js').TrainingSettings} */ trainingSettings:
+    {},
 
   /** Detections below it are hidden and not downloaded. */ score: 0.7,
   /** Classes that the user switched off on the canvas. @type {Set<string>} */ hiddenClasses: new Set(),
@@ -107,6 +109,8 @@ export const store = createStore({
   /** What of the saved project could not be read, as sentences. @type {string[]} */ faults: [],
   /** @type {Saving} */ saving: { phase: 'opening', writing: false, why: '', copying: 0, unkept: 0 },
 });
+
+/** @typedef {typeof store.state} State */
 
 /** @template {object} S @param {S} state */
 export function createStore(state) {
@@ -185,6 +189,7 @@ export function currentImage() {
 /** Detections of an image that the slider lets through, with their index. @param {ImageEntry|null} image */
 export function shownDetections(image) {
   const all = image?.result?.detections.detections ?? [];
+  /** @type {{detection: import('../engine/protocol.js').Detection, index: number}[]} */
   const shown = [];
   all.forEach((detection, index) => {
     if (detection.score >= store.state.score) shown.push({ detection, index });

@@ -20,10 +20,12 @@ const DEFLATED = 8;
 
 /** @typedef {{name: string, method: number, crc: number, packed: number, size: number, at: number}} Entry */
 
+/** @param {unknown} condition @param {string} sentence @returns {asserts condition} */
 function demand(condition, sentence) {
   if (!condition) throw new BadZip(sentence);
 }
 
+/** @param {Blob} blob */
 async function view(blob) {
   return new DataView(await blob.arrayBuffer());
 }
@@ -140,7 +142,7 @@ async function inflate(packed, { name, size, crc }) {
   let sum = 0;
   try {
     const reader = packed.stream().pipeThrough(new DecompressionStream('deflate-raw')).getReader();
-    for (let { value, done } = await reader.read(); !done; { value, done } = await reader.read()) {
+    for (let { value } = await reader.read(); value; { value } = await reader.read()) {
       length += value.length;
       if (length > size) {
         await reader.cancel();

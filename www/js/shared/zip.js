@@ -1,6 +1,7 @@
 /**
  * A zip without compression (PKWARE's APPNOTE, version 2.0), for files that are compressed already. The parts are
- * blobs, so that the browser may keep them on the disk. Under 4 GiB and 65,535 files.
+ * blobs, so that the browser may keep them on the disk. Under 4 GiB and 65,535 files. The engine writes zips as well, but holds
+ * them in its memory, which ends long before a project does.
  */
 import { ARCHIVE_BYTES, ARCHIVE_FILES } from './limits.js';
 
@@ -46,11 +47,11 @@ function fields(...list) {
 export class Zip {
   /** Wholes of many files each; a blob of tens of thousands of parts would hold up the page. @type {Blob[]} */ #wholes = [];
   /** @type {BlobPart[]} */ #parts = [];
-  /** @type {Uint8Array[]} */ #directory = [];
+  /** @type {Uint8Array<ArrayBuffer>[]} */ #directory = [];
   #at = 0;
   #directorySize = 0;
 
-  /** @param {string} name @param {Uint8Array} bytes */
+  /** @param {string} name @param {Uint8Array<ArrayBuffer>} bytes */
   add(name, bytes) {
     this.#put(name, new Blob([bytes]), crc32(bytes));
   }
@@ -66,8 +67,16 @@ export class Zip {
     // Version 2.0, names in UTF-8, stored, 1 January 1980.
     /** @type {[number, 2|4][]} */
     const common = [
-      [20, 2], [0x0800, 2], [0, 2], [0, 2], [0x21, 2],
-      [crc, 4], [blob.size, 4], [blob.size, 4], [path.length, 2], [0, 2],
+      [20, 2],
+      [0x0800, 2],
+      [0, 2],
+      [0, 2],
+      [0x21, 2],
+      [crc, 4],
+      [blob.size, 4],
+      [blob.size, 4],
+      [path.length, 2],
+      [0, 2],
     ];
     const head = fields([0x04034b50, 4], ...common);
     const entry = fields([0x02014b50, 4], [20, 2], ...common, [0, 2], [0, 2], [0, 2], [0, 4], [this.#at, 4]);

@@ -1,6 +1,6 @@
 /** How well the detector agrees with what people annotated: run over images, shown as tables and curves, and reported. */
 import { draw, lossChart, precisionRecallChart, validationChart } from './curves.js';
-import { byId, el, notify, openDialog, plural } from '../ui/dom.js';
+import { el, notify, openDialog, plural } from '../ui/dom.js';
 import { compute, ensure, explain } from '../engine/engine.js';
 import { save } from '../ui/save-file.js';
 import { connection as images, inputOf, measure } from '../images/images.js';
@@ -9,6 +9,8 @@ import { annotationsOf, trainable } from './plan.js';
 import { select, store } from '../shared/page-state.js';
 import { bounded } from './kept-training.js';
 import { Cancelled } from '../engine/connection.js';
+
+/** @typedef {import('../engine/protocol.js').Evaluation} Evaluation */
 
 /** Images listed as the worst. */
 const WORST = 50;
@@ -29,7 +31,7 @@ export async function evaluateOn(names, signal) {
     inputs.push({ image: await inputOf(image), annotations: annotationsOf(image) });
   }
   const transfer = inputs.flatMap(({ image }) => image.files.map((file) => file.bytes.buffer));
-  const options = { measure: 'boxes', score: store.state.score };
+  const options = { measure: /** @type {const} */ ('boxes'), score: store.state.score };
   const { evaluation, detections } = await compute(
     { type: 'evaluate', images: inputs, options },
     {
@@ -64,11 +66,16 @@ export async function evaluateAll() {
   }
 }
 
+/** @param {number|null|undefined} value */
 const number = (value) => (value === null || value === undefined ? '—' : value.toFixed(3));
+/** @param {string|number} value */
 const cell = (value) => el('td', { class: 'number' }, String(value));
+/** @param {...string} names */
 const head = (...names) => el('thead', {}, el('tr', {}, ...names.map((name) => el('th', { scope: 'col' }, name))));
 
+/** @param {Evaluation} evaluation */
 function classTable(evaluation) {
+  /** @param {string} name @param {number} boxes @param {{ap_50: number|null, ap_50_95: number|null}} average */
   const row = (name, boxes, { ap_50, ap_50_95 }) => el('tr', {}, el('th', { scope: 'row' }, name), cell(boxes), cell(number(ap_50)), cell(number(ap_50_95)));
   const classes = Object.entries(evaluation.per_class).map(([name, one]) => row(name, one.boxes, one));
   const mean = row('Mean of the classes', evaluation.boxes, { ap_50: evaluation.map_50, ap_50_95: evaluation.map_50_95 });
@@ -76,23 +83,33 @@ function classTable(evaluation) {
   return el('table', { class: 'plain' }, head('Class', 'Cells', 'AP50', 'AP50:95'), el('tbody', {}, ...classes, mean, any));
 }
 
+/** @param {Evaluation['confusion']} confusion */
 function confusionTable({ classes, counts }) {
   const rows = classes.map((name, index) => el('tr', {}, el('th', { scope: 'row' }, name), ...counts[index].map(cell)));
   return el('table', { class: 'plain' }, head('Annotated ↓ detected →', ...classes), el('tbody', {}, ...rows));
 }
 
+/** @param {Evaluation['worst_images']} list @param {() => void} close */
 function worstTable(list, close) {
+  /** @param {string} name */
   const show = (name) => () => {
     const image = store.state.images.find((one) => one.name === name);
     if (image) select(image.id);
     close();
   };
-  const rows = list.slice(0, WORST).map((one) => el(
-    'tr',
-    {},
-    el('td', {}, el('button', { type: 'button', class: 'link', onclick: show(one.image) }, one.image)),
-    cell(one.right), cell(one.confused), cell(one.missed), cell(one.extra),
-  ));
+  const rows = list
+    .slice(0, WORST)
+    .map((one) =>
+      el(
+        'tr',
+        {},
+        el('td', {}, el('button', { type: 'button', class: 'link', onclick: show(one.image) }, one.image)),
+        cell(one.right),
+        cell(one.confused),
+        cell(one.missed),
+        cell(one.extra),
+      ),
+    );
   return el('table', { class: 'plain' }, head('Image', 'Right', 'Wrong class', 'Missed', 'Extra'), el('tbody', {}, ...rows));
 }
 
@@ -100,14 +117,22 @@ function worstTable(list, close) {
 function limitNote(names) {
   if (names.length === 0) return null;
   const some = `${names.slice(0, 5).join(', ')}${names.length > 5 ? ', …' : ''}`;
-  return el('p', { class: 'note' }, `The detector reached its limit of detections in ${plural(names.length, 'image')} (${some}); cells may count as missed that it would have found.`);
+  return el(
+    'p',
+    { class: 'note' },
+    `The detector reached its limit of detections in ${plural(names.length, 'image')} (${some}); cells may count as missed that it would have found.`,
+  );
 }
 
 export function openEvaluation() {
   const { evaluation } = store.state;
   if (!evaluation) return;
   const curve = el('img', { alt: 'Precision over recall at IoU 0.5, a curve for each class', width: 640, height: 280 });
-  const report = el('button', { type: 'button', onclick: () => downloadReport().catch((error) => notify(explain(error), { kind: 'error' })) }, 'Download report');
+  const report = el(
+    'button',
+    { type: 'button', onclick: () => downloadReport().catch((error) => notify(explain(error), { kind: 'error' })) },
+    'Download report',
+  );
   const dialog = openDialog(
     `Agreement with ${plural(evaluation.boxes, 'annotated cell')} on ${plural(evaluation.images, 'image')}`,
     [
@@ -147,6 +172,7 @@ export async function downloadReport() {
   if (model) facts.push(['Detector', model.file.name], ['Classes', model.report.config.classes.slice(1).join(', ')]);
   if (model?.report.config.trained) facts.push(['Training', model.report.config.trained]);
   if (ending) facts.push(['Steps', String(ending.steps)], ['Seconds of training', ending.seconds.toFixed(0)]);
+  /** @type {[string, import('../engine/protocol.js').Chart][]} */
   const charts = [];
   if (curves?.steps.length) charts.push(['Losses of each step', lossChart(curves)]);
   if (curves?.validations.length) charts.push(['Average precision on the images that were kept out', validationChart(curves)]);
@@ -157,8 +183,9 @@ export async function downloadReport() {
   for (const { name, bytes } of files) save(name, bytes);
 }
 
-export function startEvaluation() {
+/** @param {HTMLElement} button opens it */
+export function startEvaluation(button) {
   store.subscribe(['evaluation'], ({ evaluation }) => {
-    byId('train-evaluation').hidden = !evaluation;
+    button.hidden = !evaluation;
   });
 }

@@ -19,7 +19,7 @@ const OFFERS = 3;
 
 /** Bytes that a step may take. Browsers round the memory, in GiB, and some do not tell it. */
 function room() {
-  const memory = /** @type {any} */ (navigator).deviceMemory;
+  const memory = Number(Reflect.get(navigator, 'deviceMemory') ?? 0);
   return memory ? Math.min(MOST, SHARE * memory * 2 ** 30) : MOST;
 }
 
@@ -28,11 +28,12 @@ export function fits({ estimate }) {
   return estimate.memoryBytes <= room();
 }
 
-/** Changes that make it smaller, those that cost the result least first. @param {any} settings of the engine */
+/** Changes that make it smaller, those that cost the result least first. @param {import('../engine/protocol.js').TrainConfig} settings */
 function candidates({ batch_size: batch, augment }) {
   /** @type {[string, Partial<import('./plan.js').Choices>][]} */
   const all = [];
   const half = Math.ceil(batch / 2);
+  /** @param {number} count */
   const images = (count) => (count === 1 ? 'one image a step' : `${count} images a step`);
   if (batch > 1) all.push([images(half), { batch: half }]);
   for (const crop of CROPS) if (!augment.crop || crop < augment.crop) all.push([`crops of ${crop} px`, { crop }]);

@@ -3,18 +3,54 @@ import { el } from '../ui/dom.js';
 import { choices, choose, fromDetector } from './plan.js';
 import { store } from '../shared/page-state.js';
 
-const ARCHITECTURES = [['maskrcnn_resnet_fpn', 'Mask R-CNN: boxes and outlines'], ['fasterrcnn_resnet_fpn', 'Faster R-CNN: boxes']];
-const BACKBONES = [['resnet18', 'ResNet-18, quickest'], ['resnet34', 'ResNet-34'], ['resnet50', 'ResNet-50'], ['resnet101', 'ResNet-101, slowest']];
-const WIDTHS = [['narrow', 'narrow heads, 64 channels'], ['medium', 'medium heads, 128 channels'], ['wide', 'torchvision’s heads, 256 channels']];
-const STAGES = [['heads', 'heads only'], ['5+', 'stage 5 and heads'], ['4+', 'stages 4–5 and heads'], ['3+', 'stages 3–5 and heads'], ['all', 'everything']];
-const DECAYS = [['constant', 'stays'], ['step', 'falls in two steps'], ['cosine', 'falls along a cosine']];
-const OPTIMIZERS = [['sgd', 'SGD with momentum'], ['adamw', 'AdamW']];
+const ARCHITECTURES = [
+  ['maskrcnn_resnet_fpn', 'Mask R-CNN: boxes and outlines'],
+  ['fasterrcnn_resnet_fpn', 'Faster R-CNN: boxes'],
+];
+const BACKBONES = [
+  ['resnet18', 'ResNet-18, quickest'],
+  ['resnet34', 'ResNet-34'],
+  ['resnet50', 'ResNet-50'],
+  ['resnet101', 'ResNet-101, slowest'],
+];
+const WIDTHS = [
+  ['narrow', 'narrow heads, 64 channels'],
+  ['medium', 'medium heads, 128 channels'],
+  ['wide', 'torchvision’s heads, 256 channels'],
+];
+const STAGES = [
+  ['heads', 'heads only'],
+  ['5+', 'stage 5 and heads'],
+  ['4+', 'stages 4–5 and heads'],
+  ['3+', 'stages 3–5 and heads'],
+  ['all', 'everything'],
+];
+const DECAYS = [
+  ['constant', 'stays'],
+  ['step', 'falls in two steps'],
+  ['cosine', 'falls along a cosine'],
+];
+const OPTIMIZERS = [
+  ['sgd', 'SGD with momentum'],
+  ['adamw', 'AdamW'],
+];
 
-/** @type {{refresh: (preset: any) => void}[]} */
+/**
+ * @typedef {import('./plan.js').Choices} Choices
+ * @typedef {import('../engine/protocol.js').TrainConfig} Preset
+ * @typedef {Extract<{[K in keyof Choices]: Choices[K] extends number|null ? K : never}[keyof Choices], string>} AmountKey
+ * @typedef {Extract<{[K in keyof Choices]: Choices[K] extends boolean|null ? K : never}[keyof Choices], string>} ToggleKey
+ * @typedef {Exclude<keyof Choices, AmountKey|ToggleKey|'anchors'>} ListKey
+ */
+
+/** @type {{refresh: (preset: Preset|null) => void}[]} */
 const fields = [];
 let serial = 0;
 
-/** @param {string} key the choice that it makes */
+/**
+ * @param {string} key the choice that it makes
+ * @param {string} text @param {HTMLInputElement|HTMLSelectElement} input @param {string} [hint]
+ */
 function labelled(key, text, input, hint = '') {
   input.id ||= `train-field-${(serial += 1)}`;
   input.dataset.choice = key;
@@ -22,12 +58,15 @@ function labelled(key, text, input, hint = '') {
   return el('div', { class: 'field' }, el('label', { htmlFor: input.id }, text), input);
 }
 
-/** What is being typed stays. */
+/** What is being typed stays. @param {HTMLInputElement} input @param {string} text */
 function put(input, text) {
   if (document.activeElement !== input) input.value = text;
 }
 
-/** A list of which one is chosen. `shown` says what stands there while the user chose nothing. */
+/**
+ * A list of which one is chosen. `shown` says what stands there while the user chose nothing.
+ * @param {ListKey} key @param {string} text @param {string[][]} options @param {(preset: Preset|null) => string|null} [shown]
+ */
 function list(key, text, options, shown = () => null) {
   const input = el('select', { onchange: () => choose({ [key]: input.value }) }, ...options.map(([value, name]) => el('option', { value }, name)));
   fields.push({
@@ -39,7 +78,11 @@ function list(key, text, options, shown = () => null) {
   return labelled(key, text, input);
 }
 
-/** A number; empty means the preset's, which stands there in grey. */
+/**
+ * A number; empty means the preset's, which stands there in grey.
+ * @param {AmountKey} key @param {string} text
+ * @param {{min: number, max: number, step: number|'any', shown: (preset: Preset) => number, hint?: string}} options
+ */
 function amount(key, text, { min, max, step, shown, hint = '' }) {
   const input = el('input', { type: 'number', min: String(min), max: String(max), step: String(step) });
   input.addEventListener('change', () => {
@@ -57,6 +100,7 @@ function amount(key, text, { min, max, step, shown, hint = '' }) {
   return labelled(key, text, input, hint);
 }
 
+/** @param {ToggleKey} key @param {string} text @param {(preset: Preset) => boolean} shown */
 function toggle(key, text, shown) {
   const input = el('input', { type: 'checkbox', onchange: () => choose({ [key]: input.checked }) });
   fields.push({
@@ -68,7 +112,12 @@ function toggle(key, text, shown) {
 }
 
 function startField() {
-  const input = el('select', { onchange: () => choose({ from: input.value }) }, el('option', { value: 'detector' }, 'the loaded detector'), el('option', { value: 'scratch' }, 'a new network'));
+  const input = el(
+    'select',
+    { onchange: () => choose({ from: /** @type {Choices['from']} */ (input.value) }) },
+    el('option', { value: 'detector' }, 'the loaded detector'),
+    el('option', { value: 'scratch' }, 'a new network'),
+  );
   fields.push({
     refresh() {
       input.options[0].disabled = store.state.model === null;
@@ -80,7 +129,12 @@ function startField() {
 
 function budgetField() {
   const input = el('input', { type: 'number', min: '1', max: '100000', step: '1', 'aria-label': 'How long to train' });
-  const unit = el('select', { 'aria-label': 'Unit', onchange: () => choose({ unit: unit.value }) }, el('option', { value: 'minutes' }, 'minutes'), el('option', { value: 'epochs' }, 'epochs'));
+  const unit = el(
+    'select',
+    { 'aria-label': 'Unit', onchange: () => choose({ unit: /** @type {Choices['unit']} */ (unit.value) }) },
+    el('option', { value: 'minutes' }, 'minutes'),
+    el('option', { value: 'epochs' }, 'epochs'),
+  );
   input.addEventListener('change', () => {
     if (input.valueAsNumber > 0) choose({ amount: input.valueAsNumber });
   });
@@ -97,7 +151,7 @@ function budgetField() {
   return field;
 }
 
-/** @returns {{form: HTMLElement, refresh: (preset: any) => void}} `refresh` takes the engine's settings, or null before they are known */
+/** @returns {{form: HTMLElement, refresh: (preset: Preset|null) => void}} `refresh` takes the engine's settings, or null before they are known */
 export function createForm() {
   const fresh = el('div', { class: 'train-form' }, list('backbone', 'Backbone', BACKBONES), list('width', 'Size', WIDTHS));
   const stages = list('trainable', 'Learning', STAGES, (preset) => preset?.trainable ?? null);
@@ -114,16 +168,70 @@ export function createForm() {
     list('optimizer', 'Optimiser', OPTIMIZERS, (preset) => (preset ? (preset.optimizer.kind === 'sgd' ? 'sgd' : 'adamw') : null)),
     amount('rate', 'Learning rate', { min: 1e-6, max: 1, step: 'any', shown: (preset) => preset.schedule.base }),
     list('decay', 'The rate', DECAYS, (preset) => preset?.schedule.decay.kind ?? null),
-    amount('warmup', 'Warm-up, steps', { min: 0, max: 100000, step: 1, shown: (preset) => preset.schedule.warmup_steps, hint: 'Steps over which the learning rate rises' }),
-    amount('clip', 'Clip gradients at', { min: 0, max: 1e6, step: 'any', shown: (preset) => preset.gradient_clip ?? 0, hint: 'The greatest length of all gradients together; 0 leaves them as they are' }),
-    amount('classWeight', 'Weight on classes', { min: 0, max: 100, step: 'any', shown: (preset) => preset.class_loss_weight, hint: 'Raise it where cells are found but their classes are mixed up: a second part of the classification loss, which looks at cells alone' }),
-    amount('average', 'Moving average', { min: 0, max: 0.9999, step: 'any', shown: (preset) => preset.ema_decay, hint: 'How much of an average over all steps stays at each; it is measured and kept in place of the last step. 0 is none' }),
-    amount('detectionScale', 'Detect at, × size', { min: 0.5, max: 2, step: 'any', shown: (preset) => preset.detection_scale, hint: 'How much larger than in training images are when the new detector looks at them; crops and scales show a network larger cells than whole images do' }),
+    amount('warmup', 'Warm-up, steps', {
+      min: 0,
+      max: 100000,
+      step: 1,
+      shown: (preset) => preset.schedule.warmup_steps,
+      hint: 'Steps over which the learning rate rises',
+    }),
+    amount('clip', 'Clip gradients at', {
+      min: 0,
+      max: 1e6,
+      step: 'any',
+      shown: (preset) => preset.gradient_clip ?? 0,
+      hint: 'The greatest length of all gradients together; 0 leaves them as they are',
+    }),
+    amount('classWeight', 'Weight on classes', {
+      min: 0,
+      max: 100,
+      step: 'any',
+      shown: (preset) => preset.class_loss_weight,
+      hint: 'Raise it where cells are found but their classes are mixed up: a second part of the classification loss, which looks at cells alone',
+    }),
+    amount('average', 'Moving average', {
+      min: 0,
+      max: 0.9999,
+      step: 'any',
+      shown: (preset) => preset.ema_decay,
+      hint: 'How much of an average over all steps stays at each; it is measured and kept in place of the last step. 0 is none',
+    }),
+    amount('detectionScale', 'Detect at, × size', {
+      min: 0.5,
+      max: 2,
+      step: 'any',
+      shown: (preset) => preset.detection_scale,
+      hint: 'How much larger than in training images are when the new detector looks at them; crops and scales show a network larger cells than whole images do',
+    }),
     amount('batch', 'Images a step', { min: 1, max: 64, step: 1, shown: (preset) => preset.batch_size }),
-    amount('crop', 'Crop, pixels', { min: 0, max: 4096, step: 32, shown: (preset) => preset.augment.crop ?? 0, hint: 'A square of this side is cut out of each image; 0 takes whole images' }),
-    amount('validation', 'Kept out', { min: 0, max: 0.9, step: 0.05, shown: (preset) => preset.validation_share, hint: 'Share of the images that measure the training and are not learnt from' }),
-    amount('seed', 'Seed', { min: 0, max: 2 ** 32, step: 1, shown: (preset) => preset.seed, hint: 'For a number of epochs, the same seed on the CPU gives the same detector. With minutes it does not: how far it comes, and its learning rate, follow the clock' }),
-    amount('checkpoint', 'Save every, s', { min: 1, max: 60, step: 1, shown: (preset) => preset.checkpoint_seconds, hint: 'What a closed tab or a crash may cost at most' }),
+    amount('crop', 'Crop, pixels', {
+      min: 0,
+      max: 4096,
+      step: 32,
+      shown: (preset) => preset.augment.crop ?? 0,
+      hint: 'A square of this side is cut out of each image; 0 takes whole images',
+    }),
+    amount('validation', 'Kept out', {
+      min: 0,
+      max: 0.9,
+      step: 0.05,
+      shown: (preset) => preset.validation_share,
+      hint: 'Share of the images that measure the training and are not learnt from',
+    }),
+    amount('seed', 'Seed', {
+      min: 0,
+      max: 2 ** 32,
+      step: 1,
+      shown: (preset) => preset.seed,
+      hint: 'For a number of epochs, the same seed on the CPU gives the same detector. With minutes it does not: how far it comes, and its learning rate, follow the clock',
+    }),
+    amount('checkpoint', 'Save every, s', {
+      min: 1,
+      max: 60,
+      step: 1,
+      shown: (preset) => preset.checkpoint_seconds,
+      hint: 'What a closed tab or a crash may cost at most',
+    }),
     el(
       'fieldset',
       {},
@@ -135,6 +243,15 @@ export function createForm() {
     ),
     toggle('difficult', 'learn difficult cells too', (preset) => preset.use_difficult),
   );
-  const form = el('div', { class: 'train-form' }, startField(), list('architecture', 'Detector', ARCHITECTURES, () => (fromDetector() ? store.state.model.report.config.architecture : ARCHITECTURES[0][0])), fresh, stages, budgetField(), more);
+  const form = el(
+    'div',
+    { class: 'train-form' },
+    startField(),
+    list('architecture', 'Detector', ARCHITECTURES, () => (fromDetector() && store.state.model?.report.config.architecture) || ARCHITECTURES[0][0]),
+    fresh,
+    stages,
+    budgetField(),
+    more,
+  );
   return { form, refresh: (preset) => fields.forEach((field) => field.refresh(preset)) };
 }

@@ -24,55 +24,68 @@ export function thinned(points, most = limits.CURVE_POINTS) {
   return left;
 }
 
-/** @param {{steps: StepPoint[], validations: any[]}} training @param {Ending|null} [ending] @returns {Curves} */
+/** @param {{steps: StepPoint[], validations: ValidationPoint[]}} training @param {Ending|null} [ending] @returns {Curves} */
 export function curvesOf({ steps, validations }, ending = null) {
   const points = thinned(validations).map(({ step, epoch, map50, map5095, classIgnoring50, best }) => ({ step, epoch, map50, map5095, classIgnoring50, best }));
   return { steps: [...thinned(steps)], validations: points, ending };
 }
 
-/** An evaluation as it is kept: of very many images the worst. @param {any} evaluation */
+/** An evaluation as it is kept: of very many images the worst. @param {import('../engine/protocol.js').Evaluation} evaluation @returns {import('../engine/protocol.js').Evaluation} */
 export function bounded(evaluation) {
+  /** @template T @param {T[]} all */
   const few = (all) => all.slice(0, limits.WORST_IMAGES);
   const { worst_images, cut_images, limited_images } = evaluation;
   return { ...evaluation, worst_images: few(worst_images), cut_images: few(cut_images), limited_images: few(limited_images) };
 }
 
+/** @template T @param {(value: unknown, what: string) => T} read @returns {(value: unknown, what: string) => T|null} */
 const orNull = (read) => (value, what) => (value === null || value === undefined ? null : read(value, what));
+/** @param {unknown} value @param {string} what */
 const share = (value, what) => number(value, what, 0, 1);
+/** @param {unknown} value @param {string} what */
 const count = (value, what) => whole(value, what, 0, Number.MAX_SAFE_INTEGER);
 
-/** @template T @param {any} value @param {string} what @param {number} most @param {(value: any, what: string) => T} read @returns {Record<string, T>} */
+/** @template T @param {unknown} value @param {string} what @param {number} most @param {(value: unknown, what: string) => T} read @returns {Record<string, T>} */
 function table(value, what, most, read) {
   demand(isObject(value) && Object.keys(value).length <= most, `${what} is no table`);
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [label(key, what), read(one, what)]));
 }
 
-/** @returns {StepPoint} */
+/** @param {unknown} value @param {string} what @returns {StepPoint} */
 function stepPoint(value, what) {
   demand(isObject(value), `${what} is no step`);
   const { step, epoch, total, losses } = value;
   return { step: count(step, what), epoch: number(epoch, what, 0), total: number(total, what), losses: table(losses, what, LOSSES, number) };
 }
 
-/** @returns {ValidationPoint} */
+/** @param {unknown} value @param {string} what @returns {ValidationPoint} */
 function validationPoint(value, what) {
   demand(isObject(value), `${what} is no validation`);
   const { step, epoch, map50, map5095, classIgnoring50, best } = value;
   return {
-    step: count(step, what), epoch: number(epoch, what, 0),
-    map50: share(map50, what), map5095: share(map5095, what), classIgnoring50: share(classIgnoring50, what), best: best === true,
+    step: count(step, what),
+    epoch: number(epoch, what, 0),
+    map50: share(map50, what),
+    map5095: share(map5095, what),
+    classIgnoring50: share(classIgnoring50, what),
+    best: best === true,
   };
 }
 
-/** @returns {Ending} */
+/** @param {unknown} value @param {string} what @returns {Ending} */
 function ending(value, what) {
   demand(isObject(value), `${what} is none`);
   const best = orNull((pair) => list(pair, what, 2, share))(value.best, what);
   demand(best === null || best.length === 2, `${what} has no two average precisions`);
-  return { name: text(value.name, what), steps: count(value.steps, what), seconds: number(value.seconds, what, 0), best: /** @type {[number, number]|null} */ (best) };
+  return {
+    name: text(value.name, what),
+    steps: count(value.steps, what),
+    seconds: number(value.seconds, what, 0),
+    best: /** @type {[number, number]|null} */ (best),
+  };
 }
 
-/** @param {any} value @returns {Curves} */
+/** @param {unknown} value @returns {Curves} */
 export function readCurves(value) {
   demand(isObject(value), 'the curves of the training cannot be read');
   return {
@@ -82,24 +95,37 @@ export function readCurves(value) {
   };
 }
 
+/** @param {Record<string, unknown>} value @param {string} what */
 const average = ({ ap_50, ap_50_95 }, what) => ({ ap_50: orNull(share)(ap_50, what), ap_50_95: orNull(share)(ap_50_95, what) });
 
+/** @param {unknown} value @param {string} what */
 function classResult(value, what) {
   demand(isObject(value) && isObject(value.curve), `${what} is no result of a class`);
   const { precision, score } = value.curve;
+  /** @param {unknown} some */
   const points = (some) => list(some, what, limits.RECALL_POINTS, share);
   return { ...average(value, what), boxes: count(value.boxes, what), curve: { precision: points(precision), score: points(score) } };
 }
 
+/** @param {unknown} value @param {string} what */
 function imageScore(value, what) {
   demand(isObject(value), `${what} is no image`);
   const { image, right, confused, missed, extra, f1 } = value;
-  return { image: text(image, what), right: count(right, what), confused: count(confused, what), missed: count(missed, what), extra: count(extra, what), f1: share(f1, what) };
+  return {
+    image: text(image, what),
+    right: count(right, what),
+    confused: count(confused, what),
+    missed: count(missed, what),
+    extra: count(extra, what),
+    f1: share(f1, what),
+  };
 }
 
+/** @param {unknown} value @param {string} what */
 function confusion(value, what) {
   demand(isObject(value), `${what} is none`);
   const classes = list(value.classes, what, limits.CLASSES + 1, label);
+  /** @param {unknown} one */
   const row = (one) => {
     const counts = list(one, what, classes.length, count);
     demand(counts.length === classes.length, `${what} is not square`);
@@ -110,7 +136,7 @@ function confusion(value, what) {
   return { classes, counts };
 }
 
-/** @param {any} value what the engine calls `Evaluation` */
+/** @param {unknown} value @returns {import('../engine/protocol.js').Evaluation} */
 export function readEvaluation(value) {
   const what = 'the evaluation';
   demand(isObject(value) && isObject(value.class_ignoring), `${what} cannot be read`);

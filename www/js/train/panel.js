@@ -28,12 +28,14 @@ let asking = false;
 /** What the present answer is for. @type {unknown[]} */
 let answered = [];
 
-const parts = {};
+/** What the panel is made of; there once it is built. @type {ReturnType<typeof build>} */
+let parts;
 
 function build() {
   const { form, refresh } = createForm();
+  /** @param {string} id @param {string} text @param {() => void} onclick @param {Record<string, unknown>} [attributes] */
   const button = (id, text, onclick, attributes = {}) => el('button', { type: 'button', id, onclick, ...attributes }, text);
-  Object.assign(parts, {
+  const p = {
     refresh,
     form,
     data: el('p', { id: 'train-data', role: 'status' }),
@@ -59,13 +61,27 @@ function build() {
     download: button('train-download', 'Download detector', download),
     evaluation: button('train-evaluation', 'Evaluation…', openEvaluation, { hidden: true, 'aria-haspopup': 'dialog' }),
     evaluate: button('train-evaluate', 'Evaluate on all annotated', evaluateAll),
-  });
-  const p = parts;
-  p.setup = el('section', { 'aria-label': 'Before the training' }, p.interrupted, p.data, p.findings, p.form, p.masks, p.anchors, p.better, p.estimate, p.smaller, p.problem, el('div', { class: 'group' }, p.start));
-  p.live = el('section', { 'aria-label': 'Training', hidden: true }, p.facts, p.progress, p.left, el('div', { class: 'group' }, p.pause, p.stop, p.cancel));
-  p.curves = el('section', { 'aria-label': 'Curves', hidden: true }, p.losses, p.precision, p.notes);
-  p.after = el('section', { 'aria-label': 'Result' }, p.result, el('div', { class: 'group' }, p.download, p.evaluation, p.evaluate));
-  byId('train-panel').append(p.setup, p.live, p.curves, p.after);
+  };
+  const setup = el(
+    'section',
+    { 'aria-label': 'Before the training' },
+    p.interrupted,
+    p.data,
+    p.findings,
+    p.form,
+    p.masks,
+    p.anchors,
+    p.better,
+    p.estimate,
+    p.smaller,
+    p.problem,
+    el('div', { class: 'group' }, p.start),
+  );
+  const live = el('section', { 'aria-label': 'Training', hidden: true }, p.facts, p.progress, p.left, el('div', { class: 'group' }, p.pause, p.stop, p.cancel));
+  const curves = el('section', { 'aria-label': 'Curves', hidden: true }, p.losses, p.precision, p.notes);
+  const after = el('section', { 'aria-label': 'Result' }, p.result, el('div', { class: 'group' }, p.download, p.evaluation, p.evaluate));
+  byId('train-panel').append(setup, live, curves, after);
+  return { ...p, setup, live, curves, after };
 }
 
 function download() {
@@ -140,7 +156,7 @@ function drawSetup() {
   if (images.length === 0) {
     p.data.textContent = 'Draw boxes round cells on a few images first. An image without cells counts when it is marked as verified.';
   } else {
-    const cells = images.reduce((sum, { annotations }) => sum + annotations.objects.length, 0);
+    const cells = images.reduce((sum, { annotations }) => sum + (annotations?.objects.length ?? 0), 0);
     const classes = (preparation?.classes ?? []).map(({ label, cells: count }) => `${label} ${count}`).join(', ');
     const held = preparation?.validationImages.length ?? 0;
     const kept = held ? ` ${plural(held, 'image')} will be kept out to measure the training.` : '';
@@ -159,7 +175,7 @@ function drawSetup() {
   drawInterrupted();
 }
 
-/** What the mask head learns where outlines are missing. @param {import('./protocol.js').Preparation|null} of */
+/** What the mask head learns where outlines are missing. @param {import('../engine/protocol.js').Preparation|null} of */
 function aboutMasks(of) {
   const bare = of?.withoutMask ?? 0;
   const cells = (of?.classes ?? []).reduce((sum, { cells: count }) => sum + count, 0);
@@ -167,6 +183,7 @@ function aboutMasks(of) {
   return `${plural(bare, 'cell')} without an outline: not used to train masks.`;
 }
 
+/** @param {number} share */
 const percent = (share) => `${Math.round(100 * share)} %`;
 
 function drawAnchors() {
@@ -209,20 +226,35 @@ function drawInterrupted() {
   p.interrupted.hidden = !running;
   if (!running) return;
   const where = running.step ? `after step ${running.step}` : 'before it was saved for the first time';
-  const what = running.finished ? 'The detector of the last training could not be kept here; its checkpoint still has it.' : `A training was interrupted ${where}.`;
+  const what = running.finished
+    ? 'The detector of the last training could not be kept here; its checkpoint still has it.'
+    : `A training was interrupted ${where}.`;
   p.interrupted.replaceChildren(
     el('p', {}, what),
     el(
       'div',
       { class: 'group' },
-      el('button', { type: 'button', id: 'train-resume', class: 'primary', onclick: goOn, disabled: store.state.engine !== 'ready' }, running.step ? 'Go on' : 'Begin again'),
+      el(
+        'button',
+        { type: 'button', id: 'train-resume', class: 'primary', onclick: goOn, disabled: store.state.engine !== 'ready' },
+        running.step ? 'Go on' : 'Begin again',
+      ),
       el('button', { type: 'button', id: 'train-discard', onclick: discard }, 'Discard'),
     ),
   );
 }
 
-const STATES = { reading: 'Reading images', running: 'Training', paused: 'Paused', stopping: 'Finishing', cancelling: 'Cancelling', evaluating: 'Evaluating', done: '' };
+const STATES = {
+  reading: 'Reading images',
+  running: 'Training',
+  paused: 'Paused',
+  stopping: 'Finishing',
+  cancelling: 'Cancelling',
+  evaluating: 'Evaluating',
+  done: '',
+};
 
+/** @param {import('../shared/page-state.js').State} state */
 function drawLive({ training }) {
   const p = parts;
   const running = isTraining();
@@ -253,25 +285,29 @@ let pending = 0;
 /** The curves, at most every few seconds. */
 function drawCurves() {
   if (pending || byId('train-panel').hidden) return;
-  pending = setTimeout(async () => {
-    pending = 0;
-    const curves = shownCurves();
-    const last = curves?.steps.at(-1);
-    if (!curves || !last) return;
-    drawn = performance.now();
-    /** @type {[HTMLImageElement, any][]} */
-    const pairs = [[parts.losses, lossChart(curves)]];
-    parts.losses.alt = `Losses up to step ${last.step.toLocaleString('en')}; the last is ${last.total.toFixed(3)}`;
-    const best = curves.validations.at(-1);
-    parts.precision.hidden = !best;
-    if (best) {
-      pairs.push([parts.precision, validationChart(curves)]);
-      parts.precision.alt = `Average precision on images kept out; AP50 is ${best.map50.toFixed(3)} now`;
-    }
-    await draw(pairs).catch((error) => notify(explain(error), { kind: 'error' }));
-  }, Math.max(0, drawn + CURVES - performance.now()));
+  pending = setTimeout(
+    async () => {
+      pending = 0;
+      const curves = shownCurves();
+      const last = curves?.steps.at(-1);
+      if (!curves || !last) return;
+      drawn = performance.now();
+      /** @type {[HTMLImageElement, import('../engine/protocol.js').Chart][]} */
+      const pairs = [[parts.losses, lossChart(curves)]];
+      parts.losses.alt = `Losses up to step ${last.step.toLocaleString('en')}; the last is ${last.total.toFixed(3)}`;
+      const best = curves.validations.at(-1);
+      parts.precision.hidden = !best;
+      if (best) {
+        pairs.push([parts.precision, validationChart(curves)]);
+        parts.precision.alt = `Average precision on images kept out; AP50 is ${best.map50.toFixed(3)} now`;
+      }
+      await draw(pairs).catch((error) => notify(explain(error), { kind: 'error' }));
+    },
+    Math.max(0, drawn + CURVES - performance.now()),
+  );
 }
 
+/** @param {import('../shared/page-state.js').State} state */
 function drawAfter({ trained, evaluation, training }) {
   const p = parts;
   const running = isTraining();
@@ -292,9 +328,9 @@ function drawAfter({ trained, evaluation, training }) {
 
 /** @param {() => Promise<boolean>} keepDetector puts the loaded detector into the project's database */
 export function startTrain(keepDetector) {
-  build();
+  parts = build();
   startTraining(keepDetector);
-  startEvaluation();
+  startEvaluation(parts.evaluation);
   store.subscribe(['images', 'annotations', 'model', 'engine', 'job', 'trainingSettings', 'tab', 'training', 'readOnly'], () => {
     drawSetup();
     if (!isTraining()) askSoon();

@@ -12,7 +12,7 @@ import { store } from '../shared/page-state.js';
  * @property {'narrow'|'medium'|'wide'} width
  * @property {'minutes'|'epochs'} unit
  * @property {number} amount
- * @property {string|null} trainable
+ * @property {import('../engine/protocol.js').TrainConfig['trainable']|null} trainable
  * @property {'sgd'|'adamw'|null} optimizer
  * @property {number|null} rate
  * @property {number|null} warmup steps
@@ -33,6 +33,15 @@ import { store } from '../shared/page-state.js';
  * @property {number|null} checkpoint seconds
  * @property {import('../engine/protocol.js').AnchorSet|null} anchors
  */
+
+/**
+ * @typedef {Object} TrainingSettings what is kept with the project
+ * @property {Partial<Choices>} [choices]
+ * @property {string} [name] of the detector that comes of it, without its ending
+ * @property {import('./training.js').Running|null} [running]
+ */
+
+/** @typedef {import('../engine/protocol.js').TrainConfig} TrainConfig */
 
 /** @type {Choices} */
 export const DEFAULTS = {
@@ -71,12 +80,13 @@ const WIDTHS = {
   wide: { fpnChannels: 256, representation: 1024 },
 };
 
+/** @type {Record<'sgd'|'adamw', TrainConfig['optimizer']>} */
 const OPTIMIZERS = {
   sgd: { kind: 'sgd', momentum: 0.9, weight_decay: 1e-4 },
   adamw: { kind: 'adam_w', beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.05 },
 };
 
-/** The numbers of the presets' own. */
+/** The numbers of the presets' own. @type {Record<'constant'|'step'|'cosine', TrainConfig['schedule']['decay']>} */
 const DECAYS = {
   constant: { kind: 'constant' },
   step: { kind: 'step', shares: [0.6, 0.85], gamma: 0.1 },
@@ -100,23 +110,43 @@ export function fromDetector(chosen = choices()) {
   return store.state.model !== null && from !== 'scratch';
 }
 
-/** The plan without settings, for which the engine answers with its preset. @param {Choices} [chosen] */
+/** The plan without settings, for which the engine answers with its preset. @param {Choices} [chosen] @returns {import('../engine/protocol.js').Plan} */
 export function barePlan(chosen = choices()) {
   const { architecture, backbone, width, anchors } = chosen;
-  const start = fromDetector(chosen)
-    ? { from: 'detector', architecture }
-    : { from: 'scratch', shape: { architecture, backbone, ...WIDTHS[width] } };
+  /** @type {import('../engine/protocol.js').Plan['start']} */
+  const start = fromDetector(chosen) ? { from: 'detector', architecture } : { from: 'scratch', shape: { architecture, backbone, ...WIDTHS[width] } };
   return { start, settings: null, anchors };
 }
 
-/** The preset with everything that the user changed. @param {any} preset of the engine, as `TrainConfig` @param {Choices} [chosen] */
+/** The preset with everything that the user changed. @param {TrainConfig} preset @param {Choices} [chosen] @returns {TrainConfig} */
 export function settingsOn(preset, chosen = choices()) {
-  const { trainable, optimizer, rate, warmup, decay, clip, classWeight, average, detectionScale, batch, crop, seed, validation, brightness, turns, flips, scaled, difficult, checkpoint } = chosen;
+  const {
+    trainable,
+    optimizer,
+    rate,
+    warmup,
+    decay,
+    clip,
+    classWeight,
+    average,
+    detectionScale,
+    batch,
+    crop,
+    seed,
+    validation,
+    brightness,
+    turns,
+    flips,
+    scaled,
+    difficult,
+    checkpoint,
+  } = chosen;
+  /** @template T @param {T|null} value @param {T} otherwise */
   const or = (value, otherwise) => value ?? otherwise;
   const amount = chosen.unit === 'epochs' ? Math.max(1, Math.round(chosen.amount)) : chosen.amount;
   return {
     ...preset,
-    budget: { [chosen.unit]: amount },
+    budget: chosen.unit === 'epochs' ? { epochs: amount } : { minutes: amount },
     seed: or(seed, preset.seed),
     batch_size: or(batch, preset.batch_size),
     // Batch norms train only where every stage does; without them the stage is the user's.
@@ -157,7 +187,7 @@ export function trainable() {
   });
 }
 
-/** @param {import('../shared/page-state.js').ImageEntry} image whose size is known */
+/** @param {import('../shared/page-state.js').ImageEntry} image whose size is known @returns {import('../engine/protocol.js').ImageAnnotations} */
 export function annotationsOf(image) {
   const { width, height } = /** @type {{width: number, height: number}} */ (image.size);
   return { image: image.name, file: '', width, height, verified: false, objects: [], ...image.annotations };

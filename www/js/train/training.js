@@ -12,14 +12,19 @@ import { curvesOf } from './kept-training.js';
 import { Cancelled } from '../engine/connection.js';
 
 /**
+ * @template {import('../engine/protocol.js').TrainEvent['type']} T
+ * @typedef {Extract<import('../engine/protocol.js').TrainEvent, {type: T}>} TrainEventOf
+ */
+
+/**
  * @typedef {Object} Training
  * @property {'reading'|'running'|'paused'|'stopping'|'cancelling'|'evaluating'|'done'} state
  * @property {number} request of the engine; 0 before it is known
  * @property {string} stage what is being done before the first step and between the steps
- * @property {any} started how many images, steps and from which step
- * @property {any|null} last the last step
- * @property {{step: number, epoch: number, total: number, losses: Record<string, number>}[]} steps
- * @property {any[]} validations
+ * @property {TrainEventOf<'started'>|null} started how many images, steps and from which step
+ * @property {TrainEventOf<'step'>|null} last the last step
+ * @property {import('./kept-training.js').StepPoint[]} steps
+ * @property {import('./kept-training.js').ValidationPoint[]} validations
  * @property {string[]} notes what was skipped, folded or could not be saved
  * @property {number|null} saved the step of the last checkpoint
  * @property {AbortController} abort
@@ -27,7 +32,7 @@ import { Cancelled } from '../engine/connection.js';
  * @typedef {Object} Running what is needed to go on with a training
  * @property {string} store name of its checkpoints
  * @property {string} name of the detector
- * @property {any} plan
+ * @property {import('../engine/protocol.js').Plan} plan
  * @property {string[]} images
  * @property {number} step
  * @property {boolean} [finished] all steps are done, but its detector is nowhere but in its checkpoints
@@ -56,7 +61,7 @@ function remember(running) {
   store.set({ trainingSettings: { ...store.state.trainingSettings, running } });
 }
 
-/** The engine's presets by the plan that they are for and the sizes of the images. @type {Map<string, any>} */
+/** The engine's presets by the plan that they are for and the sizes of the images. @type {Map<string, import('../engine/protocol.js').TrainConfig>} */
 const presets = new Map();
 
 /**
@@ -70,17 +75,22 @@ export async function prepare(chosen = choices()) {
   await measure(images);
   const annotated = images.filter((image) => image.size).map(annotationsOf);
   const plan = barePlan(chosen);
+  /** @param {import('../engine/protocol.js').Plan} plan */
   const ask = (plan) => compute({ type: 'prepare', images: annotated, plan });
   const sizes = new Set(annotated.map(({ width, height }) => `${width}×${height}`));
   const key = JSON.stringify([plan, [...sizes], store.state.model?.file.name]);
-  if (!presets.has(key)) presets.set(key, (await ask(plan)).settings);
-  return ask({ ...plan, settings: settingsOn(presets.get(key), chosen) });
+  const preset = presets.get(key) ?? (await ask(plan)).settings;
+  presets.set(key, preset);
+  return ask({ ...plan, settings: settingsOn(preset, chosen) });
 }
 
 /** What is left of an interrupted run goes only when the user says so. @param {Running} running */
 async function mayReplace({ step, finished }) {
   const what = finished ? 'Its detector is nowhere but in its checkpoints' : `It was saved at step ${step}`;
-  const answer = await askUser('Replace the interrupted run?', `${what}, and they are removed when another run starts.`, [['keep', 'Keep it'], ['replace', 'Start a new run']]);
+  const answer = await askUser('Replace the interrupted run?', `${what}, and they are removed when another run starts.`, [
+    ['keep', 'Keep it'],
+    ['replace', 'Start a new run'],
+  ]);
   return answer === 'replace';
 }
 
@@ -106,11 +116,14 @@ export function discard() {
   if (!store.state.curves?.ending) store.set({ curves: null });
 }
 
-/** @param {'goOn'|'pause'|'stop'} wish */
+/** What a training is in after each wish. */
+const STATE_OF = /** @type {const} */ ({ goOn: 'running', pause: 'paused', stop: 'stopping' });
+
+/** @param {keyof typeof STATE_OF} wish */
 export function steer(wish) {
   const { training } = store.state;
   if (!training || !training.request) return;
-  training.state = { goOn: 'running', pause: 'paused', stop: 'stopping' }[wish];
+  training.state = STATE_OF[wish];
   store.touch('training');
   connection.request({ type: 'steer', request: training.request, wish }).catch(() => {});
 }
@@ -131,7 +144,16 @@ async function run(running, resume) {
   const first = resume && before && !before.ending ? before : { steps: [], validations: [] };
   /** @type {Training} */
   const training = {
-    state: 'reading', request: 0, stage: '', started: null, last: null, steps: [...first.steps], validations: [...first.validations], notes: [], saved: null, abort,
+    state: 'reading',
+    request: 0,
+    stage: '',
+    started: null,
+    last: null,
+    steps: [...first.steps],
+    validations: [...first.validations],
+    notes: [],
+    saved: null,
+    abort,
   };
   store.set({ training, trainingProblem: '' });
   const wake = await keepAwake();
@@ -174,12 +196,14 @@ async function evaluate(names, signal) {
   }
 }
 
-/** @param {Training} training */
+/** @param {Running} running @param {boolean} resume @param {Training} training */
 async function ask(running, resume, training) {
   await ensure();
-  const entries = running.images.map((name) => store.state.images.find((image) => image.name === name));
-  const missing = running.images.filter((_, index) => !entries[index]);
-  if (missing.length) throw new Error(`${missing[0]} is no longer among the images; drop it again, or begin a new training.`);
+  const entries = running.images.map((name) => {
+    const entry = store.state.images.find((image) => image.name === name);
+    if (!entry) throw new Error(`${name} is no longer among the images; drop it again, or begin a new training.`);
+    return entry;
+  });
   await measure(entries);
   const images = [];
   for (const image of entries) {
@@ -189,23 +213,25 @@ async function ask(running, resume, training) {
   }
   const transfer = images.flatMap(({ image }) => image.files.map((file) => file.bytes.buffer));
   const { store: name, plan } = running;
-  const command = { type: 'train', name: running.name, plan, images, store: name, resume, knownSteps: running.step };
   remember(running);
-  return compute(command, {
-    transfer,
-    signal: training.abort.signal,
-    begun: (id) => {
-      training.request = id;
+  return compute(
+    { type: 'train', name: running.name, plan, images, store: name, resume, knownSteps: running.step },
+    {
+      transfer,
+      signal: training.abort.signal,
+      begun: (id) => {
+        training.request = id;
+      },
+      progress: ({ stage, done, total }) => {
+        training.stage = `${stage} ${done + 1} of ${total}`;
+        store.touch('training');
+      },
+      training: (event) => heard(event, training, running),
     },
-    progress: ({ stage, done, total }) => {
-      training.stage = `${stage} ${done + 1} of ${total}`;
-      store.touch('training');
-    },
-    training: (event) => heard(event, training, running),
-  });
+  );
 }
 
-/** @param {any} event @param {Training} training @param {Running} running */
+/** @param {import('../engine/protocol.js').TrainEvent} event @param {Training} training @param {Running} running */
 function heard(event, training, running) {
   if (event.type === 'started') {
     training.started = event;
@@ -217,7 +243,7 @@ function heard(event, training, running) {
     training.stage = '';
     training.last = event;
     const { step, epoch, total, losses } = event;
-    training.steps.push({ step, epoch, total, losses });
+    training.steps.push({ step, epoch, total, losses: { ...losses } });
     if (training.steps.length > KEPT_STEPS) training.steps = training.steps.filter((_, index) => index % 2 === 1);
   } else if (event.type === 'validation') {
     training.stage = '';
@@ -237,10 +263,15 @@ function heard(event, training, running) {
   store.touch('training');
 }
 
+/** @param {unknown} error @param {Training} training @param {Running} running */
 function failed(error, training, running) {
   if (error instanceof Cancelled) {
     remember(null);
-    notify(training.last ? `The training was cancelled after ${plural(training.last.step, 'step')}. The detector is the one from before.` : 'The training was cancelled.');
+    notify(
+      training.last
+        ? `The training was cancelled after ${plural(training.last.step, 'step')}. The detector is the one from before.`
+        : 'The training was cancelled.',
+    );
     return;
   }
   // With a checkpoint there is something to go on from; without one the same would happen again.
@@ -248,7 +279,10 @@ function failed(error, training, running) {
   if (lost) remember(null);
   const sentence = explain(error);
   store.set({ trainingProblem: sentence });
-  notify(`The training ended: ${sentence}${lost ? '' : ' It can go on from where it was saved.'}`, { kind: 'error', action: lost ? undefined : { label: 'Go on', run: goOn } });
+  notify(`The training ended: ${sentence}${lost ? '' : ' It can go on from where it was saved.'}`, {
+    kind: 'error',
+    action: lost ? undefined : { label: 'Go on', run: goOn },
+  });
 }
 
 /** A screen that goes off takes some computers with it. */

@@ -23,11 +23,16 @@ export function el(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** The element with that id, which index.html promises. @returns {any} */
+/**
+ * The element with that id, which index.html promises.
+ * @template {keyof import('../../types/elements.d.ts').Elements} Id
+ * @param {Id} id
+ * @returns {import('../../types/elements.d.ts').Elements[Id]}
+ */
 export function byId(id) {
   const element = document.getElementById(id);
   if (!element) throw new Error(`index.html has no #${id}`);
-  return element;
+  return /** @type {import('../../types/elements.d.ts').Elements[Id]} */ (/** @type {unknown} */ (element));
 }
 
 /** Speaks to screen readers without moving the focus. @param {string} sentence */
@@ -68,7 +73,18 @@ export function ask(title, sentence, answers) {
   return new Promise((resolve) => {
     let answer = '';
     const buttons = answers.map(([value, text], index) =>
-      el('button', { type: 'button', class: index === 0 ? 'primary' : '', onclick: () => { answer = value; dialog.close(); } }, text),
+      el(
+        'button',
+        {
+          type: 'button',
+          class: index === 0 ? 'primary' : '',
+          onclick: () => {
+            answer = value;
+            dialog.close();
+          },
+        },
+        text,
+      ),
     );
     const dialog = openDialog(title, [el('p', {}, sentence), el('div', { class: 'actions' }, ...buttons)]);
     dialog.addEventListener('close', () => resolve(answer));
@@ -83,21 +99,36 @@ export function ask(title, sentence, answers) {
  */
 export function notify(sentence, { kind = 'info', action } = {}) {
   const stack = byId(kind === 'error' ? 'alerts' : 'notices');
-  for (const old of stack.children) if (old.dataset.sentence === sentence) old.remove();
-  while (stack.children.length >= 3) stack.firstElementChild.remove();
+  for (const old of stack.children) if (old instanceof HTMLElement && old.dataset.sentence === sentence) old.remove();
+  while (stack.children.length >= 3) stack.firstElementChild?.remove();
   const remove = () => notice.remove();
   const notice = el(
     'div',
     { class: `notice ${kind}` },
     el('p', {}, sentence),
     action
-      ? el('button', { type: 'button', onclick: () => { remove(); action.run(); } }, action.label)
+      ? el(
+          'button',
+          {
+            type: 'button',
+            onclick: () => {
+              remove();
+              action.run();
+            },
+          },
+          action.label,
+        )
       : null,
     el('button', { type: 'button', class: 'quiet', 'aria-label': 'Dismiss', onclick: remove }, '✕'),
   );
   notice.dataset.sentence = sentence;
   stack.append(notice);
   if (kind === 'info') setTimeout(remove, 8000);
+}
+
+/** The sentence of whatever was thrown. @param {unknown} error */
+export function sentenceOf(error) {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** @param {number} bytes */

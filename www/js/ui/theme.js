@@ -11,6 +11,7 @@ function read() {
   }
 }
 
+/** @param {string} theme */
 function write(theme) {
   try {
     localStorage.setItem(KEY, theme);

@@ -1,0 +1,20 @@
+// Made by tests/page/generate.mjs from the source of the engine; a test compares them. Do not edit.
+
+/** A file on the disk. The largest real microscope stacks that are single images stay well below. */
+export const FILE_BYTES = 134217728;
+/** A detector file: a Mask R-CNN with ResNet-101-FPN is 250 MB in f32. */
+export const DETECTOR_BYTES = 1073741824;
+/** One side of an image: 8192² is the largest square of `IMAGE_PIXELS`. */
+export const IMAGE_SIDE = 8192;
+/** Channels of one image. Light microscopes record five or six. */
+export const CHANNELS = 8;
+/** Objects of one image. The most crowded real image known to us has some hundreds. */
+export const OBJECTS = 10000;
+/** Characters of a label. */
+export const LABEL_CHARS = 128;
+/** Classes of a detector without the background: Open Images, the largest detection set, has 601. */
+export const CLASSES = 1000;
+/** Images that one table or COCO file may speak of; the Atlas's largest public set has a hundred thousand. */
+export const TABLE_IMAGES = 200000;
+/** Characters that are invisible or turn the direction of text, which no label may have. */
+export const FORBIDDEN_IN_LABELS = /[\p{Cc}\u{61c}\u{200e}\u{200f}\u{2028}-\u{202e}\u{2066}-\u{2069}\u{feff}\u{fffe}\u{ffff}]/u;
