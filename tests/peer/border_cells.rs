@@ -9,8 +9,8 @@ use cytobox::annotations::ImageAnnotations;
 use cytobox::channels::{Merge, Picture, merge};
 use cytobox::detections::ImageDetections;
 use cytobox::evaluate::{Options, evaluate};
-use cytobox::model::config::Changes;
 use cytobox::model::Architecture;
+use cytobox::model::config::Changes;
 use cytobox::observe::Unwatched;
 use cytobox::predict::{self, DetectOptions};
 use cytobox::synth::{SynthOptions, generate};
@@ -62,7 +62,13 @@ fn main() {
         representation: Some(128),
         ..ShapeOptions::default()
     };
-    let plan = Plan { start: Start::Scratch { shape }, settings: None, overrides: Overrides::default(), anchors: None, detector: Changes::new() };
+    let plan = Plan {
+        start: Start::Scratch { shape },
+        settings: None,
+        overrides: Overrides::default(),
+        anchors: None,
+        detector: Changes::new(),
+    };
     let layouts: Vec<setup::Layout> = examples.iter().map(setup::Layout::from).collect();
     let config = plan.detector_config(None, classes.clone(), &layouts).unwrap();
     let mut settings = plan.settings(&config, &layouts).unwrap();

@@ -124,6 +124,12 @@ export type BenchTask =
   /** One step of fine-tuning it by SGD; the loss is the sum over levels of the mean of squares. */
   | { kind: 'modelStep'; side: number; rate: number; momentum: number; };
 
+/**
+ * The bits that a camera digitises to: the sample `2^bits − 1` counts as full brightness. A plain number in JSON. Larger
+ * depths are greater, so the depth of a set is the maximum of its images'.
+ */
+export type BitDepth = number;
+
 /** A box with `0 ≤ x1 < x2 ≤ W` and `0 ≤ y1 < y2 ≤ H`. */
 export type BoxXyxy = [number, number, number, number];
 
@@ -189,6 +195,11 @@ export type Command =
   | { type: 'group'; files: DroppedFile[]; }
   /** Decodes and merges one image for the screen. Done: `Outcome::Image`. */
   | { type: 'open'; image: ImageInput; thumbnail: number; }
+  /**
+   * Finds out which bit depth an image by itself asks for; the greatest of all is that of their set. Done:
+   * `Outcome::Depth`.
+   */
+  | { type: 'survey'; image: ImageInput; }
   /** Decodes and merges one image only to learn its size, or what is wrong with it. Done: `Outcome::Measured`. */
   | { type: 'measure'; image: ImageInput; }
   /** Writes the merged picture as PNG. Done: `Outcome::Files`. */
@@ -344,6 +355,8 @@ export interface DetectorConfig {
   masks_from_boxes: boolean;
   /** How the channels of an image became R, G, B in training; `None` where nobody said. */
   merge?: Merge | null;
+  /** What counted as full brightness in the 16-bit images of its training; `None` where it has seen none. */
+  bit_depth?: BitDepth | null;
   /** How the detector was trained, for people. */
   trained?: string | null;
 }
@@ -611,6 +624,13 @@ export interface ImageInput {
    * default, provided that they name every channel of it. So it is seen as it will be detected in.
    */
   detectorMerge?: Merge | null;
+  /** What the pages of a TIFF file are that does not say it. */
+  pages?: Pages;
+  /**
+   * What counts as full brightness in 16-bit samples, the same for all images of a run; the detector's own when absent, else
+   * what this image asks for.
+   */
+  bitDepth?: BitDepth | null;
 }
 
 /** Image-level labels, as Kaggle's HPA table has them. */
@@ -775,6 +795,8 @@ export type Outcome =
   | { type: 'device'; } & DeviceReport
   | { type: 'groups'; } & Groups
   | { type: 'image'; } & OpenedImage
+  /** `None` for 8-bit images. */
+  | { type: 'depth'; depth: BitDepth | null; }
   | { type: 'measured'; } & Measured
   | { type: 'model'; } & ModelReport
   | { type: 'detections'; detections: ImageDetections; seconds: number; warnings: string[]; }
@@ -798,6 +820,13 @@ export interface Overrides {
   trainable?: Trainable | null;
   seed?: number | null;
 }
+
+/** What the pages of a TIFF file are that does not say it. */
+export type Pages =
+  /** Nobody knows: `Error::PagesUnknown`. */
+  | 'ask'
+  /** One channel a page, because the user said so. */
+  | 'channels';
 
 /** A training as it is asked for. */
 export interface Plan {
@@ -1106,6 +1135,7 @@ export interface Answers {
   start: 'device';
   group: 'groups';
   open: 'image';
+  survey: 'depth';
   measure: 'measured';
   merge: 'files';
   loadModel: 'model';

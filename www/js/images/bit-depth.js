@@ -27,6 +27,7 @@ export async function bitDepth(survey) {
   return deciding;
 }
 
+/** @param {(image: import('../shared/page-state.js').ImageEntry) => Promise<number>} survey */
 async function decide(survey) {
   const images = store.state.images.filter(({ problem, files }) => !problem && files.length > 0);
   const step = Math.max(1, Math.ceil(images.length / SURVEYED));
@@ -42,9 +43,17 @@ async function decide(survey) {
   return store.state.bitDepth;
 }
 
-/** Whether a file may have 16 bits, as far as its first bytes tell: a JPEG has 8, and a PNG says how many (W3C PNG, 11.2.2). */
+/**
+ * Whether a file may have 16 bits, as far as its first bytes tell: a JPEG has 8, and a PNG says how many (W3C PNG, 11.2.2).
+ * @param {Blob} blob
+ */
 async function mayBeDeep(blob) {
-  const head = new Uint8Array(await blob.slice(0, 25).arrayBuffer().catch(() => new ArrayBuffer(0)));
+  const head = new Uint8Array(
+    await blob
+      .slice(0, 25)
+      .arrayBuffer()
+      .catch(() => new ArrayBuffer(0)),
+  );
   if (head[0] === 0xff && head[1] === 0xd8) return false;
   return head[0] === 0x89 ? head[24] === 16 : head.length > 0;
 }

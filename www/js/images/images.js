@@ -65,7 +65,7 @@ export async function inputOf(image) {
   return { name, files, fill, pages, merge: image.merge ?? undefined, detectorMerge: detectorMerge(), bitDepth: depth ?? undefined };
 }
 
-/** The bits that an image by itself asks for; 0 for an 8-bit one. */
+/** The bits that an image by itself asks for; 0 for an 8-bit one. @param {import('../shared/page-state.js').ImageEntry} image */
 async function survey(image) {
   const { name, fill, pages } = image;
   const files = await bytesOf(image);
@@ -74,6 +74,7 @@ async function survey(image) {
   return depth ?? 0;
 }
 
+/** @param {import('../shared/page-state.js').ImageEntry} image */
 function bytesOf(image) {
   return Promise.all(
     image.files.map(async ({ file, blob }) => {
