@@ -31,7 +31,10 @@ let opened = Promise.resolve();
 
 /** What is dropped waits for this, as for the project of the last time. @param {Promise<unknown>} before */
 export function holdBack(before) {
-  opened = Promise.resolve(before).then(() => {}, () => {});
+  opened = Promise.resolve(before).then(
+    () => {},
+    () => {},
+  );
   queue = queue.then(() => opened);
 }
 
