@@ -204,7 +204,9 @@ fn a_fine_tuning_with_frozen_norms_goes_on_bit_for_bit() {
     let mut straight =
         Trainer::new(train, with_frozen_norms(), vec![example(0), example(1)], vec![example(0)]).unwrap();
     let steps = |trainer: &mut Trainer, n: usize| {
-        (0..n).for_each(|_| drop(pollster::block_on(trainer.step()).unwrap()));
+        for _ in 0..n {
+            pollster::block_on(trainer.step()).unwrap();
+        }
         pollster::block_on(trainer.checkpoint()).unwrap()
     };
     let mut resumed = resume(&steps(&mut straight, 1));
@@ -356,7 +358,9 @@ fn torchvision_takes_what_was_fine_tuned() {
     if golden::folder().is_some() {
         let mut trainer =
             Trainer::new(TrainConfig::fine_tune(), with_frozen_norms(), vec![example(0)], Vec::new()).unwrap();
-        (0..2).for_each(|_| drop(pollster::block_on(trainer.step()).unwrap()));
+        for _ in 0..2 {
+            pollster::block_on(trainer.step()).unwrap();
+        }
         torchvision_takes(&trainer.detector());
     }
 }
