@@ -27,11 +27,12 @@ const PROPOSALS: i64 = limits::PROPOSALS as i64;
 const NAMED: usize = 10;
 
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  cytobox detect plate1/ --out results --format csv,coco --score 0.7")]
 pub struct Arguments {
     /// Images or folders.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// The detector file; the one that comes with cytobox when absent.
+    /// The detector file; the bundled one when absent.
     #[arg(long)]
     model: Option<PathBuf>,
     /// The folder for the results.

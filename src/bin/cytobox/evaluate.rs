@@ -15,6 +15,7 @@ use crate::{
 };
 
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  cytobox evaluate --data cells/test --model mine.safetensors --json")]
 pub struct Arguments {
     /// A folder with annotated images.
     #[arg(long)]

@@ -23,6 +23,9 @@ use crate::{
 const DEFAULT: &str = "default";
 
 #[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  cytobox train --data cells/train --init default --epochs 10 --out mine.safetensors"
+)]
 pub struct Arguments {
     /// A folder with annotated images.
     #[arg(long)]
