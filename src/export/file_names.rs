@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn composed_and_decomposed_letters_are_one_name() {
         let [composed, decomposed] = ["caf\u{e9}", "cafe\u{301}"];
-        let expected = [composed.to_owned(), format!("{decomposed}-2")];
+        let expected = [composed.to_owned(), format!("{composed}-2")];
         assert_eq!(file_names(&[composed, decomposed], &[]), expected);
     }
 
