@@ -67,9 +67,9 @@ pub fn annotated(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::annotations::Object;
     use crate::annotations::dataset::ImageInfo;
     use crate::annotations::gather::gather;
-    use crate::annotations::{Object, names};
     use crate::boxes::BoxXyxy;
     use crate::masks::Rle;
 
@@ -87,26 +87,39 @@ mod tests {
         ImageAnnotations { image: name.into(), file, width: 20, height: 10, objects, ..ImageAnnotations::default() }
     }
 
-    #[test]
-    fn every_format_comes_back() {
-        let (images, classes) = ([image("one"), image("two")], ["a", "b"].map(str::to_owned));
-        let there = ["one", "two"].map(|name| ImageInfo::new(name, 20, 10));
+    /// Writes the images in each format, reads the files again and compares.
+    fn come_back(images: &[ImageAnnotations; 2]) {
+        let classes = ["a", "b"].map(str::to_owned);
+        let there = images.clone().map(|i| ImageInfo { files: vec![i.file], ..ImageInfo::new(&i.image, 20, 10) });
         use AnnotationFormat::*;
         for (formats, masks) in
             [(vec![Voc], false), (vec![Coco], true), (vec![Yolo], false), (vec![Csv], false), (vec![Voc, Masks], true)]
         {
-            let files = annotated(&images, &classes, &formats).unwrap();
+            let files = annotated(images, &classes, &formats).unwrap();
             let dropped: Vec<(&str, &[u8])> = files.iter().map(|f| (f.name.as_str(), &f.bytes[..])).collect();
             let back = gather(&dropped, &there, "cell");
-            assert_eq!(back.rejected, Vec::<String>::new(), "{formats:?}");
+            assert_eq!((&back.rejected, &back.without_image), (&vec![], &vec![]), "{formats:?}");
             assert_eq!(back.annotations.len(), 2, "{formats:?}");
-            for (image, original) in back.annotations.iter().zip(&images) {
-                assert_eq!(image.image, names::stem(&original.file));
+            for original in images {
+                let image = back.annotations.iter().find(|image| image.image == original.image).unwrap();
+                assert_eq!(image.objects.len(), original.objects.len(), "{formats:?}");
                 for (object, first) in image.objects.iter().zip(&original.objects) {
                     assert_eq!((object.bbox, &object.label), (first.bbox, &first.label), "{formats:?}");
                     assert_eq!(object.mask, first.mask.clone().filter(|_| masks), "{formats:?}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn every_format_comes_back() {
+        come_back(&["one", "two"].map(image));
+    }
+
+    #[test]
+    fn images_of_one_name_in_two_plates_come_back_apart() {
+        let mut plates = ["plateA/f01", "plateB/f01"].map(image);
+        plates[1].objects.remove(0);
+        come_back(&plates);
     }
 }
