@@ -269,9 +269,14 @@ fn a_file_of_91_classes_is_torchvisions_coco_detector() {
     assert_eq!(inferred.config, coco);
     assert!(report.warnings.iter().any(|warning| warning.contains("COCO")), "{report:?}");
 
+    // The convolution as its frozen norm scales it.
     let kernel = |detector: &Detector| {
         let state = pollster::block_on(weights::save::state_dict(detector, Precision::F32)).unwrap();
-        state.values("saved", "backbone.body.layer1.0.conv1.weight", &[64, 64, 3, 3]).unwrap()
+        let mut kernel = state.values("saved", "backbone.body.layer1.0.conv1.weight", &[64, 64, 3, 3]).unwrap();
+        let scale = state.values("saved", "backbone.body.layer1.0.bn1.weight", &[64]).unwrap();
+        let outputs = kernel.chunks_exact_mut(64 * 9).zip(scale);
+        outputs.for_each(|(values, scale)| values.iter_mut().for_each(|v| *v *= scale));
+        kernel
     };
     let scale = 1.0 / variance[0].sqrt();
     for (folded, plain) in kernel(&inferred).iter().zip(kernel(&detector)) {

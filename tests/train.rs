@@ -182,6 +182,21 @@ fn the_weight_on_classes_reaches_the_step() {
     assert_eq!((rest(one), rest(three)), (rest(none), rest(none)));
 }
 
+/// Crops may show remnants alone: nobody knows what any anchor or proposal holds, and there is nothing to learn.
+#[test]
+fn where_everything_is_ignored_nothing_is_learnt() {
+    let (learner, _) = learner(OptimizerConfig::sgd());
+    let mut batch = batch(&[0, 1]);
+    for sample in &mut batch.samples {
+        sample.objects.clear();
+        // Anchors reach over the edges.
+        sample.ignored = vec![[-1e4, -1e4, 1e4, 1e4]];
+    }
+    let done = pollster::block_on(learner.gradients(&config(), &batch, &mut TrainRng::new(0)));
+    let (_, stepped) = done.unwrap();
+    assert_eq!(stepped, Stepped::default());
+}
+
 #[test]
 fn without_objects_the_losses_are_torchvisions() {
     let golden = answers();

@@ -164,6 +164,7 @@ pub async fn forward(
         let coder = config.box_coder();
         rois.push(roi_targets(roi_matcher(config), roi_sampler(config), coder, &proposals, scene, rng));
     }
+    let is_idle = keep_box_head_busy(&mut rois, samples);
     let rpn = RpnLoss::new(&predictions, &rpn_wanted);
 
     let heights: Vec<usize> = features.iter().map(|level| level.dims()[1]).collect();
@@ -178,6 +179,9 @@ pub async fn forward(
     {
         classifier = classifier + classes.mul_scalar(class_loss_weight);
     }
+    if is_idle {
+        classifier = classifier.mul_scalar(0.0);
+    }
     let mask = mask_loss(network, config, &pool(config.mask_roi_pool_size), &features, &rois, samples);
 
     let mut total = classifier.clone() + box_reg.clone();
@@ -185,6 +189,17 @@ pub async fn forward(
         total = total + part;
     }
     Ok(Forward { rpn, classifier, box_reg, mask, total, logits, rois: boxes.iter().map(Vec::len).collect() })
+}
+
+/// Where nothing is known of any proposal, as in crops that show only remnants, there is no RoI to learn from, and the box
+/// head cannot run on none: it gets the whole first image. Whether that is so; then its loss must not count.
+fn keep_box_head_busy(rois: &mut [Vec<RoiTarget>], samples: &[Sample]) -> bool {
+    let is_idle = rois.iter().all(Vec::is_empty);
+    if is_idle && let (Some(first), Some(sample)) = (rois.first_mut(), samples.first()) {
+        let [height, width] = sample.size.map(|side| side as f32);
+        first.push(RoiTarget { corners: [0.0, 0.0, width, height], object: None });
+    }
+    is_idle
 }
 
 fn rpn_matcher(c: &DetectorConfig) -> Matcher {

@@ -134,7 +134,7 @@ const WITHOUT_GPU = {
   }, /no graphics adapter/],
   'the CPU takes over where timestamps are missing': [() => {
     GPU.prototype.requestAdapter = async () => ({ info: { vendor: 'old' }, features: new Set(), limits: {} });
-  }, /old\) lacks timestamp-query/],
+  }, /old\) lacks the required feature timestamp-query/],
   'the CPU takes over where the page is not secure': [() => {
     Object.defineProperty(globalThis, 'isSecureContext', { value: false });
   }, /https/],
