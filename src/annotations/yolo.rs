@@ -195,6 +195,8 @@ mod tests {
             "0 .5 .5 -.1 .1",
             "0 NaN .5 .1 .1",
             "0 2 .5 .1 .1",
+            // An outline that runs to and fro on a line.
+            "0 .2 .2 .4 .4 .2 .2",
         ] {
             let lines = format!("0 .5 .5 .1 .1\n{bad}\n0 .5 .5 .2 .2\n");
             let parsed = read("a.txt", lines.as_bytes(), Some(&classes), 100, 100).unwrap();
