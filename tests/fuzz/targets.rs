@@ -1,7 +1,7 @@
 //! What every reader must do with any bytes: give an error, or a value that is sound and survives being written and read
 //! again. libFuzzer and `tests/fuzzed.rs` call the same functions; each panics where a reader breaks its word.
 //!
-//! A project file of the page is read in JavaScript and has its tests in `tests/page`.
+//! A project file of the page is read in JavaScript and has its tests in `tests/e2e/persist.test.mjs`.
 
 use std::collections::BTreeSet;
 
@@ -135,7 +135,9 @@ fn stable<T: std::fmt::Debug>(
         let mut images = images(value).to_vec();
         let objects = images.iter_mut().flat_map(|image| &mut image.objects);
         let corners: Vec<f32> = objects
-            .flat_map(|object| std::mem::replace(&mut object.bbox, BoxXyxy::try_from([0.0, 0.0, 1.0, 1.0]).unwrap()).corners())
+            .flat_map(|object| {
+                std::mem::replace(&mut object.bbox, BoxXyxy::try_from([0.0, 0.0, 1.0, 1.0]).unwrap()).corners()
+            })
             .collect();
         (images, corners)
     };
