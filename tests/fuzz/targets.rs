@@ -157,12 +157,7 @@ fn classes(images: &[ImageAnnotations]) -> Vec<String> {
 pub fn voc(bytes: &[u8]) {
     let Ok(Parsed { value, .. }) = voc::read("a.xml", bytes) else { return };
     sound(&value);
-    stable(
-        &value,
-        |value| voc::write(value).into_bytes(),
-        |bytes| voc::read("a.xml", bytes),
-        std::slice::from_ref,
-    );
+    stable(&value, |value| voc::write(value).into_bytes(), |bytes| voc::read("a.xml", bytes), std::slice::from_ref);
 }
 
 /// COCO's JSON.
