@@ -1,9 +1,12 @@
 //! Real annotation files of many programs and people, read from the folder named by `CYTOBOX_DATA`.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use common::real_data as data;
 use cytobox::Error;
 use cytobox::annotations::attach::attach_masks;
 use cytobox::annotations::dataset::{ImageInfo, class_counts, image_label_counts, match_images};
@@ -11,17 +14,6 @@ use cytobox::annotations::gather::{self, Gathered};
 use cytobox::annotations::{ImageAnnotations, Parsed, coco, csv, voc, yolo};
 use cytobox::channels::{FileHead, Groups, group, sniff_named};
 use cytobox::masks::{LabelImage, Rle};
-
-/// The folder of real data, or `None` with a word about it.
-fn data() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let folder = std::env::var_os("CYTOBOX_DATA").map_or_else(beside, PathBuf::from);
-    if !folder.is_dir() {
-        println!("skipped: no real data");
-        return None;
-    }
-    Some(folder)
-}
 
 /// Files of a folder with this ending, by name.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {

@@ -1,8 +1,10 @@
 //! Damaged, huge or malicious annotation files: an error or a named rejection, quickly, and never a panic.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod common;
+
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use cytobox::annotations::dataset::ImageInfo;
@@ -103,8 +105,7 @@ fn tiff_labels() -> Vec<u8> {
 }
 
 fn real_files() -> Vec<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let data = std::env::var_os("CYTOBOX_DATA").map_or_else(beside, PathBuf::from);
+    let Some(data) = common::real_data() else { return Vec::new() };
     let mut files = Vec::new();
     for folder in ["voc_odd", "bccd/Annotations", "hpa/test"] {
         let Ok(entries) = std::fs::read_dir(data.join(folder)) else { continue };
@@ -114,7 +115,7 @@ fn real_files() -> Vec<PathBuf> {
         files.extend(found.into_iter().take(50));
     }
     if files.is_empty() {
-        println!("skipped: no real data");
+        common::skipped("the folder of real data holds no annotations");
     }
     files
 }

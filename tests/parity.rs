@@ -46,7 +46,7 @@ fn load(case: &str, device: &Device) -> Detector {
 fn gpu() -> Option<Device> {
     static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
     let open = || pollster::block_on(Device::wgpu_options().init_async());
-    let device = DEVICE.get_or_init(|| open().map_err(|e| println!("skipped: no graphics adapter ({e})")).ok());
+    let device = DEVICE.get_or_init(|| open().map_err(|e| common::skipped(&format!("no graphics adapter ({e})"))).ok());
     device.clone()
 }
 

@@ -1,6 +1,7 @@
 //! A step of training against torchvision's answers (`golden/train.json`, made by `golden/train.py`).
 #![cfg(not(target_arch = "wasm32"))]
 
+mod common;
 #[path = "common/scene.rs"]
 mod scene;
 
@@ -323,7 +324,7 @@ fn frozen_norms_survive_saving() {
 fn a_step_on_the_gpu_is_the_cpus() {
     let gpu = match pollster::block_on(Device::wgpu_options().init_async()) {
         Ok(gpu) => gpu,
-        Err(e) => return println!("skipped: no graphics adapter ({e})"),
+        Err(e) => return common::skipped(&format!("no graphics adapter ({e})")),
     };
     let steps = |device: &Device| {
         let optimizer = OptimizerConfig::sgd();

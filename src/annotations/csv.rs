@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use csv::{ReaderBuilder, StringRecord, Trim, WriterBuilder};
+use csv::{QuoteStyle, ReaderBuilder, StringRecord, Trim, WriterBuilder};
 use serde::{Deserialize, Serialize};
 
 use crate::annotations::{
@@ -152,7 +152,9 @@ fn table(text: &str) -> Table<'_> {
 
 /// Of a line, and how often it stands there.
 pub(super) fn separator_of(line: &[u8]) -> (u8, usize) {
-    let count = |separator: u8| line.iter().filter(|b| **b == separator).count();
+    // What stands within quotes is part of a name.
+    let bare: Vec<u8> = line.split(|b| *b == b'"').step_by(2).flatten().copied().collect();
+    let count = |separator: u8| bare.iter().filter(|b| **b == separator).count();
     let mut best = (b',', count(b','));
     for separator in [b';', b'\t', b'|'] {
         let found = count(separator);
@@ -193,7 +195,7 @@ pub fn read_boxes(file: &str, bytes: &[u8]) -> Result<Parsed<Vec<ImageAnnotation
         }
         number += 1;
         let path = unguarded(row.get(columns.file).unwrap_or_default());
-        if names::base_name(path).is_empty() {
+        if reference::path(path, "").is_empty() {
             parsed.reject(file, number, "names no image file")?;
             continue;
         }
@@ -313,10 +315,14 @@ pub fn write_boxes(images: &[ImageAnnotations]) -> Result<Vec<u8>> {
     write_rows(rows)
 }
 
-/// Rows of fields as text with commas, quoted where needed.
+/// Rows of fields as text with commas, quoted where needed: all of them where a name holds what else may stand between
+/// fields, since a reader would have to guess.
 pub(crate) fn write_rows<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> Result<Vec<u8>> {
     let failed = |reason: String| Error::Io { path: "table".to_owned(), reason };
-    let mut writer = WriterBuilder::new().from_writer(Vec::new());
+    let rows: Vec<_> = rows.into_iter().collect();
+    let is_ambiguous = rows.iter().flatten().any(|field| field.contains([';', '\t', '|']));
+    let style = if is_ambiguous { QuoteStyle::Always } else { QuoteStyle::Necessary };
+    let mut writer = WriterBuilder::new().quote_style(style).from_writer(Vec::new());
     for row in rows {
         writer.write_record(&row).map_err(|e| failed(e.to_string()))?;
     }
@@ -452,6 +458,22 @@ mod tests {
         let parsed = read_boxes("t.csv", b"a.png,1,2,30,40,\nb.png,x,2,30,40,cell\nc.png,5,5,5,5,cell\n").unwrap();
         let found: Vec<_> = parsed.value.iter().map(|image| (image.ignored.len(), image.incomplete)).collect();
         assert_eq!(found, [(1, false), (0, true), (0, false)]);
+    }
+
+    #[test]
+    fn names_that_hold_other_separators_come_back() {
+        let table = b"\"a;1;2;3;4;5;6.png\",1,2,3,4,\"c|d|e\"\n";
+        let images = read_boxes("t.csv", table).unwrap().value;
+        assert_eq!((images[0].image.as_str(), images[0].objects[0].label.as_str()), ("a;1;2;3;4;5;6", "c|d|e"));
+        assert_eq!(read_boxes("t.csv", &write_boxes(&images).unwrap()).unwrap().value, images);
+    }
+
+    #[test]
+    fn a_row_of_a_folder_is_named() {
+        for path in [".", "./", ".."] {
+            let parsed = read_boxes("t.csv", format!("{path},1,2,3,4,c\n").as_bytes()).unwrap();
+            assert!(parsed.value.is_empty() && parsed.rejected.len() == 1, "{path}: {:?}", parsed.value);
+        }
     }
 
     #[test]

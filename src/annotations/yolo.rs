@@ -111,6 +111,9 @@ fn read_line(
             let polygon: Vec<_> = corners.chunks_exact(2).map(|c| [c[0] * w, c[1] * h]).collect();
             let mask = Rle::from_polygons_within(width, height, std::slice::from_ref(&polygon), budget)
                 .map_err(|e| e.to_string())?;
+            if mask.area() == 0 {
+                return Err("has an outline without pixels".to_owned());
+            }
             let fold = |k: usize, f: fn(f64, f64) -> f64| polygon.iter().map(|p| p[k]).reduce(f).unwrap_or(f64::NAN);
             ([fold(0, f64::min), fold(1, f64::min), fold(0, f64::max), fold(1, f64::max)], Some(mask))
         }
@@ -192,6 +195,8 @@ mod tests {
             "0 .5 .5 -.1 .1",
             "0 NaN .5 .1 .1",
             "0 2 .5 .1 .1",
+            // An outline that runs to and fro on a line.
+            "0 .2 .2 .4 .4 .2 .2",
         ] {
             let lines = format!("0 .5 .5 .1 .1\n{bad}\n0 .5 .5 .2 .2\n");
             let parsed = read("a.txt", lines.as_bytes(), Some(&classes), 100, 100).unwrap();

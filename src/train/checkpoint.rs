@@ -79,6 +79,11 @@ impl Checkpoint {
         if state.version != VERSION {
             return Err(fault(format!("it is of version {}, not {VERSION}", state.version)));
         }
+        // A number beyond f32 became infinite, which JSON has no word for: this checkpoint could not be written again.
+        let again = serde_json::to_string(&state).and_then(|json| serde_json::from_str::<State>(&json));
+        if !again.is_ok_and(|again| again == state) {
+            return Err(fault("a number in it is too large".into()));
+        }
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| fault(e.to_string()))?;
         let values = |view: &TensorView| -> Result<Vec<f32>> {
             if view.dtype() != Dtype::F32 {
@@ -231,6 +236,16 @@ mod tests {
         let back = Checkpoint::from_bytes(&bytes).unwrap();
         assert_eq!(back, checkpoint);
         assert_eq!(back.to_bytes().unwrap(), bytes);
+    }
+
+    #[test]
+    fn numbers_beyond_their_type_are_refused() {
+        let state = serde_json::to_string(&checkpoint().state).unwrap();
+        let huge = state.replacen("\"rpn_nms_thresh\":0.7", "\"rpn_nms_thresh\":1e300", 1);
+        assert_ne!(huge, state);
+        let json = serde_json::to_vec(&json!({"__metadata__": { KEY: huge }})).unwrap();
+        let bytes = [(json.len() as u64).to_le_bytes().as_slice(), &json].concat();
+        assert!(Checkpoint::from_bytes(&bytes).unwrap_err().to_string().contains("too large"));
     }
 
     #[test]

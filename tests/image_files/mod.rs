@@ -84,14 +84,32 @@ pub fn chunk(out: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
     let start = out.len();
     out.extend(kind);
     out.extend(data);
+    let sum = crc(&out[start..]);
+    out.extend(sum.to_be_bytes());
+}
+
+fn crc(bytes: &[u8]) -> u32 {
     let mut crc = u32::MAX;
-    for byte in &out[start..] {
+    for byte in bytes {
         crc ^= u32::from(*byte);
         for _ in 0..8 {
             crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
         }
     }
-    out.extend((!crc).to_be_bytes());
+    !crc
+}
+
+/// Gives every whole chunk of a damaged PNG the checksum of what it holds.
+pub fn mend_checksums(png: &mut [u8]) {
+    let mut at = 8;
+    while let Some(length) = png.get(at..).and_then(|rest| rest.first_chunk()) {
+        let start = at + 4;
+        let Some(end) = start.checked_add(4 + u32::from_be_bytes(*length) as usize) else { return };
+        let Some(sum) = png.get(start..end).map(crc) else { return };
+        let Some(place) = png.get_mut(end..end + 4) else { return };
+        place.copy_from_slice(&sum.to_be_bytes());
+        at = end + 4;
+    }
 }
 
 pub fn zlib_stored(raw: &[u8]) -> Vec<u8> {

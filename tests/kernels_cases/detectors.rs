@@ -291,9 +291,15 @@ fn uses(sides: &[usize], regions: impl Fn(&DetectorConfig) -> [usize; 2]) -> Vec
 }
 
 /// The smallest use of each class at 256² and 512².
+///
+/// With `CYTOBOX_ALL_USES=1` every use at 512², with as many boxes and masks as a training step has; minutes:
+/// `CYTOBOX_ALL_USES=1 cargo test --release --test kernels --test kernels_hardware -- --nocapture every_use`
 #[test]
 fn every_use_by_the_detectors() {
     let Some(gpu) = gpu() else { return };
+    if std::env::var_os("CYTOBOX_ALL_USES").is_some() {
+        return whole_detectors(&gpu);
+    }
     let mut all = uses(&[256, 512], |_| [64, 4]);
     all.sort_by_key(Use::len);
     let mut classes = Vec::new();
@@ -307,19 +313,14 @@ fn every_use_by_the_detectors() {
     println!("{} classes of uses", classes.len());
 }
 
-/// Every use at 512², with as many boxes and masks as a training step has; minutes:
-/// `cargo test --release --test kernels --test kernels_hardware -- --ignored --nocapture whole_detectors`
-#[test]
-#[ignore = "minutes; the smallest use of each class is checked in every run"]
-fn whole_detectors_at_512() {
-    let Some(gpu) = gpu() else { return };
+fn whole_detectors(gpu: &Device) {
     let regions = |c: &DetectorConfig| {
         let boxes = c.box_batch_size_per_image;
         [boxes, (boxes as f32 * c.box_positive_fraction) as usize]
     };
     for found in uses(&[512], regions) {
         let start = Instant::now();
-        found.check(&gpu);
+        found.check(gpu);
         println!("{:6.2} s  {found:?}", start.elapsed().as_secs_f64());
     }
 }

@@ -1,4 +1,4 @@
-//! Runs a command, passes its output on as it comes, and keeps the closing lines of the test runner.
+//! Runs a command, passes its output on as it comes, and keeps what the test runner says of its tests.
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::process::{Command, Stdio};
@@ -6,9 +6,9 @@ use std::thread;
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::tally::{Tally, closing_line};
+use crate::tally::{Tally, closing_line, skipped_test};
 
-/// A line longer than this is no closing line; its start is enough to know that.
+/// A line longer than this says nothing of a test; its start is enough to know that.
 const LONGEST_LINE: usize = 4096;
 
 /// What a command left behind.
@@ -17,6 +17,8 @@ pub struct Finished {
     pub tally: Tally,
     /// The runner's closing lines, as printed.
     pub closing: Vec<String>,
+    /// Tests that were left out, each with the reason.
+    pub skipped: Vec<String>,
 }
 
 /// Runs the command to its end with its output passed on and watched.
@@ -31,13 +33,15 @@ pub fn watched(command: &mut Command) -> Result<Finished> {
     let out = child.stdout.take().context("no pipe for the output")?;
     let err = child.stderr.take().context("no pipe for the errors")?;
     let errors = thread::spawn(move || pass_on(err, io::stderr()));
-    let mut closing = pass_on(out, io::stdout())?;
-    closing.extend(errors.join().map_err(|_| anyhow!("the thread that reads the errors failed"))??);
+    let mut lines = pass_on(out, io::stdout())?;
+    lines.extend(errors.join().map_err(|_| anyhow!("the thread that reads the errors failed"))??);
+    let skipped = lines.iter().filter_map(|line| skipped_test(line)).collect();
+    lines.retain(|line| closing_line(line).is_some());
     let mut tally = Tally::default();
-    for line in &closing {
+    for line in &lines {
         tally += closing_line(line).unwrap_or_default();
     }
-    Ok(Finished { success: child.wait()?.success(), tally, closing })
+    Ok(Finished { success: child.wait()?.success(), tally, closing: lines, skipped })
 }
 
 /// Runs the command to its end on this terminal; an error when it fails.
@@ -61,14 +65,14 @@ fn start_error(command: &Command) -> String {
     format!("cannot start `{}`", command.get_program().to_string_lossy())
 }
 
-/// Copies `from` to `to` byte by byte as it comes, and returns the closing lines that went by.
+/// Copies `from` to `to` byte by byte as it comes, and returns the closing lines and skipped tests that went by.
 fn pass_on(mut from: impl Read, mut to: impl Write) -> io::Result<Vec<String>> {
-    let mut closing = Vec::new();
+    let mut kept = Vec::new();
     let mut pending = Vec::new();
     let mut keep = |line: &[u8]| {
         let line = String::from_utf8_lossy(line);
-        if closing_line(&line).is_some() {
-            closing.push(line.trim_end().to_owned());
+        if closing_line(&line).is_some() || skipped_test(&line).is_some() {
+            kept.push(line.trim_end().to_owned());
         }
     };
     let mut buffer = [0; 8192];
@@ -91,7 +95,7 @@ fn pass_on(mut from: impl Read, mut to: impl Write) -> io::Result<Vec<String>> {
         }
     }
     keep(&pending);
-    Ok(closing)
+    Ok(kept)
 }
 
 #[cfg(test)]

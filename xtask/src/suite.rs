@@ -13,7 +13,7 @@ use crate::install::{self, Installer, Need};
 use crate::page;
 use crate::pins::WASM_TARGET;
 use crate::stream::{self, Finished};
-use crate::tally::Tally;
+use crate::tally::{Tally, could_run};
 use crate::workspace::Workspace;
 
 /// One part of the suite.
@@ -94,6 +94,13 @@ struct Report {
     tally: Tally,
     closing: Vec<String>,
     problem: Option<String>,
+    /// Continuous integration has the data: a test that is left out is a failure.
+    all_must_run: bool,
+}
+
+/// Whether this is continuous integration, as the usual services say it.
+fn is_integration() -> bool {
+    std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false")
 }
 
 /// Runs the steps in order, even if earlier ones fail, and prints the summary. Returns `false` if a step failed or could not run.
@@ -103,11 +110,12 @@ pub fn run(workspace: &Workspace, installer: &mut Installer, steps: &[Step]) -> 
     } else {
         println!("real data: none; tests on it are skipped (set CYTOBOX_DATA to its folder)");
     }
+    let all_must_run = is_integration() && workspace.data.is_some();
     let mut reports = Vec::new();
     for &step in steps {
         println!("\n== {} ==", step.name());
         let start = Instant::now();
-        let mut report = Report { step, time: Duration::ZERO, tally: Tally::default(), closing: vec![], problem: None };
+        let mut report = Report::new(step, all_must_run);
         if let Err(error) = installer.ensure(&step.needs()).and_then(|()| perform(workspace, installer, &mut report)) {
             report.problem = Some(format!("{error:#}"));
         }
@@ -228,6 +236,10 @@ fn files_ending(folder: &Path, end: &str) -> Result<Vec<PathBuf>> {
 }
 
 impl Report {
+    fn new(step: Step, all_must_run: bool) -> Self {
+        Self { step, time: Duration::ZERO, tally: Tally::default(), closing: vec![], problem: None, all_must_run }
+    }
+
     fn failed(&self) -> bool {
         self.problem.is_some()
     }
@@ -245,13 +257,15 @@ impl Report {
         self.judge(finished).with_context(|| format!("`{}`", stream::line(command)))
     }
 
-    fn judge(&mut self, Finished { success, tally, closing }: Finished) -> Result<()> {
+    fn judge(&mut self, Finished { success, tally, closing, skipped }: Finished) -> Result<()> {
         self.tally += tally;
         self.closing.extend(closing);
+        let left_out: Vec<String> = skipped.into_iter().filter(|test| self.all_must_run && could_run(test)).collect();
         match tally {
             Tally { failed: 1.., .. } => bail!("{} failed", tally.failed),
             _ if !success => bail!("failed"),
             Tally { passed: 0, .. } => bail!("ran no test"),
+            _ if !left_out.is_empty() => bail!("left out although the data is there:\n{}", left_out.join("\n")),
             _ => Ok(()),
         }
     }
@@ -294,7 +308,7 @@ mod tests {
 
     fn report(problem: Option<&str>, tally: Tally) -> Report {
         let problem = problem.map(str::to_owned);
-        Report { step: Step::Native, time: Duration::ZERO, tally, closing: vec![], problem }
+        Report { tally, problem, ..Report::new(Step::Native, false) }
     }
 
     #[test]
@@ -331,7 +345,12 @@ mod tests {
         let judge = |success, passed, failed| {
             let tally = Tally { passed, failed, skipped: 3 };
             let mut report = report(None, Tally::default());
-            let verdict = report.judge(Finished { success, tally, closing: vec!["closing".into()] });
+            let verdict = report.judge(Finished {
+                success,
+                tally,
+                closing: vec!["closing".into()],
+                skipped: vec!["a: no data".into()],
+            });
             assert_eq!((report.tally, report.closing.len()), (tally, 1));
             verdict.map_err(|error| error.to_string())
         };
@@ -339,5 +358,21 @@ mod tests {
         assert_eq!(judge(true, 0, 0), Err("ran no test".into()));
         assert_eq!(judge(true, 2, 1), Err("1 failed".into()));
         assert_eq!(judge(false, 2, 0), Err("failed".into()));
+    }
+
+    #[test]
+    fn a_skipped_test_fails_where_all_must_run() {
+        let judge = |all_must_run, reason: &str| {
+            let tally = Tally { passed: 5, failed: 0, skipped: 1 };
+            let skipped = vec![format!("boxes: {reason}")];
+            let mut report = Report::new(Step::E2e, all_must_run);
+            report.judge(Finished { success: true, tally, closing: vec![], skipped }).map_err(|error| error.to_string())
+        };
+        assert_eq!(judge(false, "no real data"), Ok(()));
+        assert_eq!(
+            judge(true, "no real data"),
+            Err("left out although the data is there:\nboxes: no real data".into())
+        );
+        assert_eq!(judge(true, "this machine has no graphics card"), Ok(()));
     }
 }

@@ -55,6 +55,31 @@ pub fn closing_line(line: &str) -> Option<Tally> {
     Some(tally)
 }
 
+/// A test that was left out: its name and why, as the runners print them.
+pub fn skipped_test(line: &str) -> Option<String> {
+    let line = strip_colours(line);
+    let line = line.trim();
+    if let Some((name, reason)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ignored")) {
+        return Some(named(name, reason.trim_start_matches(", ")));
+    }
+    // "﹣ name (0.1ms) # reason"
+    let (name, reason) = line.strip_prefix("﹣ ")?.rsplit_once(" # ")?;
+    Some(named(name.rsplit_once(" (").map_or(name, |(name, _)| name), reason))
+}
+
+fn named(name: &str, reason: &str) -> String {
+    let reason = if reason.is_empty() { "no reason given" } else { reason };
+    format!("{name}: {reason}")
+}
+
+/// What a reason for leaving a test out begins with where no data and no setting can help.
+const MACHINE: &str = "this machine has no ";
+
+/// Whether a test was left out that could have been run, by what [`skipped_test`] says of it.
+pub fn could_run(skipped: &str) -> bool {
+    !skipped.split_once(": ").is_some_and(|(_, reason)| reason.contains(MACHINE))
+}
+
 /// Drops `ESC [ ... letter`, which runners put round words when they print to a terminal.
 fn strip_colours(line: &str) -> String {
     let mut plain = String::with_capacity(line.len());
@@ -99,6 +124,23 @@ mod tests {
         {
             assert_eq!(closing_line(line), None, "{line:?}");
         }
+    }
+
+    #[test]
+    fn skipped_tests_are_named_with_their_reason() {
+        let found = |line| skipped_test(line).unwrap();
+        assert_eq!(found("test a::b ... ignored, minutes"), "a::b: minutes");
+        assert_eq!(found("test a::b ... \u{1b}[33mignored\u{1b}[0m"), "a::b: no reason given");
+        assert_eq!(
+            found("  ﹣ boxes (by mouse) (0.12ms) # skipped: no real data"),
+            "boxes (by mouse): skipped: no real data"
+        );
+        for line in ["test a ... ok", "✔ boxes (1.5ms)", "﹣ begun", "test result: ok. 1 passed; 0 failed; 1 ignored"]
+        {
+            assert_eq!(skipped_test(line), None, "{line}");
+        }
+        assert!(could_run("boxes: skipped: no real data") && could_run("boxes"));
+        assert!(!could_run("boxes: this machine has no graphics card"));
     }
 
     #[test]
