@@ -250,7 +250,7 @@ fn noise_is_no_label_image() {
     };
     let images = [ImageInfo::new("a", 0, 0)];
     for (what, bytes) in
-        [("few values", noise(1200, 3)), ("many values", noise(1200, 255)), ("all values", noise(500, 65_535))]
+        [("few values", noise(800, 3)), ("many values", noise(800, 255)), ("all values", noise(350, 65_535))]
     {
         for number_pieces in [false, true] {
             within(Duration::from_secs(2), what, || {
