@@ -117,7 +117,7 @@ export class AnnotateTool {
   arm() {
     this.#armed = true;
     this.#viewer.setCursor('crosshair');
-    announce('Drag to draw a box, or press Enter for one in the middle of the view.');
+    announce('Drag to draw a box, or press Enter to add one at the centre of the view.');
   }
 
   /** @param {Point} point */

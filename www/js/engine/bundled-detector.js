@@ -18,14 +18,14 @@ const PATIENCE = 500;
 /** @param {string} url @param {number} bytes @param {(done: number) => void} tell */
 async function download(url, bytes, tell) {
   const response = await fetch(url);
-  if (!response.ok || !response.body) throw new Error(`the server answers ${response.status}`);
+  if (!response.ok || !response.body) throw new Error(`the server answered with status ${response.status}`);
   const reader = response.body.getReader();
   const whole = new Uint8Array(bytes);
   let at = 0;
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
-    if (at + value.length > bytes) throw new Error('it is longer than it should be');
+    if (at + value.length > bytes) throw new Error('the file is longer than expected');
     whole.set(value, at);
     at += value.length;
     tell(at);
@@ -72,7 +72,7 @@ async function bytesOf(manifest, tell) {
   const kept = await cached(cache, key, manifest);
   if (kept) return kept;
   const whole = await download(`${FOLDER}${manifest.file}`, manifest.bytes, tell);
-  if (!(await isWhole(whole, manifest))) throw new Error('it is not the file that it should be');
+  if (!(await isWhole(whole, manifest))) throw new Error('its checksum does not match');
   try {
     // Those of earlier versions only take room.
     for (const old of (await cache?.keys()) ?? []) await cache?.delete(old);
@@ -115,8 +115,8 @@ export async function loadFirstModel() {
     await loadModel(new File([whole], manifest.file), { brought: true });
   } catch (error) {
     if (overtaken()) return;
-    store.set({ modelProblem: { name: 'The detector that comes with cytobox', sentence: sentenceOf(error) } });
-    announce('The detector that comes with cytobox could not be loaded.');
+    store.set({ modelProblem: { name: 'The bundled detector', sentence: sentenceOf(error) } });
+    announce('The bundled detector could not be loaded.');
   } finally {
     store.set({ fetching: null });
   }

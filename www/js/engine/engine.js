@@ -33,11 +33,11 @@ function died(sentence) {
   console.error(`engine: ${sentence}`);
   store.set({ engine: 'restarting' });
   if (crashes > GPU_CHANCES + 1) {
-    store.set({ engine: 'failed', deviceNote: `The engine stopped again and again: ${sentence}` });
+    store.set({ engine: 'failed', deviceNote: `The engine keeps stopping: ${sentence}` });
     notify(`The engine cannot run: ${sentence}`, { kind: 'error', action: { label: 'Try again', run: retry } });
     return;
   }
-  notify('The engine stopped and is being started again. Your images and results are still here.', { kind: 'error' });
+  notify('The engine stopped and is restarting. Your images and results are still here.', { kind: 'error' });
   ensure().catch(() => {});
 }
 
@@ -88,12 +88,12 @@ async function startDevice() {
   let device = choice;
   if (crashes >= GPU_CHANCES && device !== 'cpu' && store.state.device?.kind !== 'cpu') {
     device = 'cpu';
-    note = `The engine stopped ${crashes} times on the GPU (${crashedWith}), so the CPU took over.`;
+    note = `The engine stopped ${crashes} times on the GPU (${crashedWith}), so the CPU is used instead.`;
   }
   // Without a device report the last worker died while it was starting: a second try would end the same way.
   if (crashes > 0 && !store.state.device && device === 'auto') {
     device = 'cpu';
-    note = `The GPU could not be started (${crashedWith}), so the CPU took over.`;
+    note = `The GPU could not be started (${crashedWith}), so the CPU is used instead.`;
   }
   const found = await probe();
   const outcome = await connection.request({ type: 'start', device, probe: found });
@@ -172,7 +172,7 @@ async function send(file) {
   try {
     buffer = await file.arrayBuffer();
   } catch {
-    throw new Refused('io', `${file.name} cannot be read any more; it was changed or moved. Drop it again.`);
+    throw new Refused('io', `${file.name} can no longer be read; it was changed or moved. Drop it again.`);
   }
   const bytes = new Uint8Array(buffer);
   return told(await connection.request({ type: 'loadModel', name: file.name, bytes }, { transfer: [buffer] }));

@@ -46,6 +46,6 @@ export function leftOutSummary() {
   const { ignored, remarks } = store.state;
   const parts = [];
   if (ignored.length) parts.push(`${plural(ignored.length, 'file')} left out`);
-  if (remarks.length) parts.push(plural(remarks.length, 'remark about annotations', 'remarks about annotations'));
+  if (remarks.length) parts.push(plural(remarks.length, 'warning about annotations', 'warnings about annotations'));
   return parts.join(', ');
 }

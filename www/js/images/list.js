@@ -41,7 +41,7 @@ function describe(image) {
   if (sentence) return sentence;
   if (image.result || image.annotations) {
     const parts = [];
-    if (image.result) parts.push(plural(shownDetections(image).length, 'cell') + (image.result.stale ? ', to be found again' : ''));
+    if (image.result) parts.push(plural(shownDetections(image).length, 'cell') + (image.result.stale ? ', outdated' : ''));
     if (image.annotations) parts.push(plural(image.annotations.objects.length, 'box', 'boxes') + (image.annotations.verified ? ' ✓' : ''));
     return parts.join(' · ');
   }

@@ -216,7 +216,7 @@ export function select(id) {
 /** What is going on that must not be interrupted, as a sentence; empty when nothing is. */
 export function busy() {
   const { job, training } = store.state;
-  if (job) return 'Images are being worked on; wait or cancel first.';
-  if (training && training.state !== 'done') return 'A training runs; wait, or finish or cancel it first.';
+  if (job) return 'Images are being processed; wait or cancel first.';
+  if (training && training.state !== 'done') return 'A training run is in progress; wait, or finish or cancel it first.';
   return '';
 }

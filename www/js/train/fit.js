@@ -34,7 +34,7 @@ function candidates({ batch_size: batch, augment }) {
   const all = [];
   const half = Math.ceil(batch / 2);
   /** @param {number} count */
-  const images = (count) => (count === 1 ? 'one image a step' : `${count} images a step`);
+  const images = (count) => (count === 1 ? 'batch size 1' : `batch size ${count}`);
   if (batch > 1) all.push([images(half), { batch: half }]);
   for (const crop of CROPS) if (!augment.crop || crop < augment.crop) all.push([`crops of ${crop} px`, { crop }]);
   const narrow = !fromDetector() && choices().width !== 'narrow';
@@ -51,7 +51,7 @@ export async function smaller({ settings }) {
     // Who begins all the same wants the engine for that.
     if (busy()) break;
     const answer = await prepare({ ...choices(), ...patch });
-    if (fits(answer)) found.push({ name: `Take ${name}`, patch, bytes: answer.estimate.memoryBytes });
+    if (fits(answer)) found.push({ name: `Use ${name}`, patch, bytes: answer.estimate.memoryBytes });
     if (found.length === OFFERS) break;
   }
   return found;

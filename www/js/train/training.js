@@ -86,8 +86,8 @@ export async function prepare(chosen = choices()) {
 
 /** What is left of an interrupted run goes only when the user says so. @param {Running} running */
 async function mayReplace({ step, finished }) {
-  const what = finished ? 'Its detector is nowhere but in its checkpoints' : `It was saved at step ${step}`;
-  const answer = await askUser('Replace the interrupted run?', `${what}, and they are removed when another run starts.`, [
+  const what = finished ? 'Its detector exists only in its checkpoints' : `It was saved at step ${step}`;
+  const answer = await askUser('Replace the interrupted run?', `${what}. Starting another run deletes its checkpoints.`, [
     ['keep', 'Keep it'],
     ['replace', 'Start a new run'],
   ]);
@@ -191,7 +191,7 @@ async function evaluate(names, signal) {
   try {
     await evaluateOn(names, signal);
   } catch (error) {
-    if (!(error instanceof Cancelled)) notify(`The detector is trained, but could not be measured: ${explain(error)}`, { kind: 'error' });
+    if (!(error instanceof Cancelled)) notify(`The detector is trained, but evaluation failed: ${explain(error)}`, { kind: 'error' });
     ensure().catch(() => {});
   }
 }
@@ -201,7 +201,7 @@ async function ask(running, resume, training) {
   await ensure();
   const entries = running.images.map((name) => {
     const entry = store.state.images.find((image) => image.name === name);
-    if (!entry) throw new Error(`${name} is no longer among the images; drop it again, or begin a new training.`);
+    if (!entry) throw new Error(`${name} is no longer in the image list; drop it again or start a new run.`);
     return entry;
   });
   await measure(entries);
@@ -253,10 +253,10 @@ function heard(event, training, running) {
     store.set({ curves: curvesOf(training) });
     remember({ ...running, step: event.step });
   } else if (event.type === 'folded') {
-    training.notes.push(`Step ${event.step}: the batch norms were folded into the convolutions.`);
+    training.notes.push(`Step ${event.step}: batch norm layers were folded into the convolutions.`);
   } else {
     training.notes.push(event.step ? `Step ${event.step}: ${event.sentence}` : event.sentence);
-    if (event.type === 'unsaved') notify(`The training goes on, but was not saved: ${event.sentence}`, { kind: 'error' });
+    if (event.type === 'unsaved') notify(`Training continues, but its checkpoint was not saved: ${event.sentence}`, { kind: 'error' });
     // Before the first step nobody looks at the notes yet, such as that there was no checkpoint to go on from.
     else if (!event.step) notify(event.sentence[0].toUpperCase() + event.sentence.slice(1));
   }
@@ -269,8 +269,8 @@ function failed(error, training, running) {
     remember(null);
     notify(
       training.last
-        ? `The training was cancelled after ${plural(training.last.step, 'step')}. The detector is the one from before.`
-        : 'The training was cancelled.',
+        ? `Training was cancelled after ${plural(training.last.step, 'step')}. The previous detector is still loaded.`
+        : 'Training was cancelled.',
     );
     return;
   }
@@ -279,9 +279,9 @@ function failed(error, training, running) {
   if (lost) remember(null);
   const sentence = explain(error);
   store.set({ trainingProblem: sentence });
-  notify(`The training ended: ${sentence}${lost ? '' : ' It can go on from where it was saved.'}`, {
+  notify(`Training stopped: ${sentence}${lost ? '' : ' You can resume from the last checkpoint.'}`, {
     kind: 'error',
-    action: lost ? undefined : { label: 'Go on', run: goOn },
+    action: lost ? undefined : { label: 'Resume', run: goOn },
   });
 }
 
