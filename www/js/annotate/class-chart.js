@@ -64,9 +64,7 @@ export function openClassChart() {
     'Classes',
     [
       annotated.length ? chart(boxed(), caption, cells) : null,
-      whole.length
-        ? chart(whole, `Image labels: ${plural(imageLabels.size, 'image')}, ${plural(whole.length, 'class', 'classes')}.`, imageLabels.size)
-        : null,
+      whole.length ? chart(whole, `Image labels: ${plural(imageLabels.size, 'image')}, ${plural(whole.length, 'class', 'classes')}.`, imageLabels.size) : null,
     ],
     { wide: true },
   );

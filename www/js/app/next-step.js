@@ -47,7 +47,8 @@ export function nextStep() {
   }
   if (isTraining()) return duringTraining();
   if (usable.length === 0) return { at: 'detect', sentence: 'None of these images can be used yet; the list shows why.' };
-  if (interrupted()?.step) return { at: 'train', sentence: 'A training run was interrupted. You can resume it from the last checkpoint.', label: 'Resume', run: goOn };
+  if (interrupted()?.step)
+    return { at: 'train', sentence: 'A training run was interrupted. You can resume it from the last checkpoint.', label: 'Resume', run: goOn };
   if (!model) return withoutDetector(usable);
   // An image on which the run failed would fail again; the list says why.
   const open = usable.filter((image) => isOpen(image) && image.state !== 'failed');
@@ -88,8 +89,7 @@ function withoutDetector(usable) {
 /** @param {ImageEntry[]} open @param {boolean} trained @returns {Step} */
 function toDetect(open, trained) {
   const count = plural(open.length, 'image');
-  if (trained)
-    return { at: 'again', sentence: `The detector is trained on your boxes. Detect again in ${count}.`, label: 'Detect all again', run: detectAll };
+  if (trained) return { at: 'again', sentence: `The detector is trained on your boxes. Detect again in ${count}.`, label: 'Detect all again', run: detectAll };
   return { at: 'detect', sentence: `Find the cells in ${count}.`, label: 'Detect all', run: detectAll };
 }
 

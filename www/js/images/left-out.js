@@ -23,7 +23,7 @@ export function openLeftOut() {
       ignored.length && remarks.length ? el('h3', {}, 'Files left out') : null,
       ignored.length
         ? table(
-            ['File', 'Why'],
+            ['File', 'Reason'],
             ignored.map(({ file, reason }) => [file, reason]),
           )
         : null,
@@ -31,7 +31,7 @@ export function openLeftOut() {
       remarks.length && ignored.length ? el('h3', {}, 'Annotations') : null,
       remarks.length
         ? table(
-            ['File', 'Object', 'What'],
+            ['File', 'Object', 'Issue'],
             remarks.map(({ file, object, reason }) => [file, object, reason]),
           )
         : null,

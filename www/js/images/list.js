@@ -124,7 +124,7 @@ export function startList(tryAgain) {
     byId('fill-all').hidden = fillable.length < 2;
     const leftOut = leftOutSummary();
     byId('ignored').hidden = !leftOut;
-    put(byId('ignored'), `${leftOut}: why?`);
+    put(byId('ignored'), `${leftOut}: details…`);
   });
 
   store.subscribe(['images', 'current'], () => {

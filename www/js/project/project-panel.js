@@ -51,9 +51,7 @@ async function storageSentence() {
   const { usage, quota } = (await navigator.storage?.estimate?.().catch(() => null)) ?? {};
   if (!quota) return '';
   const lasting = await navigator.storage.persisted?.().catch(() => false);
-  const kept = lasting
-    ? 'The browser will not delete it on its own.'
-    : 'If the disk runs full, the browser may delete it: save important projects to a file.';
+  const kept = lasting ? 'The browser will not delete it on its own.' : 'If the disk runs full, the browser may delete it: save important projects to a file.';
   return `It uses ${formatBytes(usage ?? 0)} of the ${formatBytes(quota)} that the browser allows. ${kept}`;
 }
 
@@ -80,11 +78,7 @@ function openPanel() {
     ...sentences.slice(0, 50).map((sentence) => el('p', {}, sentence)),
     sentences.length > 50 ? el('p', {}, `and ${sentences.length - 50} more`) : null,
     room,
-    el(
-      'p',
-      { class: 'faint' },
-      'The project file is one zip with the images, annotations, results, settings and the detector, unless it is the bundled one.',
-    ),
+    el('p', { class: 'faint' }, 'The project file is one zip with the images, annotations, results, settings and the detector, unless it is the bundled one.'),
     el(
       'div',
       { class: 'actions' },

@@ -74,7 +74,7 @@ function validationPoint(value, what) {
 
 /** @param {unknown} value @param {string} what @returns {Ending} */
 function ending(value, what) {
-  demand(isObject(value), `${what} is none`);
+  demand(isObject(value), `${what} cannot be read`);
   const best = orNull((pair) => list(pair, what, 2, share))(value.best, what);
   demand(best === null || best.length === 2, `${what} does not have two average precisions`);
   return {
@@ -123,7 +123,7 @@ function imageScore(value, what) {
 
 /** @param {unknown} value @param {string} what */
 function confusion(value, what) {
-  demand(isObject(value), `${what} is none`);
+  demand(isObject(value), `${what} cannot be read`);
   const classes = list(value.classes, what, limits.CLASSES + 1, label);
   /** @param {unknown} one */
   const row = (one) => {

@@ -268,9 +268,7 @@ function failed(error, training, running) {
   if (error instanceof Cancelled) {
     remember(null);
     notify(
-      training.last
-        ? `Training was cancelled after ${plural(training.last.step, 'step')}. The previous detector is still loaded.`
-        : 'Training was cancelled.',
+      training.last ? `Training was cancelled after ${plural(training.last.step, 'step')}. The previous detector is still loaded.` : 'Training was cancelled.',
     );
     return;
   }
