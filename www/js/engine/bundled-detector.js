@@ -18,14 +18,14 @@ const PATIENCE = 500;
 /** @param {string} url @param {number} bytes @param {(done: number) => void} tell */
 async function download(url, bytes, tell) {
   const response = await fetch(url);
-  if (!response.ok || !response.body) throw new Error(`the server answered with status ${response.status}`);
+  if (!response.ok || !response.body) throw new Error(`The server answered with status ${response.status}.`);
   const reader = response.body.getReader();
   const whole = new Uint8Array(bytes);
   let at = 0;
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
-    if (at + value.length > bytes) throw new Error('the file is longer than expected');
+    if (at + value.length > bytes) throw new Error('The file is longer than expected.');
     whole.set(value, at);
     at += value.length;
     tell(at);
@@ -72,7 +72,7 @@ async function bytesOf(manifest, tell) {
   const kept = await cached(cache, key, manifest);
   if (kept) return kept;
   const whole = await download(`${FOLDER}${manifest.file}`, manifest.bytes, tell);
-  if (!(await isWhole(whole, manifest))) throw new Error('its checksum does not match');
+  if (!(await isWhole(whole, manifest))) throw new Error('Its checksum does not match.');
   try {
     // Those of earlier versions only take room.
     for (const old of (await cache?.keys()) ?? []) await cache?.delete(old);

@@ -84,7 +84,7 @@ export function startModel() {
     const sentence = modelProblem
       ? `${modelProblem.name} was not loaded. ${modelProblem.sentence}`
       : missing
-        ? `${missing} tensors are missing from the file and were randomly initialised: the detector is untrained.`
+        ? `${missing} tensors are missing from the file and were randomly initialised. Train the detector before using it.`
         : '';
     const problem = byId('model-problem');
     problem.hidden = !sentence;
