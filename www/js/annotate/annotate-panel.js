@@ -1,4 +1,4 @@
-/** The panel beside the canvas while somebody annotates: the boxes of the image, and what can be done with them all. */
+/** The annotation panel: the boxes of the image and the actions on them. */
 import { acceptAll, acceptSelected, copyFromPrevious, previousImage } from './annotate-tool.js';
 import { currentObjects, duplicate, historyNames, redo, relabel, removeBox, toggleDifficult, toggleVerified, undo } from './annotations.js';
 import { openDetections } from '../canvas/open-detections.js';

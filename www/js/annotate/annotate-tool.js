@@ -253,7 +253,7 @@ export class AnnotateTool {
     return true;
   }
 
-  /** @param {number} step @returns {boolean} false at either end, so that the focus goes on to what comes after the canvas */
+  /** @param {number} step @returns {boolean} false at either end, so that the focus moves to the element after the canvas */
   #cycle(step) {
     const order = readingOrder();
     const { selectedBox } = store.state;

@@ -30,7 +30,7 @@ import { currentImage, select, store } from '../shared/page-state.js';
 const ASIDE = 10;
 /** A detector of more classes than this, such as of everyday things, does not give the project its labels. */
 const MANY = 12;
-/** The label of the first box of somebody who has named none. */
+/** The label of the first box where the user has named none. */
 export const FIRST_LABEL = 'cell';
 
 /** @type {Annotations} */
@@ -78,7 +78,7 @@ export function commit(what, edits, { labels = firstLabels(), key = '', selected
   return true;
 }
 
-/** The project's labels; those of the detector for somebody who has named none. */
+/** The project's labels; those of the detector where the user has named none. */
 function firstLabels() {
   const { labels, model } = store.state;
   const classes = labels.length || !model ? [] : foregroundClasses(model.report.config);

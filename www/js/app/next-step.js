@@ -15,7 +15,7 @@ import { trainable } from '../train/plan.js';
 import { currentImage, select, store } from '../shared/page-state.js';
 import { goOn, interrupted, isTraining } from '../train/training.js';
 
-/** Corrected images from which a training has something to learn; of fewer, all. */
+/** Corrected images that are enough to train on; all of them where there are fewer. */
 const ENOUGH = 3;
 
 /** @typedef {import('../shared/page-state.js').ImageEntry} ImageEntry */

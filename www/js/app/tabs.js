@@ -77,7 +77,7 @@ async function isTaken() {
   return held.some(({ name }) => name === LOCK);
 }
 
-/** Reads what the other tab saved last, and goes on from there. */
+/** Reads what the other tab saved last, and continues from there. */
 async function edit() {
   waiting?.abort();
   waiting = null;

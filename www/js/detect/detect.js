@@ -1,7 +1,7 @@
 /**
  * detect/ finds cells, lists what was found and lets it leave as files.
  *
- * Runs over images: one after the other, whatever fails is listed and the rest goes on, and only results are kept.
+ * Runs over images: one after the other; failures are listed, the rest continues, and only results are kept.
  */
 import { announce, byId, formatDuration, notify, plural } from '../ui/dom.js';
 import { detect, ensure, explain, isDeviceFailure } from '../engine/engine.js';

@@ -1,4 +1,4 @@
-/** Downloads: results of one image or of all, and merged pictures. Everything is made in the page's own worker. */
+/** Downloads: results of one image or of all, and merged images. Everything is made in the page's own worker. */
 import { byId, notify, plural } from '../ui/dom.js';
 import { save } from '../ui/save-file.js';
 import { fileNames } from '../images/file-names.js';

@@ -60,7 +60,7 @@ async function cached(cache, key, manifest) {
     if (await isWhole(whole, manifest)) return whole;
     await cache?.delete(key);
   } catch {
-    // An entry that cannot be read is fetched anew.
+    // An entry that cannot be read is fetched again.
   }
   return null;
 }
@@ -94,7 +94,7 @@ export function startFirstModel() {
   });
 }
 
-/** Loads it, unless the address says `?detector=none` or somebody is quicker with another one. */
+/** Loads it, unless the address says `?detector=none` or another detector is loaded first. */
 export async function loadFirstModel() {
   if (new URLSearchParams(location.search).get('detector') === 'none') return;
   const before = detectorsAsked();
@@ -109,7 +109,7 @@ export async function loadFirstModel() {
     tell(0);
     const whole = await bytesOf(manifest, tell);
     tell(manifest.bytes);
-    // A training from nothing may have begun, and will have its own.
+    // A run from scratch may have started, and will bring its own detector.
     while (busy() && !overtaken()) await new Promise((resolve) => setTimeout(resolve, PATIENCE));
     if (overtaken()) return;
     await loadModel(new File([whole], manifest.file), { brought: true });

@@ -69,7 +69,7 @@ export function startModel() {
     const coming = modelLoading || (fetching && !model && `the bundled detector${fetching.bytes ? ` (${formatBytes(fetching.bytes)})` : ''}`);
     const name = byId('model-name');
     const text = coming ? `Loading ${coming} …` : (model?.file.name.replace(/\.safetensors$/, '') ?? 'No detector yet');
-    // Said anew only when it has changed: the bar moves more often.
+    // Announced only when it has changed: the bar moves more often.
     if (name.textContent !== text) name.textContent = text;
     const about = byId('model-about');
     if (model) {

@@ -112,7 +112,7 @@ async function restoreModel() {
   }
 }
 
-/** How many detectors this page was ever asked for: whoever brings one later sees whether somebody was quicker. */
+/** How many detectors this page was ever asked for: a later caller sees whether another detector was asked for meanwhile. */
 export function detectorsAsked() {
   return loads;
 }
@@ -120,7 +120,7 @@ export function detectorsAsked() {
 /**
  * Puts a detector in. One that does not fit leaves the old one in place.
  * @param {File} file
- * @param {{brought?: boolean}} [options] `brought`: it comes with the page and is not the project's own
+ * @param {{brought?: boolean}} [options] `brought`: the bundled detector, not the project's own
  * @returns {Promise<void>}
  */
 export function loadModel(file, { brought = false } = {}) {
@@ -198,7 +198,7 @@ export async function detect(image, score, options) {
 export async function compute(command, options) {
   try {
     const outcome = await connection.request(command, options);
-    // The small question before a training proves nothing about a device that fails in large ones.
+    // The small request before a training run proves nothing about a device that fails in large ones.
     if (command.type !== 'prepare') crashes = 0;
     return outcome;
   } catch (error) {

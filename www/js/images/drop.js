@@ -224,7 +224,7 @@ async function dropped(event) {
   }
 }
 
-/** Synthetic images, for somebody who has none at hand. */
+/** Synthetic sample images, for users without images at hand. */
 async function takeSamples() {
   store.set({ reading: 'Generating synthetic images …' });
   try {

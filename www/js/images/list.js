@@ -61,7 +61,7 @@ function createRow() {
   );
 }
 
-/** The picture that each row's canvas shows. @type {WeakMap<Element, ImageBitmap|null>} */
+/** The thumbnail on each row's canvas. @type {WeakMap<Element, ImageBitmap|null>} */
 const drawn = new WeakMap();
 
 /** @param {HTMLElement} row @param {import('../shared/page-state.js').ImageEntry} image */

@@ -202,7 +202,7 @@ async function gone(error) {
     tell({ phase: 'off', why: error.message });
     return;
   }
-  // What is on the page is all that there is now: it is written anew.
+  // What is on the page is all that there is now: it is written in full.
   try {
     database = await openDatabase({ gone });
     startOver();
@@ -301,7 +301,7 @@ async function saveCopy({ to, operations, done }) {
     await write(to, operations);
     done();
   } catch {
-    // The project is saved all the same. A copy that is behind is made anew when the page is opened again.
+    // The project is saved all the same. A copy that is behind is rewritten when the page is opened again.
     if (copy === to) copy = null;
   }
 }

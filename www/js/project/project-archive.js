@@ -68,7 +68,7 @@ export async function writeArchive(tell) {
     const [annotations, result] = [part('annotations', image.annotations), part('results', image.result)];
     images.push({ ...record, files, annotations, result });
   }
-  // The one that comes with the page is on the other machine already.
+  // The bundled detector is on the other machine already.
   const detector = state.model ? (state.model.brought ? null : state.model.file) : savedDetector();
   const detectorEntry = detector ? entryName(`detector/${detector.name}`, given) : null;
   if (detector && detectorEntry) await zip.addBlob(detectorEntry, detector);

@@ -170,7 +170,7 @@ async function saveProject() {
   }
 }
 
-/** Opens a project file; the present project goes only when the file is read and checked as a whole. @param {File} file */
+/** Opens a project file; the current project is replaced only once the whole file is read and checked. @param {File} file */
 export async function openProject(file) {
   if (hindered()) return;
   try {

@@ -1,6 +1,6 @@
 /**
  * A project as it is written down, in the database and in a project file alike, and the checks on the way back: what
- * comes from a disk or from somebody else is taken field by field, and nothing that is not understood.
+ * comes from a disk or from another user is taken field by field, and nothing that is not understood.
  *
  * @typedef {{path: string, channel: string|null, size: number, modified: number}} FileRecord
  * @typedef {Object} ImageRecord

@@ -64,7 +64,7 @@ export async function openBoth(open, { edit, writer, gone, copyGone, slow }) {
 }
 
 /**
- * The database; one that cannot be read is made anew where there is a copy.
+ * The database; one that cannot be read is recreated where there is a copy.
  * @param {Promise<Copy>} second
  * @param {Parameters<typeof openDatabase>[0]} options
  */

@@ -1,4 +1,4 @@
-/** The checks that every record from a disk or from somebody else goes through, field by field. */
+/** Checks every record from a disk or another user, field by field. */
 import * as limits from './limits.js';
 
 /** A record that cannot be used; the message says what is wrong with it. */

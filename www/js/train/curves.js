@@ -1,4 +1,4 @@
-/** Learning curves and precision–recall as pictures: the image worker draws them as SVG, `<img>` shows them. */
+/** Learning curves and precision–recall as plots: the image worker draws them as SVG, `<img>` shows them. */
 import { connection } from '../images/images.js';
 import { isDark } from '../ui/theme.js';
 

@@ -1,5 +1,5 @@
 /**
- * Whether a training has room in this browser, and smaller ones that have. The engine estimates each, as only it knows
+ * Whether a training run fits into this browser's memory, and smaller settings that do. The engine estimates each, as only it knows
  * what a layer keeps.
  */
 import { choices, fromDetector } from './plan.js';

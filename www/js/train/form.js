@@ -1,4 +1,4 @@
-/** The choices before a training: few at first, the rest behind “More settings”. */
+/** The training settings: few at first, the rest behind “More settings”. */
 import { el } from '../ui/dom.js';
 import { choices, choose, fromDetector } from './plan.js';
 import { store } from '../shared/page-state.js';

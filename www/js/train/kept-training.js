@@ -1,5 +1,5 @@
 /**
- * What of a training is kept with the project: its curves, bounded, so that one that is gone on with has its first part,
+ * What is saved of a run with the project: its curves, bounded, so that a resumed run has its first part,
  * how it ended, and how well the detector agreed with annotations.
  *
  * @typedef {{step: number, epoch: number, total: number, losses: Record<string, number>}} StepPoint

@@ -108,7 +108,7 @@ function openFindings() {
   const dialog = openDialog('Check before training', [el('ul', {}, ...rows)], { wide: true });
 }
 
-/** Asks the engine anew when nothing has changed for a moment. */
+/** Asks the engine again once nothing has changed for a moment. */
 function askSoon() {
   clearTimeout(waiting);
   waiting = setTimeout(ask, PATIENCE);

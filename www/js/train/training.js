@@ -1,6 +1,6 @@
 /**
- * The training that runs: begun, watched, steered and gone on with. What it tells is kept in `store.state.training`; that
- * one was running is kept with the project, so that it can be gone on with after the page was closed.
+ * The training run: started, followed, steered and resumed. What it tells is kept in `store.state.training`; that
+ * one was running is kept with the project, so that it can be resumed after the page was closed.
  */
 import { announce, ask as askUser, notify, plural } from '../ui/dom.js';
 import { compute, connection, ensure, explain, putModel } from '../engine/engine.js';
@@ -29,7 +29,7 @@ import { Cancelled } from '../engine/connection.js';
  * @property {number|null} saved the step of the last checkpoint
  * @property {AbortController} abort
  *
- * @typedef {Object} Running what is needed to go on with a training
+ * @typedef {Object} Running what is needed to resume a run
  * @property {string} store name of its checkpoints
  * @property {string} name of the detector
  * @property {import('../engine/protocol.js').Plan} plan
@@ -49,7 +49,7 @@ export function isTraining() {
   return training !== null && training.state !== 'done';
 }
 
-/** @returns {Running|null} a training that was running when the page was closed or its engine stopped */
+/** @returns {Running|null} the run that was active when the page was closed or its engine stopped */
 export function interrupted() {
   const { running } = store.state.trainingSettings;
   if (!running || isTraining() || (running.finished && store.state.trained)) return null;
@@ -65,7 +65,7 @@ function remember(running) {
 const presets = new Map();
 
 /**
- * What the engine says about a training on what is annotated now.
+ * What the engine says about a run on the current annotations.
  * @param {import('./plan.js').Choices} [chosen]
  * @returns {Promise<import('../engine/protocol.js').Preparation>}
  */
@@ -84,7 +84,7 @@ export async function prepare(chosen = choices()) {
   return ask({ ...plan, settings: settingsOn(preset, chosen) });
 }
 
-/** What is left of an interrupted run goes only when the user says so. @param {Running} running */
+/** An interrupted run is removed only when the user agrees. @param {Running} running */
 async function mayReplace({ step, finished }) {
   const what = finished ? 'Its detector exists only in its checkpoints' : `It was saved at step ${step}`;
   const answer = await askUser('Replace the interrupted run?', `${what}. Starting another run deletes its checkpoints.`, [
@@ -94,7 +94,7 @@ async function mayReplace({ step, finished }) {
   return answer === 'replace';
 }
 
-/** Begins a training. @param {import('../engine/protocol.js').Preparation} preparation the newest */
+/** Starts a run. @param {import('../engine/protocol.js').Preparation} preparation the newest */
 export async function begin(preparation) {
   const before = interrupted();
   if (before?.step && !(await mayReplace(before))) return undefined;
@@ -110,13 +110,13 @@ export function goOn() {
   return Promise.resolve();
 }
 
-/** Lets go of a training that was interrupted; its checkpoints are cleared by the next one. */
+/** Discards the interrupted run; the next run clears its checkpoints. */
 export function discard() {
   remember(null);
   if (!store.state.curves?.ending) store.set({ curves: null });
 }
 
-/** What a training is in after each wish. */
+/** The state of a run after each command. */
 const STATE_OF = /** @type {const} */ ({ goOn: 'running', pause: 'paused', stop: 'stopping' });
 
 /** @param {keyof typeof STATE_OF} wish */
@@ -257,7 +257,7 @@ function heard(event, training, running) {
   } else {
     training.notes.push(event.step ? `Step ${event.step}: ${event.sentence}` : event.sentence);
     if (event.type === 'unsaved') notify(`Training continues, but its checkpoint was not saved: ${event.sentence}`, { kind: 'error' });
-    // Before the first step nobody looks at the notes yet, such as that there was no checkpoint to go on from.
+    // Before the first step the notes are not visible yet, such as that there was no checkpoint to resume from.
     else if (!event.step) notify(event.sentence[0].toUpperCase() + event.sentence.slice(1));
   }
   store.touch('training');
@@ -272,7 +272,7 @@ function failed(error, training, running) {
     );
     return;
   }
-  // With a checkpoint there is something to go on from; without one the same would happen again.
+  // With a checkpoint the run can be resumed; without one the same would happen again.
   const lost = training.saved === null && running.step === 0;
   if (lost) remember(null);
   const sentence = explain(error);
@@ -292,7 +292,7 @@ async function keepAwake() {
   }
 }
 
-/** A closed tab ends the training, though it can be gone on with. @param {() => Promise<boolean>} keep */
+/** A closed tab ends the run, which can be resumed later. @param {() => Promise<boolean>} keep */
 export function startTraining(keep) {
   keepDetector = keep;
   addEventListener('beforeunload', (event) => {
