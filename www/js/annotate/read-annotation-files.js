@@ -315,6 +315,6 @@ function report(taken, paths) {
   const left = [...paths].reduce((sum, path) => sum + (remarks.get(path)?.length ?? 0), 0);
   const wait = [...paths].filter((path) => waiting.has(path)).length;
   if (left) parts.push(`${plural(left, 'warning')} about the files.`);
-  if (wait) parts.push(`${plural(wait, 'file')} ${wait === 1 ? 'waits' : 'wait'} for an image.`);
+  if (wait) parts.push(`${plural(wait, 'file')} without a matching image yet.`);
   if (parts.length) notify(parts.join(' '), left || wait ? { action: { label: 'Show', run: openLeftOut } } : {});
 }

@@ -89,7 +89,7 @@ function withoutDetector(usable) {
 /** @param {ImageEntry[]} open @param {boolean} trained @returns {Step} */
 function toDetect(open, trained) {
   const count = plural(open.length, 'image');
-  if (trained) return { at: 'again', sentence: `The detector is trained on your boxes. Detect again in ${count}.`, label: 'Detect all again', run: detectAll };
+  if (trained) return { at: 'again', sentence: `The detector is trained on your boxes. Run it again on ${count}.`, label: 'Detect all again', run: detectAll };
   return { at: 'detect', sentence: `Find the cells in ${count}.`, label: 'Detect all', run: detectAll };
 }
 

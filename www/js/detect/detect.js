@@ -135,10 +135,10 @@ async function persist(image, job) {
 function report(job, images) {
   const seconds = (performance.now() - job.started) / 1000;
   if (job.cancelling) {
-    notify(`Cancelled after ${plural(job.done, 'image')} of ${job.total}.`);
+    notify(`Cancelled after ${job.done} of ${plural(job.total, 'image')}.`);
   } else if (job.failed) {
     const action = { label: 'Show', run: () => store.set({ filter: 'problem' }) };
-    notify(`${plural(job.failed, 'image')} of ${job.total} failed.`, { kind: 'error', action });
+    notify(`${job.failed} of ${plural(job.total, 'image')} failed.`, { kind: 'error', action });
   } else if (job.total > 1) {
     notify(`${plural(job.total, 'image')} done in ${formatDuration(seconds)}.`);
   }

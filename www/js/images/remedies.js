@@ -36,7 +36,7 @@ function takePagesForChannels(images) {
     forget(image);
   }
   store.touch('images');
-  announce(`The pages of ${plural(images.length, 'image')} are channels now.`);
+  announce(`The pages of ${plural(images.length, 'image')} are now used as channels.`);
 }
 
 /**
@@ -55,5 +55,5 @@ export function fillWithBlack(images) {
     count += 1;
   }
   store.touch('images');
-  announce(`Missing channels of ${plural(count, 'image')} are black now.`);
+  announce(`Missing channels of ${plural(count, 'image')} are now filled with black.`);
 }

@@ -119,7 +119,7 @@ function agreed(title, sentence, yes) {
     };
     const dialog = openDialog(title, [
       el('p', {}, sentence),
-      el('p', {}, `It has ${content()}. This cannot be undone.`),
+      el('p', {}, `It contains ${content()}. This cannot be undone.`),
       el(
         'div',
         { class: 'actions' },

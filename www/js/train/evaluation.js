@@ -134,7 +134,7 @@ export function openEvaluation() {
     'Download report',
   );
   const dialog = openDialog(
-    `Agreement with ${plural(evaluation.boxes, 'annotated cell')} on ${plural(evaluation.images, 'image')}`,
+    `Evaluation: ${plural(evaluation.boxes, 'annotated cell')} in ${plural(evaluation.images, 'image')}`,
     [
       classTable(evaluation),
       limitNote(evaluation.limited_images ?? []),
