@@ -46,7 +46,7 @@ function chart(rows, caption, all) {
         el('td', { class: 'bar-cell', 'aria-hidden': 'true' }, bar),
       );
     });
-  const head = ['Class', 'Images', ...(withCells ? ['Cells', '% of cells'] : ['% of images'])].map((name) =>
+  const head = ['Class', 'Images', ...(withCells ? ['Cells', 'Share of cells'] : ['Share of images'])].map((name) =>
     el('th', { scope: 'col', class: name === 'Class' ? '' : 'number' }, name),
   );
   return el('table', { class: 'plain chart' }, el('caption', {}, caption), el('thead', {}, el('tr', {}, ...head, el('td', {}))), el('tbody', {}, ...body));
