@@ -130,7 +130,7 @@ function toTrain(usable) {
   const count = plural(trainable().length, 'annotated image');
   if (store.state.tab === 'train') return { at: 'train', sentence: 'Press Train below the settings. The defaults fit your cells.' };
   const more = trainable().length < usable.length ? ' More corrected images improve the result.' : '';
-  return { at: 'train', sentence: `Train the detector on ${count}.${more}`, label: 'Train…', run: () => openTab('train') };
+  return { at: 'train', sentence: `Train a detector on ${count}.${more}`, label: 'Train…', run: () => openTab('train') };
 }
 
 /** @param {boolean} guide */

@@ -38,9 +38,9 @@ function candidates({ batch_size: batch, augment }) {
   if (batch > 1) all.push([images(half), { batch: half }]);
   for (const crop of CROPS) if (!augment.crop || crop < augment.crop) all.push([`crops of ${crop} px`, { crop }]);
   const narrow = !fromDetector() && choices().width !== 'narrow';
-  if (narrow) all.push(['narrow heads', { width: 'narrow' }]);
+  if (narrow) all.push(['64-channel heads', { width: 'narrow' }]);
   // Each of them may be too little: then all of them together.
-  all.push([`${images(1)}, crops of 256 px${narrow ? ', narrow heads' : ''}`, { batch: 1, crop: 256, ...(narrow ? { width: 'narrow' } : {}) }]);
+  all.push([`${images(1)}, crops of 256 px${narrow ? ', 64-channel heads' : ''}`, { batch: 1, crop: 256, ...(narrow ? { width: 'narrow' } : {}) }]);
   return all;
 }
 

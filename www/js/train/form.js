@@ -4,7 +4,7 @@ import { choices, choose, fromDetector } from './plan.js';
 import { store } from '../shared/page-state.js';
 
 const ARCHITECTURES = [
-  ['maskrcnn_resnet_fpn', 'Mask R-CNN: boxes and outlines'],
+  ['maskrcnn_resnet_fpn', 'Mask R-CNN: masks'],
   ['fasterrcnn_resnet_fpn', 'Faster R-CNN: boxes'],
 ];
 const BACKBONES = [
@@ -14,9 +14,9 @@ const BACKBONES = [
   ['resnet101', 'ResNet-101, slowest'],
 ];
 const WIDTHS = [
-  ['narrow', 'narrow, 64 channels'],
-  ['medium', 'medium, 128 channels'],
-  ['wide', 'wide, 256 channels (torchvision)'],
+  ['narrow', '64 channels'],
+  ['medium', '128 channels'],
+  ['wide', '256, as torchvision'],
 ];
 const STAGES = [
   ['heads', 'heads only'],
@@ -115,8 +115,8 @@ function startField() {
   const input = el(
     'select',
     { onchange: () => choose({ from: /** @type {Choices['from']} */ (input.value) }) },
-    el('option', { value: 'detector' }, 'loaded detector (fine-tune)'),
-    el('option', { value: 'scratch' }, 'new network (from scratch)'),
+    el('option', { value: 'detector' }, 'loaded detector'),
+    el('option', { value: 'scratch' }, 'new network'),
   );
   fields.push({
     refresh() {
@@ -247,7 +247,7 @@ export function createForm() {
     'div',
     { class: 'train-form' },
     startField(),
-    list('architecture', 'Detector', ARCHITECTURES, () => (fromDetector() && store.state.model?.report.config.architecture) || ARCHITECTURES[0][0]),
+    list('architecture', 'Architecture', ARCHITECTURES, () => (fromDetector() && store.state.model?.report.config.architecture) || ARCHITECTURES[0][0]),
     fresh,
     stages,
     budgetField(),
