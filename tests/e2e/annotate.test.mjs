@@ -241,7 +241,7 @@ test('labels are renamed and removed with their boxes', { skip, timeout: SLOW },
   assert.deepEqual((await boxRows(page)).map(([label]) => label), ['nucleus', 'debris']);
   await page.click('[aria-label="Remove debris"]');
   assert.match(await page.textContent('dialog'), /1 box in 1 image/);
-  await page.click('dialog .actions button:has-text("Call them nucleus")');
+  await page.click('dialog .actions button:has-text("Relabel as nucleus")');
   await settled(page);
   assert.deepEqual((await boxRows(page)).map(([label]) => label), ['nucleus', 'nucleus']);
   for (let steps = 0; steps < 4; steps += 1) await press(page, 'Control+z');

@@ -52,7 +52,7 @@ async function allRead(page) {
 }
 
 /** The dialog of what was left out: rows of file, object and reason. */
-async function remarks(page) {
+async function warnings(page) {
   if (await page.isHidden('#ignored')) return [];
   await page.click('#ignored');
   const rows = await page.$$eval('dialog tbody tr', (list) => list.map((row) => [...row.cells].map(({ textContent }) => textContent)));
@@ -67,8 +67,8 @@ test('files of many annotators: every object is read, or named with the reason',
   const names = await readdir(folder);
   await drop(page, names.map((name) => path.join(folder, name)));
   await allRead(page);
-  const waiting = await remarks(page);
-  assert.equal(waiting.filter(([, , reason]) => /kept and used when the image comes/.test(reason)).length, names.length, 'all wait for their images');
+  const waiting = await warnings(page);
+  assert.equal(waiting.filter(([, , reason]) => /kept and applied when the image is added/.test(reason)).length, names.length, 'all wait for their images');
 
   const images = [];
   let objects = 0;
@@ -79,7 +79,7 @@ test('files of many annotators: every object is read, or named with the reason',
   }
   await drop(page, images);
   await allRead(page);
-  const left = await remarks(page);
+  const left = await warnings(page);
   assert.ok(left.every(([file, , reason]) => names.includes(file) && reason), JSON.stringify(left));
   const rejected = left.filter(([, object]) => object).length;
   await annotate(page);
@@ -109,7 +109,7 @@ test('LabelImg files beside their images come back unchanged in meaning', { skip
   await allRead(page);
   await annotate(page);
   const saved = unzip((await saveAnnotations(page, ['voc'])).bytes);
-  const left = await remarks(page);
+  const left = await warnings(page);
   const seen = { difficult: 0, truncated: 0, verified: 0, degenerate: 0 };
   for (const [stem, file] of files) {
     const before = readVoc(await readFile(file, 'utf8'));

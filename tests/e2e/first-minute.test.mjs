@@ -75,7 +75,7 @@ test('synthetic images and the detector that comes along give boxes in two click
   assert.ok(!asked.some((path) => path.endsWith('.safetensors')), 'the detector is not fetched twice');
   assert.ok(await again.isHidden('#next'));
   await again.click('#help');
-  await again.click('dialog >> text=The next step is shown');
+  await again.click('dialog >> text=Show the next step');
   await again.keyboard.press('Escape');
   await settled(again);
   assert.ok(await again.isVisible('#next'));
@@ -97,7 +97,7 @@ test('while the detector that comes along is loading, the page says so', { timeo
   await slow.goto(`${origin}/?device=cpu&test`);
   await slow.waitForSelector('#model-progress:not([hidden])');
   await engineReady(slow);
-  assert.match(await slow.textContent('#model-name'), /^Loading the detector that comes with cytobox \(23\.9 MB\) …$/);
+  assert.match(await slow.textContent('#model-name'), /^Loading the bundled detector \(23\.9 MB\) …$/);
   assert.equal(await slow.getAttribute('#detect', 'title'), 'The detector is still loading');
   await slow.click('#samples');
   await imagesListed(slow, 6);

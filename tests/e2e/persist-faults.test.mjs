@@ -68,7 +68,7 @@ withProfile('without room the page says which files are not kept, and keeps what
   const absent = after.images.filter(({ problem }) => problem?.code === 'files-absent');
   assert.ok(absent.length > 0 && absent.length <= count - 2, `${absent.length} images have to be dropped again`);
   for (const index of [0, count - 1]) assert.equal(after.images[index].problem, null, 'files of annotated images are kept');
-  assert.match(await page.textContent('#unkept'), /were not kept in this browser\. Drop them again/);
+  assert.match(await page.textContent('#unkept'), /were not saved in this browser\. Drop them again/);
   await screenshot(page, 'absent-light');
 
   // Dropped again, they are the same images, with what was made of them.
@@ -95,7 +95,7 @@ withProfile('a full disk is said at once, and when there is room again everythin
   await page.evaluate(() => (globalThis.room = 0));
   await annotate(page, 1, 2000);
   await page.waitForFunction(() => document.getElementById('project-state').textContent === 'not saved', null, { timeout: 30_000 });
-  assert.match(await page.textContent('#alerts'), /not saved in this browser\. The storage that the browser gives to this page is full/);
+  assert.match(await page.textContent('#alerts'), /not saved in this browser\. The browser’s storage for this page is full/);
   await screenshot(page, 'full-light');
   await page.evaluate(() => (globalThis.room = Infinity));
   await waitSaved(page);
@@ -118,7 +118,7 @@ withProfile('without a database the page works, says so, and warns before work i
     await page.close();
     ({ page } = await profile.tab({ script }));
     assert.equal(await page.textContent('#project-state'), 'not saved', name);
-    assert.match(await page.textContent('#alerts'), /lets the page keep nothing/);
+    assert.match(await page.textContent('#alerts'), /does not let the page store data/);
     await takeSamples(page);
     let asked = 0;
     page.on('dialog', () => (asked += 1));
@@ -187,7 +187,7 @@ withProfile('a newer database and one with a part missing are said, and a new pr
   await page.evaluate(emptyDatabase);
   await page.goto(`${profile.origin}/?device=cpu&test&detector=none`);
   await page.waitForSelector('#empty:not([hidden])');
-  assert.match(await page.textContent('#alerts'), /a part of the database is missing/);
+  assert.match(await page.textContent('#alerts'), /part of the database is missing/);
   await page.click('#project');
   await page.click('dialog button:has-text("New project…")');
   await takeSamples(page);
@@ -246,7 +246,7 @@ withProfile('records that are broken are left out and said; the rest is there an
   assert.equal(state.score, 0.7);
   await page.click('#project');
   await screenshot(page, 'faults-light');
-  assert.match(await page.textContent('dialog'), /is no box/);
+  assert.match(await page.textContent('dialog'), /is not a box/);
   await page.keyboard.press('Escape');
   await annotate(page, 0, 6);
   await waitSaved(page);
@@ -319,45 +319,45 @@ const oneImage = (change) => list({ images: [{ ...JSON.parse(list()).images[0], 
 
 /** @type {[string, Buffer, RegExp][]} */
 const HOSTILE = [
-  ['no zip at all', Buffer.from('not a zip'), /no zip file/],
-  ['empty', Buffer.alloc(0), /no zip file/],
-  ['no project', zipOf([{ name: 'a.txt', content: 'hello' }]), /no project of cytobox/],
-  ['another format', project({ json: '{"format":"other"}' }), /no project of cytobox/],
-  ['null', project({ json: 'null' }), /no project of cytobox/],
+  ['no zip at all', Buffer.from('not a zip'), /not a zip file/],
+  ['empty', Buffer.alloc(0), /not a zip file/],
+  ['no project', zipOf([{ name: 'a.txt', content: 'hello' }]), /not a cytobox project/],
+  ['another format', project({ json: '{"format":"other"}' }), /not a cytobox project/],
+  ['null', project({ json: 'null' }), /not a cytobox project/],
   ['a newer version', project({ json: list({ version: 2 }) }), /newer version/],
-  ['no JSON', project({ json: '{' }), /is no JSON/],
+  ['no JSON', project({ json: '{' }), /is not valid JSON/],
   ['images no list', project({ json: list({ images: { length: 1e9 } }) }), /lists no images/],
-  ['a wrong sum', project({ image: { crc: 1 } }), /sum of images\/a\.png is wrong/],
+  ['a wrong sum', project({ image: { crc: 1 } }), /checksum of images\/a\.png is wrong/],
   ['two sizes', project({ image: { size: 30 } }), /two sizes/],
-  ['a path upward', project({ more: [{ name: '../../evil.sh' }] }), /reaches outside/],
-  ['an absolute path', project({ more: [{ name: '/etc/passwd' }] }), /reaches outside/],
-  ['a drive', project({ more: [{ name: 'C:evil' }] }), /reaches outside/],
-  ['a backslash', project({ more: [{ name: 'a\\..\\b' }] }), /reaches outside/],
-  ['a NUL', project({ more: [{ name: 'a\0.png' }] }), /reaches outside/],
-  ['a name twice', project({ more: [{ name: 'images/a.png', content: 'abc' }] }), /two files of the name/],
+  ['a path upward', project({ more: [{ name: '../../evil.sh' }] }), /unsafe file path/],
+  ['an absolute path', project({ more: [{ name: '/etc/passwd' }] }), /unsafe file path/],
+  ['a drive', project({ more: [{ name: 'C:evil' }] }), /unsafe file path/],
+  ['a backslash', project({ more: [{ name: 'a\\..\\b' }] }), /unsafe file path/],
+  ['a NUL', project({ more: [{ name: 'a\0.png' }] }), /unsafe file path/],
+  ['a name twice', project({ more: [{ name: 'images/a.png', content: 'abc' }] }), /two files named/],
   ['encrypted', project({ image: { flags: 0x801 } }), /encrypted/],
   ['another packing', project({ image: { method: 12 } }), /method 12/],
   ['an endless promise', project({ image: { method: 8, size: 0xfffffffe } }), /4 GiB|too large/],
-  ['more than promised', project({ image: { method: 8, content: Buffer.alloc(50_000_000), size: 3 } }), /sum or the size/],
-  ['less than promised', project({ image: { method: 8, content: 'abc', size: 4 } }), /sum or the size/],
-  ['no deflate', zipOf([{ name: 'project.json', content: list(), method: 0 }, { name: 'annotations/a.json', content: '{}' }, { name: 'images/a.png', content: 'abc', method: 8, packed: 2 }]), /cannot be unpacked|sum or the size/],
+  ['more than promised', project({ image: { method: 8, content: Buffer.alloc(50_000_000), size: 3 } }), /checksum or size/],
+  ['less than promised', project({ image: { method: 8, content: 'abc', size: 4 } }), /checksum or size/],
+  ['no deflate', zipOf([{ name: 'project.json', content: list(), method: 0 }, { name: 'annotations/a.json', content: '{}' }, { name: 'images/a.png', content: 'abc', method: 8, packed: 2 }]), /cannot be unpacked|checksum or size/],
   ['overlapping files', project({ more: [{ name: 'b', content: 'abc', place: 0 }] }), /overlap/],
   ['a place beyond', project({ image: { place: 0x7fffffff } }), /ends too early/],
   ['a missing file', project({ json: oneImage({ annotations: 'annotations/b.json' }) }), /has no annotations\/b\.json/],
-  ['a wrong size', project({ json: oneImage({ files: [{ path: 'a.png', size: 4, modified: 0, entry: 'images/a.png' }] }) }), /has not the size/],
-  ['names twice', project({ json: list({ images: [...JSON.parse(list()).images, ...JSON.parse(list()).images] }) }), /two images are called/],
-  ['a box upside down', project({ annotation: object({ box: [9, 9, 1, 1] }) }), /is no box/],
-  ['a box of texts', project({ annotation: object({ box: ['1', '1', '9', '9'] }) }), /no number/],
-  ['a box beyond', project({ annotation: object({ box: [1, 1, 9, 1e300] }) }), /no number/],
-  ['an invisible label', project({ annotation: object({ label: 'a\u202eb' }) }), /no label/],
-  ['a long label', project({ annotation: object({ label: 'x'.repeat(129) }) }), /no label/],
-  ['a huge mask', project({ annotation: object({ mask: { size: [1e9, 1e9], counts: [1] } }) }), /no number/],
+  ['a wrong size', project({ json: oneImage({ files: [{ path: 'a.png', size: 4, modified: 0, entry: 'images/a.png' }] }) }), /does not have the size/],
+  ['names twice', project({ json: list({ images: [...JSON.parse(list()).images, ...JSON.parse(list()).images] }) }), /two images are named/],
+  ['a box upside down', project({ annotation: object({ box: [9, 9, 1, 1] }) }), /is not a box/],
+  ['a box of texts', project({ annotation: object({ box: ['1', '1', '9', '9'] }) }), /not a valid number/],
+  ['a box beyond', project({ annotation: object({ box: [1, 1, 9, 1e300] }) }), /not a valid number/],
+  ['an invisible label', project({ annotation: object({ label: 'a\u202eb' }) }), /not a valid label/],
+  ['a long label', project({ annotation: object({ label: 'x'.repeat(129) }) }), /not a valid label/],
+  ['a huge mask', project({ annotation: object({ mask: { size: [1e9, 1e9], counts: [1] } }) }), /not a valid number/],
   ['a mask of nonsense', project({ annotation: object({ mask: { size: [9, 9], counts: '<b>' } }) }), /mask/],
-  ['many objects', project({ annotation: `{"objects":[${'0,'.repeat(10_000)}0]}` }), /at most 10000/],
+  ['many objects', project({ annotation: `{"objects":[${'0,'.repeat(10_000)}0]}` }), /the limit is 10000/],
   ['prototype', project({ json: list().replace('"settings":{}', '"settings":{"__proto__":{"label":"x"},"score":"high"}') }), /score/],
   ['no settings', project({ json: list({ settings: { trainingSettings: [] } }) }), /training settings/],
-  ['no curves', project({ json: list({ settings: { curves: { steps: [{ step: 1, epoch: 'x', total: 1, losses: {} }], validations: [] } } }) }), /steps of the training/],
-  ['curves without end', project({ json: list({ settings: { curves: { steps: Array(5000).fill(0), validations: [] } } }) }), /at most 1000/],
+  ['no curves', project({ json: list({ settings: { curves: { steps: [{ step: 1, epoch: 'x', total: 1, losses: {} }], validations: [] } } }) }), /training steps/],
+  ['curves without end', project({ json: list({ settings: { curves: { steps: Array(5000).fill(0), validations: [] } } }) }), /the limit is 1000/],
   ['no evaluation', project({ json: list({ settings: { evaluation: { class_ignoring: {}, measure: '<b>' } } }) }), /the evaluation/],
 ];
 

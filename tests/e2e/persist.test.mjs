@@ -128,10 +128,10 @@ test('a database that the browser finds damaged comes back from its copy', { ski
 
     ({ page } = await profile.open({ watchEmpty: true }));
     await imagesListed(page, count);
-    assert.match(await page.textContent('#alerts'), /lost its database.*are back as they were on/);
+    assert.match(await page.textContent('#alerts'), /lost its database.*were restored to their state of/);
     assert.deepEqual(await work(page), first);
     assert.equal(await page.evaluate(() => globalThis.sawEmpty), false, 'the empty page was not shown');
-    assert.match(await page.textContent('#unkept'), /files of 6 images were not kept.*Drop them again/);
+    assert.match(await page.textContent('#unkept'), /files of 6 images were not saved.*Drop them again/);
     await screenshot(page, 'lost-database-light');
     await takeBareSamples(page);
     await isWhole(page);

@@ -37,7 +37,7 @@ test('a crashed worker is replaced; images, results and detector are still there
   const before = await rowCount(page);
   const answer = await page.evaluate(() => globalThis.cytobox.send('engine', { type: 'panic' }).then(() => 'answered', (error) => error.constructor.name));
   assert.equal(answer, 'WorkerDied');
-  assert.match(await page.textContent('#alerts'), /started again/);
+  assert.match(await page.textContent('#alerts'), /is restarting/);
   await engineReady(page);
   assert.equal(await rowCount(page), before, 'the results are the page’s');
   await page.waitForSelector('#detect:not([disabled])');
@@ -99,7 +99,7 @@ test('hostile and foreign files are named, and the others go on', { skip, timeou
     await imagesListed(page, 2);
     await page.waitForFunction(() => document.querySelectorAll('#images [data-state="problem"]').length === 1
       && document.querySelectorAll('#images [data-state="ready"]').length === 1);
-    await page.waitForFunction(() => /2 remarks/.test(document.querySelector('#ignored').textContent));
+    await page.waitForFunction(() => /2 warnings/.test(document.querySelector('#ignored').textContent));
     await page.click('#ignored');
     const left = await page.textContent('dialog');
     assert.match(left, /<img src=x onerror=alert\(1\)>\.txt/);

@@ -36,7 +36,7 @@ async function learnsAndGoesOn(query) {
   await takeSamples(page);
   await chooseSmall(page, { epochs: 20 });
   assert.match(await page.innerText('#train-data'), /cells on 6 images/);
-  assert.match(await page.innerText('#train-estimate'), /a step/);
+  assert.match(await page.innerText('#train-estimate'), /s per step/);
   await screenshot(page, 'train-setup-light');
   await page.click('#train-start');
   const first = await until(page, 'some steps', ({ steps }) => steps.length >= 8);
@@ -69,7 +69,7 @@ async function learnsAndGoesOn(query) {
 
   await again.click('#train-evaluation');
   await again.waitForSelector('dialog img[src^="blob:"]');
-  assert.match(await again.innerText('dialog'), /Whatever the class/);
+  assert.match(await again.innerText('dialog'), /Class-agnostic/);
   await screenshot(again, 'train-evaluation-light');
   await readsAlone(again, await download(again, 'dialog button:has-text("Download report")'));
   await again.keyboard.press('Escape');
@@ -170,7 +170,7 @@ test('a device that fails in a training is not asked again, and the training goe
     const id = globalThis.cytobox.store.state.training.request;
     worker.dispatchEvent(new MessageEvent('message', { data: { type: 'failed', id, code: 'device-failed', sentence: 'The graphics card gave no number.' } }));
   });
-  await page.click('#alerts button:has-text("Go on")');
+  await page.click('#alerts button:has-text("Resume")');
   assert.equal(await page.evaluate(() => globalThis.workers.filter(({ name }) => name === 'engine').length), 2, 'another worker');
   await page.waitForFunction(() => globalThis.cytobox.store.state.training.started, null, { timeout: SLOW });
   const { from } = await until(page, 'the next steps', (now) => now.steps.at(-1)?.step > now.from);
@@ -196,7 +196,7 @@ test('a training that does not fit is made smaller by one click', { timeout: SLO
   await page.fill('#train-panel [data-choice="seed"]', '5');
   await page.press('#train-panel [data-choice="seed"]', 'Tab');
   await page.waitForSelector('#train-smaller button', { timeout: SLOW });
-  assert.match(await page.innerText('#train-estimate'), /more than the page can have here/);
+  assert.match(await page.innerText('#train-estimate'), /exceeds the memory available to the page/);
   await page.locator('#train-smaller').scrollIntoViewIfNeeded();
   await screenshot(page, 'train-smaller-light');
   await page.click('#train-smaller button');

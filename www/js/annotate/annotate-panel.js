@@ -1,4 +1,4 @@
-/** The panel beside the canvas while somebody annotates: the boxes of the image, and what can be done with them all. */
+/** The annotation panel: the boxes of the image and the actions on them. */
 import { acceptAll, acceptSelected, copyFromPrevious, previousImage } from './annotate-tool.js';
 import { currentObjects, duplicate, historyNames, redo, relabel, removeBox, toggleDifficult, toggleVerified, undo } from './annotations.js';
 import { openDetections } from '../canvas/open-detections.js';
@@ -66,7 +66,7 @@ function startBoxes(viewer) {
     byId('box-count').textContent = objects.length ? plural(objects.length, 'box', 'boxes') : '';
     const empty = byId('boxes-empty');
     empty.hidden = objects.length > 0;
-    empty.textContent = image ? 'Drag on the image to draw a box; click one to select it. Space marks the image verified.' : 'Add images first.';
+    empty.textContent = image ? 'Drag on the image to draw a box; click a box to select it. Space marks the image as verified.' : 'Add images first.';
   });
 }
 
@@ -130,7 +130,7 @@ function startButtons() {
     const previous = previousImage();
     const count = previous?.annotations?.objects.length ?? 0;
     byId('copy-previous').disabled = count === 0 || !image?.size || readOnly;
-    byId('copy-previous').title = count ? `Add the ${plural(count, 'box', 'boxes')} of ${previous?.name}` : 'The image before this one has no boxes';
+    byId('copy-previous').title = count ? `Add the ${plural(count, 'box', 'boxes')} of ${previous?.name}` : 'The previous image has no boxes';
 
     const annotated = images.some((one) => one.annotations);
     byId('save-annotations').disabled = !annotated;

@@ -117,7 +117,7 @@ export class AnnotateTool {
   arm() {
     this.#armed = true;
     this.#viewer.setCursor('crosshair');
-    announce('Drag to draw a box, or press Enter for one in the middle of the view.');
+    announce('Drag to draw a box, or press Enter to add one at the centre of the view.');
   }
 
   /** @param {Point} point */
@@ -253,7 +253,7 @@ export class AnnotateTool {
     return true;
   }
 
-  /** @param {number} step @returns {boolean} false at either end, so that the focus goes on to what comes after the canvas */
+  /** @param {number} step @returns {boolean} false at either end, so that the focus moves to the element after the canvas */
   #cycle(step) {
     const order = readingOrder();
     const { selectedBox } = store.state;

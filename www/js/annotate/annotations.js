@@ -30,7 +30,7 @@ import { currentImage, select, store } from '../shared/page-state.js';
 const ASIDE = 10;
 /** A detector of more classes than this, such as of everyday things, does not give the project its labels. */
 const MANY = 12;
-/** The label of the first box of somebody who has named none. */
+/** The label of the first box where the user has named none. */
 export const FIRST_LABEL = 'cell';
 
 /** @type {Annotations} */
@@ -46,7 +46,7 @@ const history = new History((first, second) => ({
 /** Whether edits are off, which is then said. */
 export function refused() {
   if (!store.state.readOnly) return false;
-  notify('Another tab edits this project. Close it, or take over there, to edit here.', { kind: 'error' });
+  notify('This project is being edited in another tab. Close that tab or press Edit here.', { kind: 'error' });
   return true;
 }
 
@@ -62,7 +62,7 @@ export function commit(what, edits, { labels = firstLabels(), key = '', selected
   const changed = edits.filter(([image, after]) => image.annotations !== after);
   const full = changed.find(([, after]) => (after?.objects.length ?? 0) > OBJECTS);
   if (full) {
-    notify(`${full[0].name} would have more than ${plural(OBJECTS, 'box', 'boxes')}; that is more than the engine takes.`, { kind: 'error' });
+    notify(`${full[0].name} would exceed the limit of ${plural(OBJECTS, 'box', 'boxes')} per image.`, { kind: 'error' });
     return false;
   }
   /** @type {Step} */
@@ -78,7 +78,7 @@ export function commit(what, edits, { labels = firstLabels(), key = '', selected
   return true;
 }
 
-/** The project's labels; those of the detector for somebody who has named none. */
+/** The project's labels; those of the detector where the user has named none. */
 function firstLabels() {
   const { labels, model } = store.state;
   const classes = labels.length || !model ? [] : foregroundClasses(model.report.config);
@@ -146,7 +146,7 @@ export function redo() {
   const step = history.redo();
   if (!step) return;
   travel(step, 'after');
-  announce(`Done again: ${step.what}`);
+  announce(`Redone: ${step.what}`);
 }
 
 /** What undo and redo would do, for their buttons. */
@@ -214,7 +214,7 @@ export function setBox(index, corners, what, key) {
   if (!size || !object) return false;
   const box = clipBox(corners, size);
   if (sameBox(box, object.box)) return false;
-  if (object.mask) announce('The mask was dropped: it belonged to the box as it was.');
+  if (object.mask) announce('The mask was removed because it no longer fits the box.');
   const { mask, ...rest } = object;
   return editObject(what, index, () => ({ ...rest, box, truncated: touchesEdge(box, size) }), { key: key && `${key} ${currentImage()?.id} ${index}` });
 }
@@ -223,13 +223,13 @@ export function setBox(index, corners, what, key) {
 export function relabel(index, label) {
   store.set({ label });
   if (currentObjects()[index]?.label === label) return false;
-  return editObject(`Labelled ${label}`, index, (object) => ({ ...object, label }));
+  return editObject(`Label set to ${label}`, index, (object) => ({ ...object, label }));
 }
 
 /** @param {number} index */
 export function toggleDifficult(index) {
   const now = !currentObjects()[index]?.difficult;
-  return editObject(now ? 'Marked difficult' : 'Marked not difficult', index, (object) => ({ ...object, difficult: now }));
+  return editObject(now ? 'Marked as difficult' : 'Marked as not difficult', index, (object) => ({ ...object, difficult: now }));
 }
 
 /** A copy of a box beside it; the mask stays with the original. @param {number} index */
@@ -262,7 +262,7 @@ export function toggleVerified(image = currentImage()) {
   const { incomplete, ...rest } = image.annotations ?? NOTHING;
   // Whoever has looked at the whole image has also seen to what a file left out.
   const after = { ...rest, verified, ...(incomplete && !verified ? { incomplete } : {}) };
-  const done = commit(verified ? 'Marked verified' : 'Marked not verified', [[image, after]]);
+  const done = commit(verified ? 'Marked as verified' : 'Marked as not verified', [[image, after]]);
   if (done) announce(`${image.name} is ${verified ? '' : 'not '}verified.`);
   return done;
 }

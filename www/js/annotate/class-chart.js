@@ -46,7 +46,7 @@ function chart(rows, caption, all) {
         el('td', { class: 'bar-cell', 'aria-hidden': 'true' }, bar),
       );
     });
-  const head = ['Class', 'Images', ...(withCells ? ['Cells', 'of cells'] : ['of images'])].map((name) =>
+  const head = ['Class', 'Images', ...(withCells ? ['Cells', 'Share of cells'] : ['Share of images'])].map((name) =>
     el('th', { scope: 'col', class: name === 'Class' ? '' : 'number' }, name),
   );
   return el('table', { class: 'plain chart' }, el('caption', {}, caption), el('thead', {}, el('tr', {}, ...head, el('td', {}))), el('tbody', {}, ...body));
@@ -58,15 +58,13 @@ export function openClassChart() {
   const cells = annotated.reduce((sum, { annotations }) => sum + (annotations?.objects.length ?? 0), 0);
   const verified = annotated.filter(({ annotations }) => annotations?.verified).length;
   const empty = annotated.filter(({ annotations }) => annotations?.objects.length === 0).length;
-  const caption = `${plural(cells, 'cell')} in ${plural(annotated.length, 'annotated image')} of ${images.length.toLocaleString('en')}; ${verified} verified, ${empty} without a cell.`;
+  const caption = `${plural(cells, 'cell')} in ${plural(annotated.length, 'annotated image')} of ${images.length.toLocaleString('en')}; ${verified} verified, ${empty} without cells.`;
   const whole = imageLevel();
   openDialog(
     'Classes',
     [
       annotated.length ? chart(boxed(), caption, cells) : null,
-      whole.length
-        ? chart(whole, `Labels of whole images: ${plural(imageLabels.size, 'image')}, ${plural(whole.length, 'class', 'classes')}.`, imageLabels.size)
-        : null,
+      whole.length ? chart(whole, `Image labels: ${plural(imageLabels.size, 'image')}, ${plural(whole.length, 'class', 'classes')}.`, imageLabels.size) : null,
     ],
     { wide: true },
   );

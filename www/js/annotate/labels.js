@@ -10,7 +10,7 @@ import { currentImage, store } from '../shared/page-state.js';
 function fault(name) {
   if (!name) return 'A label needs a name.';
   if ([...name].length > LABEL_CHARS) return `A label has at most ${LABEL_CHARS} characters.`;
-  if (FORBIDDEN_IN_LABELS.test(name)) return 'There is an invisible character in the name.';
+  if (FORBIDDEN_IN_LABELS.test(name)) return 'The name contains an invisible character.';
   return '';
 }
 
@@ -52,8 +52,8 @@ async function renameLabel(from, to) {
   const { images, boxes } = uses(from);
   const merges = labels.some(({ name }) => name === to);
   if (merges && boxes > 0) {
-    const answer = await ask(`Rename ${from} to ${to}?`, `${to} is there already. ${plural(boxes, 'box', 'boxes')} of ${from} would become ${to}.`, [
-      ['merge', 'Make them one'],
+    const answer = await ask(`Rename ${from} to ${to}?`, `${to} already exists. ${plural(boxes, 'box', 'boxes')} of ${from} would become ${to}.`, [
+      ['merge', 'Merge'],
       ['', 'Cancel'],
     ]);
     if (!answer) return;
@@ -70,7 +70,7 @@ async function removeLabel(name) {
   const left = labels.filter((one) => one.name !== name);
   let target = '';
   if (boxes > 0) {
-    const answers = left.slice(0, 8).map((one) => /** @type {[string, string]} */ ([`=${one.name}`, `Call them ${one.name}`]));
+    const answers = left.slice(0, 8).map((one) => /** @type {[string, string]} */ ([`=${one.name}`, `Relabel as ${one.name}`]));
     const sentence = `${plural(boxes, 'box', 'boxes')} in ${plural(images.length, 'image')} ${boxes === 1 ? 'has' : 'have'} this label.`;
     const answer = await ask(`Remove ${name}?`, sentence, [
       ...answers,
@@ -137,7 +137,7 @@ function fillRow(row, index, { name, color }, here, all) {
   swatch.style.backgroundColor = color;
   text.textContent = name;
   count.textContent = `${(here.get(name) ?? 0).toLocaleString('en')} / ${(all.get(name) ?? 0).toLocaleString('en')}`;
-  choose.title = `${name}: boxes in this image, and in all`;
+  choose.title = `${name}: boxes in this image / in all images`;
   choose.setAttribute('aria-pressed', String(name === nextLabel()));
   rename.setAttribute('aria-label', `Rename ${name}`);
   remove.setAttribute('aria-label', `Remove ${name}`);
@@ -186,6 +186,6 @@ export function startLabels() {
     while (list.children.length < labels.length) list.append(createRow());
     labels.forEach((label, index) => fillRow(/** @type {HTMLElement} */ (list.children[index]), index, label, here, boxes));
     byId('labels-empty').hidden = labels.length > 0;
-    byId('labels-empty').textContent = `The first box is called “${nextLabel()}”. Add your own labels, or rename it later.`;
+    byId('labels-empty').textContent = `The first box gets the label “${nextLabel()}”. Add your own labels, or rename it later.`;
   });
 }

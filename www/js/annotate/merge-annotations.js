@@ -92,7 +92,7 @@ export async function putAnnotations(found) {
       .slice(0, 3)
       .map(([{ name }]) => name)
       .join(', ');
-    const sentence = `${plural(conflicts.length, 'image')} (${some}${conflicts.length > 3 ? ', …' : ''}) ${conflicts.length === 1 ? 'has' : 'have'} annotations already, and the files say something else. Replacing can be undone.`;
+    const sentence = `${plural(conflicts.length, 'image')} (${some}${conflicts.length > 3 ? ', …' : ''}) ${conflicts.length === 1 ? 'has' : 'have'} annotations that differ from the files. Replacing them can be undone.`;
     const answer = await ask('Keep your annotations?', sentence, [
       ['keep', 'Keep mine'],
       ['replace', 'Replace them'],

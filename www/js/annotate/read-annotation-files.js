@@ -61,7 +61,7 @@ const masksOf = ({ mask, objectMasks = [] }) => (mask ? [mask] : objectMasks);
 /** The file of a path that is known to be there. @param {Known} known @param {string} path */
 function fileAt(known, path) {
   const one = known.get(path);
-  if (!one) throw new Error(`${path} is not there any more; drop it again.`);
+  if (!one) throw new Error(`${path} is no longer available; drop it again.`);
   return one.file;
 }
 
@@ -123,7 +123,7 @@ function offerNumbers(groups, known) {
     }
     return takeAnnotations(groups, known);
   };
-  notify(`${plural(paths.length, 'label image')} with one value for several objects: ${some}.`, { action: { label: 'Number the pieces', run } });
+  notify(`${plural(paths.length, 'label image')} with separate regions that share a value: ${some}.`, { action: { label: 'Split into objects', run } });
 }
 
 /**
@@ -262,7 +262,7 @@ async function readBatch(batch, groups, known, found, imageLabels) {
   }
   if (second.length) {
     const some = `${second.slice(0, 3).join(', ')}${second.length > 3 ? ', …' : ''}`;
-    addRemark(batch, `${batch.paths[0]}: is a second set of annotations for ${plural(second.length, 'image')} (${some}); only the first is used`);
+    addRemark(batch, `${batch.paths[0]}: contains a second set of annotations for ${plural(second.length, 'image')} (${some}); only the first is used`);
   }
 }
 
@@ -292,8 +292,8 @@ function takeImageLabels(fresh) {
   const imageLabels = new Map([...store.state.imageLabels, ...fresh]);
   store.set({ imageLabels });
   const classes = new Set([...fresh.values()].flat());
-  notify(`Labels of ${plural(fresh.size, 'whole image')} read: ${plural(classes.size, 'class', 'classes')}.`, {
-    action: { label: 'Show them', run: openClassChart },
+  notify(`Image labels of ${plural(fresh.size, 'image')} read: ${plural(classes.size, 'class', 'classes')}.`, {
+    action: { label: 'Show', run: openClassChart },
   });
 }
 
@@ -301,7 +301,7 @@ function showRemarks() {
   const list = [...remarks.values()].flat();
   for (const [file, names] of waiting) {
     for (const name of names)
-      list.push({ file, object: name === stemOf(file) ? '' : name, reason: 'its image is not here; it is kept and used when the image comes' });
+      list.push({ file, object: name === stemOf(file) ? '' : name, reason: 'no matching image yet; the file is kept and applied when the image is added' });
   }
   store.set({ remarks: list });
 }
@@ -314,7 +314,7 @@ function report(taken, paths) {
   if (taken.length) parts.push(`Annotations of ${plural(taken.length, 'image')} read: ${plural(objects.length, 'box', 'boxes')}, ${plural(masks, 'mask')}.`);
   const left = [...paths].reduce((sum, path) => sum + (remarks.get(path)?.length ?? 0), 0);
   const wait = [...paths].filter((path) => waiting.has(path)).length;
-  if (left) parts.push(`${plural(left, 'remark')} about the files.`);
-  if (wait) parts.push(`${plural(wait, 'file')} ${wait === 1 ? 'waits' : 'wait'} for an image.`);
+  if (left) parts.push(`${plural(left, 'warning')} about the files.`);
+  if (wait) parts.push(`${plural(wait, 'file')} without a matching image yet.`);
   if (parts.length) notify(parts.join(' '), left || wait ? { action: { label: 'Show', run: openLeftOut } } : {});
 }

@@ -10,11 +10,11 @@ import { currentImage, store } from '../shared/page-state.js';
 
 /** @type {[import('../engine/protocol.js').AnnotationFormat, string, string][]} */
 const FORMATS = [
-  ['voc', 'Pascal VOC', 'one XML an image, as LabelImg writes it'],
-  ['coco', 'COCO', 'one JSON with boxes and masks'],
-  ['yolo', 'YOLO', 'one text file an image, and the class names'],
+  ['voc', 'Pascal VOC', 'one XML file per image, as in LabelImg'],
+  ['coco', 'COCO', 'one JSON file with boxes and masks'],
+  ['yolo', 'YOLO', 'one text file per image, plus the class names'],
   ['csv', 'CSV', 'one table: filepath, x1, y1, x2, y2, class'],
-  ['masks', 'Masks', 'one label PNG an image; value k is the k-th object'],
+  ['masks', 'Masks', 'one label PNG per image; value k is the k-th object'],
 ];
 /** Formats that put all images into one file; the others make a zip. */
 const ONE_FILE = new Set(['coco', 'csv']);
@@ -24,7 +24,7 @@ async function outgoing(images) {
   await measure(images, () => {});
   const files = fileNames(store.state.images);
   return images.map((image) => {
-    if (!image.size) throw new Error(`${image.name} cannot be opened, so its size is not known: ${image.problem?.sentence ?? ''}`);
+    if (!image.size) throw new Error(`${image.name} cannot be opened, so its size is unknown: ${image.problem?.sentence ?? ''}`);
     return { image: image.name, file: files.get(image) ?? '', ...image.size, ...(image.annotations ?? { verified: false, objects: [] }) };
   });
 }

@@ -23,36 +23,36 @@ const PAGE = [
   ['Ctrl+Z', 'undo'],
   ['Ctrl+Shift+Z, Ctrl+Y', 'redo'],
   ['Y', 'accept the selected detection'],
-  ['Shift+Y', 'accept all detections above the score'],
-  ['B, M, L', 'boxes, masks, labels on and off'],
-  ['G', 'the other ones: annotations under detections, or the reverse'],
-  ['Shift+1 … Shift+8', 'channel on and off'],
+  ['Shift+Y', 'accept all detections above the score threshold'],
+  ['B, M, L', 'toggle boxes, masks, labels'],
+  ['G', 'show annotations with the detections, and vice versa'],
+  ['Shift+1 … Shift+8', 'toggle a channel'],
   ['?', 'this list'],
 ];
 
 const CANVAS = [
   ['wheel, + and −', 'zoom'],
-  ['0', 'fit the image into the view'],
+  ['0', 'fit the image to the view'],
   ['1', '100 %'],
-  ['arrow keys', 'move; with Shift further'],
-  ['drag, or Space and drag', 'move'],
+  ['arrow keys', 'pan; faster with Shift'],
+  ['drag, or Space and drag', 'pan'],
   ['N, P', 'next, previous detection'],
-  ['Esc', 'select nothing'],
+  ['Esc', 'clear the selection'],
 ];
 
 const ANNOTATE = [
-  ['drag', 'draw a box; inside the selected one, move it'],
-  ['click', 'select the smallest box there'],
+  ['drag', 'draw a box; inside the selected box, move it'],
+  ['click', 'select the smallest box at that point'],
   ['Enter, N', 'a new box in the middle of the view'],
   ['Tab, Shift+Tab', 'next, previous box; after Esc, leave the canvas'],
-  ['arrow keys', 'move the box by 1 pixel; with Shift by 10'],
-  ['Alt+arrow keys', 'move its right and lower edge; with Shift by 10'],
-  ['1 … 9', 'label of the box, and of the next one'],
+  ['arrow keys', 'move the box by 1 px, with Shift by 10'],
+  ['Alt+arrow keys', 'resize it at the lower right by 1 px, with Shift by 10'],
+  ['1 … 9', 'label of this box and the next ones'],
   ['X', 'difficult'],
   ['Ctrl+D', 'duplicate'],
   ['Del', 'delete'],
-  ['Space', 'the image is verified; held, a drag moves the image'],
-  ['Esc', 'give up the drag, then select nothing'],
+  ['Space', 'mark the image as verified; hold and drag to pan'],
+  ['Esc', 'cancel the drag, then clear the selection'],
 ];
 
 function singleKeys() {
@@ -81,15 +81,15 @@ export function openShortcuts() {
     },
   });
   const guide = el('input', { type: 'checkbox', checked: store.state.guide, onchange: () => setGuide(guide.checked) });
-  openDialog('Keyboard', [
+  openDialog('Keyboard shortcuts', [
     el('h3', {}, 'Everywhere'),
     rows(PAGE),
-    el('h3', {}, 'On the canvas, while it has the focus'),
+    el('h3', {}, 'On the canvas, when focused'),
     rows(CANVAS),
     el('h3', {}, 'While annotating'),
     rows(ANNOTATE),
-    el('label', { class: 'check' }, input, 'Single letters work as shortcuts outside the canvas'),
-    el('label', { class: 'check' }, guide, 'The next step is shown under the bar'),
+    el('label', { class: 'check' }, input, 'Single-letter shortcuts outside the canvas'),
+    el('label', { class: 'check' }, guide, 'Show the next step below the toolbar'),
   ]);
 }
 

@@ -12,10 +12,10 @@ const TABS = ['results', 'annotate', 'train'];
 /** @param {Mode} mode */
 export function setMode(mode) {
   if (store.state.mode === mode) return;
-  // The panel comes along, except the one for training, which goes with either.
+  // The panel changes with the mode, except the training panel, which goes with either.
   const tab = store.state.tab === 'train' ? 'train' : mode === 'annotate' ? 'annotate' : 'results';
   store.set({ mode, tab, selectedBox: null, hovered: null });
-  announce(mode === 'annotate' ? 'Annotate: a drag on the image draws a box.' : 'Inspect: a drag moves the image.');
+  announce(mode === 'annotate' ? 'Annotate: drag to draw a box.' : 'Inspect: drag to pan.');
 }
 
 export function toggleMode() {

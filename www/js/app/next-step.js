@@ -15,7 +15,7 @@ import { trainable } from '../train/plan.js';
 import { currentImage, select, store } from '../shared/page-state.js';
 import { goOn, interrupted, isTraining } from '../train/training.js';
 
-/** Corrected images from which a training has something to learn; of fewer, all. */
+/** Corrected images that are enough to train on; all of them where there are fewer. */
 const ENOUGH = 3;
 
 /** @typedef {import('../shared/page-state.js').ImageEntry} ImageEntry */
@@ -43,11 +43,12 @@ export function nextStep() {
     const at = trained ? 'again' : 'detect';
     return job.cancelling
       ? { at, sentence: 'Cancelling …' }
-      : { at, sentence: 'Looking for cells. Images that are done can be looked at already.', label: 'Cancel', run: cancel };
+      : { at, sentence: 'Detecting cells. Finished images can already be viewed.', label: 'Cancel', run: cancel };
   }
   if (isTraining()) return duringTraining();
-  if (usable.length === 0) return { at: 'detect', sentence: 'None of these images can be used yet; the list says why.' };
-  if (interrupted()?.step) return { at: 'train', sentence: 'A training was interrupted. It goes on from where it was saved.', label: 'Go on', run: goOn };
+  if (usable.length === 0) return { at: 'detect', sentence: 'None of these images can be used yet; the list shows why.' };
+  if (interrupted()?.step)
+    return { at: 'train', sentence: 'A training run was interrupted. You can resume it from the last checkpoint.', label: 'Resume', run: goOn };
   if (!model) return withoutDetector(usable);
   // An image on which the run failed would fail again; the list says why.
   const open = usable.filter((image) => isOpen(image) && image.state !== 'failed');
@@ -55,7 +56,7 @@ export function nextStep() {
   if (trained)
     return {
       at: 'again',
-      sentence: 'Your own detector has looked at every image. Download boxes and masks, or correct more of them and train again.',
+      sentence: 'Your detector has processed every image. Download the results, or correct more images and train again.',
       label: 'Download…',
       run: openDownload,
     };
@@ -64,7 +65,7 @@ export function nextStep() {
 
 /** @returns {Step} */
 function duringTraining() {
-  const sentence = 'The detector is learning from your boxes. The curves should fall; you can go on annotating.';
+  const sentence = 'The detector is training on your boxes. The loss should fall; you can keep annotating.';
   if (store.state.tab === 'train') return { at: 'train', sentence };
   return { at: 'train', sentence, label: 'Show the curves', run: () => openTab('train') };
 }
@@ -72,14 +73,14 @@ function duringTraining() {
 /** @param {ImageEntry[]} usable @returns {Step} */
 function withoutDetector(usable) {
   const { fetching, modelLoading, engine } = store.state;
-  if (fetching || modelLoading) return { at: 'detect', sentence: 'The detector is loading. Then it can look for cells.' };
-  if (engine === 'failed') return { at: 'detect', sentence: 'The engine has stopped; the device badge above says why.' };
+  if (fetching || modelLoading) return { at: 'detect', sentence: 'The detector is loading. Detection can start after that.' };
+  if (engine === 'failed') return { at: 'detect', sentence: 'The engine has stopped; the device badge above shows why.' };
   const learnable = trainable().length;
   if (learnable >= Math.min(ENOUGH, usable.length)) return toTrain(usable);
   const pick = () => byId('pick-model').click();
   return {
     at: 'detect',
-    sentence: 'There is no detector yet. Load one, or draw boxes round the cells of a few images and train one.',
+    sentence: 'No detector yet. Load one, or draw boxes around cells on a few images and train one.',
     label: 'Load a detector…',
     run: pick,
   };
@@ -88,9 +89,8 @@ function withoutDetector(usable) {
 /** @param {ImageEntry[]} open @param {boolean} trained @returns {Step} */
 function toDetect(open, trained) {
   const count = plural(open.length, 'image');
-  if (trained)
-    return { at: 'again', sentence: `The detector has learnt from your boxes. Let it look at ${count} again.`, label: 'Detect all again', run: detectAll };
-  return { at: 'detect', sentence: `Find the cells of ${count}.`, label: 'Detect all', run: detectAll };
+  if (trained) return { at: 'again', sentence: `The detector is trained on your boxes. Run it again on ${count}.`, label: 'Detect all again', run: detectAll };
+  return { at: 'detect', sentence: `Find the cells in ${count}.`, label: 'Detect all', run: detectAll };
 }
 
 /** @param {ImageEntry[]} usable @returns {Step|null} null when enough are corrected */
@@ -106,20 +106,20 @@ function toCorrect(usable) {
     byId('viewport').focus();
   };
   if (store.state.mode !== 'annotate' || !image)
-    return { at: 'correct', sentence: `Look through what was found, accept what is right and correct the rest: ${count}.`, label: 'Correct', run: go };
+    return { at: 'correct', sentence: `Review the detections, accept the correct ones and fix the rest: ${count}.`, label: 'Correct', run: go };
   if (!left.includes(image))
-    return { at: 'correct', sentence: `Move, delete and draw boxes until this image is right. Then the next: ${count}.`, label: 'Next image', run: go };
+    return { at: 'correct', sentence: `Move, delete and draw boxes until this image is correct, then go to the next: ${count}.`, label: 'Next image', run: go };
   const offered = openDetections().length;
   if (offered > 0)
     return {
       at: 'correct',
-      sentence: `Dashed boxes were found but are not accepted. Take them, then correct the wrong ones: ${count}.`,
+      sentence: `Dashed boxes are detections not yet accepted. Accept them, then fix the wrong ones: ${count}.`,
       label: `Accept all ${offered}`,
       run: acceptAll,
     };
   return {
     at: 'correct',
-    sentence: `Draw the cells that are missing, correct the others, then mark the image as verified: ${count}.`,
+    sentence: `Draw missing cells, fix wrong boxes, then mark the image as verified: ${count}.`,
     label: 'Mark as verified',
     run: () => toggleVerified(),
   };
@@ -128,15 +128,15 @@ function toCorrect(usable) {
 /** @param {ImageEntry[]} usable @returns {Step} */
 function toTrain(usable) {
   const count = plural(trainable().length, 'annotated image');
-  if (store.state.tab === 'train') return { at: 'train', sentence: 'Press Train below the settings. They are chosen for your cells; nothing need be changed.' };
-  const more = trainable().length < usable.length ? ' More corrected images make it better.' : '';
-  return { at: 'train', sentence: `Teach the detector with ${count}.${more}`, label: 'Train…', run: () => openTab('train') };
+  if (store.state.tab === 'train') return { at: 'train', sentence: 'Press Train below the settings. The defaults fit your cells.' };
+  const more = trainable().length < usable.length ? ' More corrected images improve the result.' : '';
+  return { at: 'train', sentence: `Train a detector on ${count}.${more}`, label: 'Train…', run: () => openTab('train') };
 }
 
 /** @param {boolean} guide */
 export function setGuide(guide) {
   store.set({ guide });
-  if (!guide) announce('Hidden. The help, under the question mark, brings it back.');
+  if (!guide) announce('Hidden. Turn it on again in the help (?).');
 }
 
 export function startNextStep() {

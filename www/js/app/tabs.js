@@ -51,7 +51,7 @@ function stepBack() {
   if (!expected) {
     if (store.state.readOnly) return;
     store.set({ readOnly: true });
-    notify('This project was taken over by another tab. Here it can only be looked at.', { kind: 'error' });
+    notify('This project was taken over by another tab. Here it is read-only.', { kind: 'error' });
   }
   if (navigator.locks) follow(queue());
 }
@@ -67,7 +67,7 @@ function queue() {
 async function follow(lock) {
   if (!(await lock)) return;
   await edit();
-  notify('The other tab was closed; the project can be edited here now.');
+  notify('The other tab was closed; you can edit the project here now.');
 }
 
 /** Whether another tab has the lock, and not only the page that was in this tab before. */
@@ -77,7 +77,7 @@ async function isTaken() {
   return held.some(({ name }) => name === LOCK);
 }
 
-/** Reads what the other tab saved last, and goes on from there. */
+/** Reads what the other tab saved last, and continues from there. */
 async function edit() {
   waiting?.abort();
   waiting = null;
@@ -96,12 +96,12 @@ async function takeOver() {
   answered = null;
   button.disabled = false;
   if (answer.type === 'busy') {
-    notify(`The other tab keeps the project: ${answer.sentence}`, { kind: 'error' });
+    notify(`The other tab kept the project: ${answer.sentence}`, { kind: 'error' });
     return;
   }
   if (!navigator.locks || (await hold({ steal: true }))) {
     await edit();
-    announce('The project is edited here now.');
+    announce('You can edit the project here now.');
     byId('viewport').focus();
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Annotated boxes on the canvas. Thousands stay fluid: what does not change from frame to frame is drawn once into a
- * picture of its own, class by class, and only the selected box and the one at the pointer are drawn anew.
+ * bitmap of its own, class by class, and only the selected box and the one at the pointer are redrawn.
  */
 import { classStyle } from './colors.js';
 import { boxArea } from './geometry.js';
@@ -77,7 +77,7 @@ function windowOf(view) {
   return [left, top, right, bottom];
 }
 
-/** The picture of everything that stands still, what it shows, and whether it is drawn and every mask is in it. */
+/** The bitmap of everything that stands still, what it shows, and whether it is drawn and every mask is in it. */
 const still = { canvas: /** @type {HTMLCanvasElement|null} */ (null), key: /** @type {unknown[]} */ ([]), drawn: false, complete: false };
 
 /** @type {import('./viewer.js').Layer} */
@@ -123,7 +123,7 @@ function drawStill(context, view, annotations, without, quiet) {
     store.state.mode,
   ];
   if (key.some((value, at) => value !== still.key[at])) {
-    // While the view moves, each frame is another one: a picture would be made for nothing.
+    // While the view moves, each frame is another one: a bitmap would be made for nothing.
     Object.assign(still, { key, drawn: false });
     context.save();
     context.globalAlpha = alpha;

@@ -1,6 +1,6 @@
 /**
  * Detections on the canvas: boxes, mask outlines, labels, and the tool that hovers over them and selects them. While
- * somebody annotates they are suggestions: thin, dashed, and only those that are not annotated yet.
+ * the user annotates they are suggestions: thin, dashed, and only those that are not annotated yet.
  */
 import { openDetections } from './open-detections.js';
 import { classStyle } from './colors.js';
@@ -20,7 +20,7 @@ export function visibleDetections() {
   return shownDetections(currentImage()).filter(({ detection }) => !hiddenClasses.has(detection.label));
 }
 
-/** What is drawn: everything visible, or the suggestions for somebody who annotates. */
+/** What is drawn: everything visible, or the suggestions while annotating. */
 function drawnDetections() {
   const { hiddenClasses, mode, show } = store.state;
   if (mode === 'view') return visibleDetections();

@@ -57,13 +57,13 @@ function columns({ width, height, counts }) {
 
 /**
  * @param {import('../engine/protocol.js').Rle} rle
- * @returns {number[][]} closed polygons, each x, y, x, y, …; holes go round the other way
+ * @returns {number[][]} closed polygons, each x, y, x, y, …; holes run in the opposite direction
  */
 export function outlines(rle) {
   const mask = runs(rle);
   const cells = columns(mask);
   const stride = mask.width + 1;
-  /** Where the outline goes on from a corner; two ways where pixels touch by a corner only. @type {Map<number, number[]>} */
+  /** Where the outline continues from a corner; two ways where pixels touch by a corner only. @type {Map<number, number[]>} */
   const next = new Map();
   /** @param {number} x1 @param {number} y1 @param {number} x2 @param {number} y2 */
   const edge = (x1, y1, x2, y2) => {

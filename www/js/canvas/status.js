@@ -26,7 +26,7 @@ export function startStatus(viewer) {
     const facts = [];
     if (image) facts.push(image.name);
     if (opened) {
-      const depth = opened.bits === 16 ? `16 bit, white at ${opened.fullScale}` : `${opened.bits} bit`;
+      const depth = opened.bits === 16 ? `16 bit, white = ${opened.fullScale}` : `${opened.bits} bit`;
       facts.push(`${opened.width} × ${opened.height}`, depth);
     }
     if (image?.fill.length) facts.push(`${image.fill.join(', ')} filled with black`);

@@ -13,7 +13,7 @@ export class View {
   height = 0;
   imageWidth = 0;
   imageHeight = 0;
-  /** Whether the image fills the view, and shall go on doing so when the view changes its size. */
+  /** Whether the image fills the view, and stays that way when the view is resized. */
   fitted = true;
 
   /** @param {number} width @param {number} height of the view, in CSS pixels */

@@ -1,7 +1,7 @@
 /**
  * detect/ finds cells, lists what was found and lets it leave as files.
  *
- * Runs over images: one after the other, whatever fails is listed and the rest goes on, and only results are kept.
+ * Runs over images: one after the other; failures are listed, the rest continues, and only results are kept.
  */
 import { announce, byId, formatDuration, notify, plural } from '../ui/dom.js';
 import { detect, ensure, explain, isDeviceFailure } from '../engine/engine.js';
@@ -135,17 +135,17 @@ async function persist(image, job) {
 function report(job, images) {
   const seconds = (performance.now() - job.started) / 1000;
   if (job.cancelling) {
-    notify(`Cancelled after ${plural(job.done, 'image')} of ${job.total}.`);
+    notify(`Cancelled after ${job.done} of ${plural(job.total, 'image')}.`);
   } else if (job.failed) {
-    const action = { label: 'Show them', run: () => store.set({ filter: 'problem' }) };
-    notify(`${plural(job.failed, 'image')} of ${job.total} could not be worked on.`, { kind: 'error', action });
+    const action = { label: 'Show', run: () => store.set({ filter: 'problem' }) };
+    notify(`${job.failed} of ${plural(job.total, 'image')} failed.`, { kind: 'error', action });
   } else if (job.total > 1) {
     notify(`${plural(job.total, 'image')} done in ${formatDuration(seconds)}.`);
   }
   const cells = images.reduce((sum, image) => sum + (image.result ? shownDetections(image).length : 0), 0);
   const limited = images.filter(isLimited).length;
-  if (limited) notify(`In ${plural(limited, 'image')} the detector reached its limit of detections; cells may be missing there.`);
-  announce(`${job.cancelling ? 'Cancelled' : 'Finished'}: ${plural(cells, 'cell')} with a score of at least ${store.state.score.toFixed(2)}.`);
+  if (limited) notify(`The detector reached its detection limit in ${plural(limited, 'image')}; cells may be missing there.`);
+  announce(`${job.cancelling ? 'Cancelled' : 'Finished'}: ${plural(cells, 'cell')} with a score ≥ ${store.state.score.toFixed(2)}.`);
 }
 
 /** Share of the whole run that is done, 0–1. @param {Job} job */
@@ -186,7 +186,7 @@ export function startDetect() {
     byId('detect-all').textContent = count > 1 ? `Detect all ${count.toLocaleString('en')}` : 'Detect all';
     const none = modelLoading || fetching ? 'The detector is still loading' : 'Load a detector first';
     const why = !model ? none : !image ? 'Add images first' : '';
-    byId('detect').title = why || 'Find the cells of this image (Ctrl+Enter)';
-    byId('detect-all').title = why || 'Find the cells of all images (Ctrl+Shift+Enter)';
+    byId('detect').title = why || 'Detect cells in this image (Ctrl+Enter)';
+    byId('detect-all').title = why || 'Detect cells in all images (Ctrl+Shift+Enter)';
   });
 }

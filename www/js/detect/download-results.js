@@ -1,4 +1,4 @@
-/** Downloads: results of one image or of all, and merged pictures. Everything is made in the page's own worker. */
+/** Downloads: results of one image or of all, and merged images. Everything is made in the page's own worker. */
 import { byId, notify, plural } from '../ui/dom.js';
 import { save } from '../ui/save-file.js';
 import { fileNames } from '../images/file-names.js';
@@ -10,12 +10,12 @@ import { Zip } from '../shared/zip.js';
 
 /** @type {[import('../engine/protocol.js').Format|'png', string, string][]} */
 const FORMATS = [
-  ['voc', 'Pascal VOC', 'one XML an image, as LabelImg writes it'],
-  ['coco', 'COCO', 'one JSON with boxes and masks'],
-  ['yolo', 'YOLO', 'one text file an image, and the class names'],
-  ['csv', 'CSV', 'one table, one row a cell'],
-  ['jsonl', 'JSON lines', 'one line an image, as the command line writes it'],
-  ['png', 'Merged PNG', 'the picture that the detector saw'],
+  ['voc', 'Pascal VOC', 'one XML file per image, as in LabelImg'],
+  ['coco', 'COCO', 'one JSON file with boxes and masks'],
+  ['yolo', 'YOLO', 'one text file per image, plus the class names'],
+  ['csv', 'CSV', 'one table, one row per cell'],
+  ['jsonl', 'JSON lines', 'one line per image, as from the command line'],
+  ['png', 'Merged PNG', 'the image as the detector sees it'],
 ];
 
 /** Formats that put all images into one file; the others make a zip. */
@@ -103,11 +103,11 @@ export function openDownload() {
     fits: (format, entries) => format === 'png' || entries.some((image) => image.result),
     describe(entries) {
       const done = entries.filter(isFinished);
-      if (!done.length) return 'Nothing was detected here yet; only the merged picture can be downloaded.';
+      if (!done.length) return 'No detections here yet; only the merged image can be downloaded.';
       const old = done.filter((image) => image.result.stale).length;
       const cells = done.reduce((sum, image) => sum + image.result.detections.detections.filter((one) => one.score >= score).length, 0);
       const limited = done.filter(isLimited).length;
-      return `${plural(cells, 'cell')} with a score of at least ${score.toFixed(2)} in ${plural(done.length, 'image')}. Classes hidden on the canvas are written too.${old ? ` ${plural(old, 'image')} of them by another detector or with other weights.` : ''}${limited ? ` In ${plural(limited, 'image')} the limit of detections was reached; cells may be missing there.` : ''}`;
+      return `${plural(cells, 'cell')} with a score ≥ ${score.toFixed(2)} in ${plural(done.length, 'image')}. Classes hidden on the canvas are included.${old ? ` ${plural(old, 'image')} of these used another detector or other weights.` : ''}${limited ? ` The detection limit was reached in ${plural(limited, 'image')}; cells may be missing there.` : ''}`;
     },
     async save(entries, formats, tell) {
       const results = formats.filter((format) => format !== 'png');

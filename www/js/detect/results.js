@@ -173,17 +173,17 @@ export function startResults(viewer) {
     const empty = byId('detections-empty');
     empty.hidden = shown.length > 0;
     empty.textContent = !image?.result
-      ? 'Nothing detected in this image yet.'
+      ? 'No detections in this image yet.'
       : all > 0
-        ? 'No detection passes the score and the classes chosen above.'
-        : 'No cell was found.';
+        ? 'No detection passes the score threshold and class filter above.'
+        : 'No cells found.';
     const counted = shownDetections(image).length;
     byId('shown').textContent = image?.result ? `${counted} of ${all} shown` : '';
     const stale = byId('stale');
     stale.hidden = !image?.result?.stale;
     const limited = byId('limited');
     limited.hidden = !isLimited(image);
-    limited.textContent = `The detector reached its limit of ${image?.result?.detections.limit_reached} detections per image, so cells may be missing. Cut the image into smaller ones to find all.`;
+    limited.textContent = `The detector reached its limit of ${image?.result?.detections.limit_reached} detections per image, so cells may be missing. Split the image into smaller ones to find them all.`;
   };
   const markSorting = startSorting(() => draw());
   startScore();

@@ -18,14 +18,14 @@ const PATIENCE = 500;
 /** @param {string} url @param {number} bytes @param {(done: number) => void} tell */
 async function download(url, bytes, tell) {
   const response = await fetch(url);
-  if (!response.ok || !response.body) throw new Error(`the server answers ${response.status}`);
+  if (!response.ok || !response.body) throw new Error(`The server answered with status ${response.status}.`);
   const reader = response.body.getReader();
   const whole = new Uint8Array(bytes);
   let at = 0;
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
-    if (at + value.length > bytes) throw new Error('it is longer than it should be');
+    if (at + value.length > bytes) throw new Error('The file is longer than expected.');
     whole.set(value, at);
     at += value.length;
     tell(at);
@@ -60,7 +60,7 @@ async function cached(cache, key, manifest) {
     if (await isWhole(whole, manifest)) return whole;
     await cache?.delete(key);
   } catch {
-    // An entry that cannot be read is fetched anew.
+    // An entry that cannot be read is fetched again.
   }
   return null;
 }
@@ -72,7 +72,7 @@ async function bytesOf(manifest, tell) {
   const kept = await cached(cache, key, manifest);
   if (kept) return kept;
   const whole = await download(`${FOLDER}${manifest.file}`, manifest.bytes, tell);
-  if (!(await isWhole(whole, manifest))) throw new Error('it is not the file that it should be');
+  if (!(await isWhole(whole, manifest))) throw new Error('Its checksum does not match.');
   try {
     // Those of earlier versions only take room.
     for (const old of (await cache?.keys()) ?? []) await cache?.delete(old);
@@ -94,7 +94,7 @@ export function startFirstModel() {
   });
 }
 
-/** Loads it, unless the address says `?detector=none` or somebody is quicker with another one. */
+/** Loads it, unless the address says `?detector=none` or another detector is loaded first. */
 export async function loadFirstModel() {
   if (new URLSearchParams(location.search).get('detector') === 'none') return;
   const before = detectorsAsked();
@@ -109,14 +109,14 @@ export async function loadFirstModel() {
     tell(0);
     const whole = await bytesOf(manifest, tell);
     tell(manifest.bytes);
-    // A training from nothing may have begun, and will have its own.
+    // A run from scratch may have started, and will bring its own detector.
     while (busy() && !overtaken()) await new Promise((resolve) => setTimeout(resolve, PATIENCE));
     if (overtaken()) return;
     await loadModel(new File([whole], manifest.file), { brought: true });
   } catch (error) {
     if (overtaken()) return;
-    store.set({ modelProblem: { name: 'The detector that comes with cytobox', sentence: sentenceOf(error) } });
-    announce('The detector that comes with cytobox could not be loaded.');
+    store.set({ modelProblem: { name: 'The bundled detector', sentence: sentenceOf(error) } });
+    announce('The bundled detector could not be loaded.');
   } finally {
     store.set({ fetching: null });
   }

@@ -90,7 +90,7 @@ export class Connection {
       event.preventDefault();
       died(event.message || 'The engine could not be loaded.');
     });
-    worker.addEventListener('messageerror', () => died('A message of the engine could not be read.'));
+    worker.addEventListener('messageerror', () => died('A message from the engine could not be read.'));
     worker.addEventListener('message', (/** @type {MessageEvent<import('./protocol.js').Message>} */ { data }) => {
       if (this.#worker !== worker) return;
       if (data.type === 'ready') {
@@ -149,7 +149,7 @@ export class Connection {
       if (!late || this.#worker !== worker) return;
       this.#pending.delete(id);
       late.reject(new Cancelled());
-      this.end('The engine was ended because it did not answer a cancel.');
+      this.end('The engine was stopped because it did not respond to Cancel.');
     }, CANCEL_PATIENCE);
   }
 

@@ -33,7 +33,7 @@ function openReport() {
     ['Parameters', Number(parameters).toLocaleString('en')],
     ['Classes', classes.join(', ')],
     ['Short side resized to', `${config.min_size ?? '?'} px, long side at most ${config.max_size ?? '?'} px`],
-    ['At most', `${config.box_detections_per_img ?? '?'} detections an image`],
+    ['Detection limit', `${config.box_detections_per_img ?? '?'} per image`],
     ['Trained', config.trained || 'not stated'],
     ['Tensors loaded', loaded.length],
   ];
@@ -42,9 +42,9 @@ function openReport() {
     [
       el('dl', {}, ...facts.flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, String(value))])),
       ...warnings.map((sentence) => el('p', { class: 'error' }, sentence)),
-      missing.length + unexpected.length === 0 ? el('p', {}, 'Every tensor was found and none was left over.') : null,
-      tensorList('Missing tensors', missing, 'The detector needs these and the file lacks them, or has them in another shape; they were drawn at random.'),
-      tensorList('Unexpected tensors', unexpected, 'These are in the file but have no place in the detector.'),
+      missing.length + unexpected.length === 0 ? el('p', {}, 'All tensors were found; none are unused.') : null,
+      tensorList('Missing tensors', missing, 'These are missing from the file or have a different shape; they were randomly initialised.'),
+      tensorList('Unexpected tensors', unexpected, 'These are in the file but not used by the detector.'),
     ],
     { wide: true },
   );
@@ -66,10 +66,10 @@ export function startModel() {
     bar.value = fetching?.share ?? 0;
   });
   store.subscribe(['model', 'modelLoading', 'modelProblem', 'fetching'], ({ model, modelLoading, modelProblem, fetching }) => {
-    const coming = modelLoading || (fetching && !model && `the detector that comes with cytobox${fetching.bytes ? ` (${formatBytes(fetching.bytes)})` : ''}`);
+    const coming = modelLoading || (fetching && !model && `the bundled detector${fetching.bytes ? ` (${formatBytes(fetching.bytes)})` : ''}`);
     const name = byId('model-name');
     const text = coming ? `Loading ${coming} …` : (model?.file.name.replace(/\.safetensors$/, '') ?? 'No detector yet');
-    // Said anew only when it has changed: the bar moves more often.
+    // Announced only when it has changed: the bar moves more often.
     if (name.textContent !== text) name.textContent = text;
     const about = byId('model-about');
     if (model) {
@@ -77,14 +77,14 @@ export function startModel() {
       const list = classes.length <= 4 ? classes.join(', ') : `${classes.length} classes`;
       about.textContent = `${architecture(model.report.config)}; ${list}`;
     } else {
-      about.textContent = 'Drop a .safetensors file of a Mask R-CNN or Faster R-CNN here, or choose one.';
+      about.textContent = 'Drop a Mask R-CNN or Faster R-CNN .safetensors file here, or choose one.';
     }
     byId('model-report').hidden = !model;
     const missing = model?.report.load.missing.length ?? 0;
     const sentence = modelProblem
       ? `${modelProblem.name} was not loaded. ${modelProblem.sentence}`
       : missing
-        ? `${missing} tensors are missing from the file and were drawn at random: what it finds means nothing before it is trained.`
+        ? `${missing} tensors are missing from the file and were randomly initialised. Train the detector before using it.`
         : '';
     const problem = byId('model-problem');
     problem.hidden = !sentence;

@@ -18,7 +18,7 @@ function openReport() {
       el('td', {}, passed ? 'passed' : 'failed'),
     ),
   );
-  const head = ['Operator', 'Largest relative error', 'Result'].map((name) => el('th', { scope: 'col' }, name));
+  const head = ['Operator', 'Max. relative error', 'Result'].map((name) => el('th', { scope: 'col' }, name));
   /** @param {string} label @param {() => void} run */
   const act = (label, run) =>
     el(
@@ -33,10 +33,10 @@ function openReport() {
       label,
     );
   const dialog = openDialog('Device', [
-    el('p', { class: 'strong' }, device ? `${KINDS[device.kind]}: ${device.name}` : 'No device runs.'),
+    el('p', { class: 'strong' }, device ? `${KINDS[device.kind]}: ${device.name}` : 'No device is running.'),
     device ? el('p', {}, device.why) : null,
     deviceNote ? el('p', {}, deviceNote) : null,
-    rows.length ? el('h3', {}, 'Self test at start, against known answers') : null,
+    rows.length ? el('h3', {}, 'Start-up self-test against known results') : null,
     rows.length ? el('table', { class: 'plain' }, el('thead', {}, el('tr', {}, ...head)), el('tbody', {}, ...rows)) : null,
     connection.version ? el('p', { class: 'faint' }, `Engine ${connection.version}`) : null,
     el(

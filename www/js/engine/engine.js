@@ -33,11 +33,11 @@ function died(sentence) {
   console.error(`engine: ${sentence}`);
   store.set({ engine: 'restarting' });
   if (crashes > GPU_CHANCES + 1) {
-    store.set({ engine: 'failed', deviceNote: `The engine stopped again and again: ${sentence}` });
+    store.set({ engine: 'failed', deviceNote: `The engine keeps stopping: ${sentence}` });
     notify(`The engine cannot run: ${sentence}`, { kind: 'error', action: { label: 'Try again', run: retry } });
     return;
   }
-  notify('The engine stopped and is being started again. Your images and results are still here.', { kind: 'error' });
+  notify('The engine stopped and is restarting. Your images and results are still here.', { kind: 'error' });
   ensure().catch(() => {});
 }
 
@@ -88,12 +88,12 @@ async function startDevice() {
   let device = choice;
   if (crashes >= GPU_CHANCES && device !== 'cpu' && store.state.device?.kind !== 'cpu') {
     device = 'cpu';
-    note = `The engine stopped ${crashes} times on the GPU (${crashedWith}), so the CPU took over.`;
+    note = `The engine stopped ${crashes} times on the GPU (${crashedWith}), so the CPU is used instead.`;
   }
   // Without a device report the last worker died while it was starting: a second try would end the same way.
   if (crashes > 0 && !store.state.device && device === 'auto') {
     device = 'cpu';
-    note = `The GPU could not be started (${crashedWith}), so the CPU took over.`;
+    note = `The GPU could not be started (${crashedWith}), so the CPU is used instead.`;
   }
   const found = await probe();
   const outcome = await connection.request({ type: 'start', device, probe: found });
@@ -112,7 +112,7 @@ async function restoreModel() {
   }
 }
 
-/** How many detectors this page was ever asked for: whoever brings one later sees whether somebody was quicker. */
+/** How many detectors this page was ever asked for: a later caller sees whether another detector was asked for meanwhile. */
 export function detectorsAsked() {
   return loads;
 }
@@ -120,7 +120,7 @@ export function detectorsAsked() {
 /**
  * Puts a detector in. One that does not fit leaves the old one in place.
  * @param {File} file
- * @param {{brought?: boolean}} [options] `brought`: it comes with the page and is not the project's own
+ * @param {{brought?: boolean}} [options] `brought`: the bundled detector, not the project's own
  * @returns {Promise<void>}
  */
 export function loadModel(file, { brought = false } = {}) {
@@ -172,7 +172,7 @@ async function send(file) {
   try {
     buffer = await file.arrayBuffer();
   } catch {
-    throw new Refused('io', `${file.name} cannot be read any more; it was changed or moved. Drop it again.`);
+    throw new Refused('io', `${file.name} can no longer be read; it was changed or moved. Drop it again.`);
   }
   const bytes = new Uint8Array(buffer);
   return told(await connection.request({ type: 'loadModel', name: file.name, bytes }, { transfer: [buffer] }));
@@ -198,7 +198,7 @@ export async function detect(image, score, options) {
 export async function compute(command, options) {
   try {
     const outcome = await connection.request(command, options);
-    // The small question before a training proves nothing about a device that fails in large ones.
+    // The small request before a training run proves nothing about a device that fails in large ones.
     if (command.type !== 'prepare') crashes = 0;
     return outcome;
   } catch (error) {

@@ -135,7 +135,7 @@ function openWeights() {
         step: 'any',
         required: true,
         value: String(round(weights[index])),
-        'aria-label': `${channel} into ${part}`,
+        'aria-label': `${channel} to ${part}`,
       }),
     );
     inputs.set(channel, cells);
@@ -161,21 +161,21 @@ function openWeights() {
     for (const [channel, [red, green, blue]] of inputs) merge[channel] = [Number(red.value), Number(green.value), Number(blue.value)];
     apply(merge);
   };
-  const head = el('tr', {}, el('th', { scope: 'col' }, 'Channel'), ...PARTS.map((part) => el('th', { scope: 'col' }, `into ${part}`)));
+  const head = el('tr', {}, el('th', { scope: 'col' }, 'Channel'), ...PARTS.map((part) => el('th', { scope: 'col' }, `to ${part}`)));
   const form = el(
     'form',
     { onsubmit: submit },
     el(
       'p',
       {},
-      'The detector sees the merged picture. Each channel is added to red, green and blue with these weights; sums over full brightness are clipped. The weights are stored with the results.',
+      'The detector sees the merged image. Each channel is added to red, green and blue with these weights; values above full brightness are clipped. The weights are stored with the results.',
     ),
     el('table', { class: 'plain weights' }, el('thead', {}, head), el('tbody', {}, ...rows)),
-    el('label', { class: 'check' }, everywhere, 'For all images with these channels'),
+    el('label', { class: 'check' }, everywhere, 'Apply to all images with these channels'),
     el(
       'div',
       { class: 'actions' },
-      fits ? el('button', { type: 'button', onclick: () => fill(trained) }, 'As the detector was trained') : null,
+      fits ? el('button', { type: 'button', onclick: () => fill(trained) }, 'As in training') : null,
       el('button', { type: 'button', onclick: () => apply(null) }, 'Default'),
       el('button', { type: 'submit', class: 'primary' }, 'Apply'),
     ),

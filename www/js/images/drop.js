@@ -41,12 +41,12 @@ export function holdBack(before) {
 /** @param {Dropped[]} dropped */
 export function take(dropped) {
   if (store.state.readOnly) {
-    notify('This project is open in another tab; press Edit here before adding files.', { kind: 'error' });
+    notify('This project is open in another tab; press Edit here to add files.', { kind: 'error' });
     return queue;
   }
   const detectors = dropped.filter(({ file }) => DETECTOR.test(file.name));
   const others = dropped.filter(({ file }) => !DETECTOR.test(file.name));
-  if (detectors.length > 1) notify(`${plural(detectors.length, 'detector file')}: the last one, ${detectors.at(-1)?.file.name}, is loaded.`);
+  if (detectors.length > 1) notify(`${plural(detectors.length, 'detector file')}: only the last one, ${detectors.at(-1)?.file.name}, is loaded.`);
   const detector = detectors.at(-1);
   if (detector) opened.then(() => loadModel(detector.file));
   if (others.length === 0) return queue;
@@ -224,9 +224,9 @@ async function dropped(event) {
   }
 }
 
-/** Synthetic images, for somebody who has none at hand. */
+/** Synthetic sample images, for users without images at hand. */
 async function takeSamples() {
-  store.set({ reading: 'Drawing synthetic images …' });
+  store.set({ reading: 'Generating synthetic images …' });
   try {
     const { files } = await connection.request({ type: 'samples', images: SAMPLES, seed: 1, side: SAMPLE_SIDE });
     await take(files.map(({ name, bytes }) => ({ path: name, file: new File([bytes], name) })));

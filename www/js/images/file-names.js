@@ -23,7 +23,7 @@ function sharedFolders(paths) {
 
 /**
  * The file that tables name for each image: its path below the folder of all images, so that one folder has plain names
- * and the same name in two folders is told apart. A set of channels goes by its merged picture.
+ * and the same name in two folders is told apart. A set of channels goes by its merged image.
  * @param {ImageEntry[]} images all of the project
  * @returns {Map<ImageEntry, string>}
  */
@@ -43,7 +43,7 @@ export function fileNames(images) {
     const first = below(list[0].path);
     if (isAlone(list)) return first;
     const merged = [...partsOf(first).slice(0, -1), `${stem}.png`].join('/');
-    // The merged picture of a set has no file yet; where another image has that very name, a channel stands for the set.
+    // The merged image of a set has no file yet; where another image has that very name, a channel stands for the set.
     return taken.has(merged) ? first : merged;
   };
   return new Map(images.map((image) => [image, nameOf(image)]));

@@ -32,7 +32,7 @@ const THUMBNAILS = 1000;
 
 export const connection = new Connection('images', (sentence) => {
   console.error(`images: ${sentence}`);
-  notify(`The image reader stopped and was started again: ${sentence}`, { kind: 'error' });
+  notify(`The image reader stopped and was restarted: ${sentence}`, { kind: 'error' });
 });
 
 /** @type {Map<number, Opened>} in the order of use */
@@ -82,7 +82,7 @@ function bytesOf(image) {
         const content = (await readable(file.file, blob)) ?? blob;
         return { ...file, bytes: new Uint8Array(await content.arrayBuffer()) };
       } catch {
-        throw new Refused('io', `${blob.name} cannot be read any more; it was changed or moved. Drop it again.`);
+        throw new Refused('io', `${blob.name} can no longer be read; it was changed or moved. Drop it again.`);
       }
     }),
   );
@@ -200,7 +200,7 @@ async function open(image) {
   } catch (error) {
     if (changed()) return;
     const code = error instanceof Refused ? error.code : 'engine';
-    const sentence = error instanceof WorkerDied ? `${image.name}: the image reader stopped on it` : sentenceOf(error);
+    const sentence = error instanceof WorkerDied ? `${image.name}: the image reader crashed on this image` : sentenceOf(error);
     image.problem = { code, sentence };
     image.state = 'problem';
   }

@@ -23,7 +23,7 @@ export function openLeftOut() {
       ignored.length && remarks.length ? el('h3', {}, 'Files left out') : null,
       ignored.length
         ? table(
-            ['File', 'Why'],
+            ['File', 'Reason'],
             ignored.map(({ file, reason }) => [file, reason]),
           )
         : null,
@@ -31,7 +31,7 @@ export function openLeftOut() {
       remarks.length && ignored.length ? el('h3', {}, 'Annotations') : null,
       remarks.length
         ? table(
-            ['File', 'Object', 'What'],
+            ['File', 'Object', 'Issue'],
             remarks.map(({ file, object, reason }) => [file, object, reason]),
           )
         : null,
@@ -46,6 +46,6 @@ export function leftOutSummary() {
   const { ignored, remarks } = store.state;
   const parts = [];
   if (ignored.length) parts.push(`${plural(ignored.length, 'file')} left out`);
-  if (remarks.length) parts.push(plural(remarks.length, 'remark about annotations', 'remarks about annotations'));
+  if (remarks.length) parts.push(plural(remarks.length, 'warning about annotations', 'warnings about annotations'));
   return parts.join(', ');
 }

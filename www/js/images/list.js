@@ -41,7 +41,7 @@ function describe(image) {
   if (sentence) return sentence;
   if (image.result || image.annotations) {
     const parts = [];
-    if (image.result) parts.push(plural(shownDetections(image).length, 'cell') + (image.result.stale ? ', to be found again' : ''));
+    if (image.result) parts.push(plural(shownDetections(image).length, 'cell') + (image.result.stale ? ', outdated' : ''));
     if (image.annotations) parts.push(plural(image.annotations.objects.length, 'box', 'boxes') + (image.annotations.verified ? ' ✓' : ''));
     return parts.join(' · ');
   }
@@ -61,7 +61,7 @@ function createRow() {
   );
 }
 
-/** The picture that each row's canvas shows. @type {WeakMap<Element, ImageBitmap|null>} */
+/** The thumbnail on each row's canvas. @type {WeakMap<Element, ImageBitmap|null>} */
 const drawn = new WeakMap();
 
 /** @param {HTMLElement} row @param {import('../shared/page-state.js').ImageEntry} image */
@@ -124,7 +124,7 @@ export function startList(tryAgain) {
     byId('fill-all').hidden = fillable.length < 2;
     const leftOut = leftOutSummary();
     byId('ignored').hidden = !leftOut;
-    put(byId('ignored'), `${leftOut}: why?`);
+    put(byId('ignored'), `${leftOut}: details…`);
   });
 
   store.subscribe(['images', 'current'], () => {

@@ -16,7 +16,7 @@ export function remedyOf(image, tryAgain) {
   if (!image.problem) return { label: 'Try again', run: tryAgain };
   if (image.problem.code === 'pages-unknown') {
     const alike = store.state.images.filter(({ problem }) => problem?.code === 'pages-unknown');
-    const label = alike.length > 1 ? `Take the pages for channels, in all ${alike.length} such images` : 'Take its pages for channels';
+    const label = alike.length > 1 ? `Use pages as channels in all ${alike.length} such images` : 'Use pages as channels';
     return { label, run: () => takePagesForChannels(alike) };
   }
   const missing = absent(image);
@@ -36,7 +36,7 @@ function takePagesForChannels(images) {
     forget(image);
   }
   store.touch('images');
-  announce(`The pages of ${plural(images.length, 'image')} are channels now.`);
+  announce(`The pages of ${plural(images.length, 'image')} are now used as channels.`);
 }
 
 /**
@@ -55,5 +55,5 @@ export function fillWithBlack(images) {
     count += 1;
   }
   store.touch('images');
-  announce(`Missing channels of ${plural(count, 'image')} are black now.`);
+  announce(`Missing channels of ${plural(count, 'image')} are now filled with black.`);
 }

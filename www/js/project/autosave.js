@@ -146,7 +146,7 @@ function show({ project, restored, inStep, copied, revision: when }, edit) {
   store.set({ faults: project.faults });
   if (restored) {
     const what = 'Annotations, results, settings and the detector';
-    notify(`The browser lost its database, as can happen when it is killed. ${what} are back as they were on ${new Date(when).toLocaleString()}.`, {
+    notify(`The browser lost its database, which can happen when it is killed. ${what} were restored to their state of ${new Date(when).toLocaleString()}.`, {
       kind: 'error',
     });
   }
@@ -202,7 +202,7 @@ async function gone(error) {
     tell({ phase: 'off', why: error.message });
     return;
   }
-  // What is on the page is all that there is now: it is written anew.
+  // What is on the page is all that there is now: it is written in full.
   try {
     database = await openDatabase({ gone });
     startOver();
@@ -213,7 +213,7 @@ async function gone(error) {
 }
 
 function slow() {
-  notify('The storage of the browser is slow to answer. The saved project appears when it does.');
+  notify('The browser’s storage is slow to answer. The saved project will appear when it responds.');
 }
 
 /** @param {string} sentence @param {unknown} [error] */
@@ -301,7 +301,7 @@ async function saveCopy({ to, operations, done }) {
     await write(to, operations);
     done();
   } catch {
-    // The project is saved all the same. A copy that is behind is made anew when the page is opened again.
+    // The project is saved all the same. A copy that is behind is rewritten when the page is opened again.
     if (copy === to) copy = null;
   }
 }

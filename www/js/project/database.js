@@ -47,7 +47,7 @@ export function openDatabase({ factory, gone, slow = () => {}, emptied = () => {
     /** @param {unknown} error */
     const refuse = (error) => settle(() => reject(error));
     const hint = setTimeout(slow, SLOW);
-    const timer = setTimeout(() => refuse(new Unavailable('blocked', 'The storage of the browser does not answer.')), PATIENCE);
+    const timer = setTimeout(() => refuse(new Unavailable('blocked', 'The browser’s storage does not respond.')), PATIENCE);
     /** @type {IDBOpenDBRequest} */
     let request;
     try {
@@ -67,7 +67,7 @@ export function openDatabase({ factory, gone, slow = () => {}, emptied = () => {
       const database = request.result;
       const whole = STORES.every((store) => database.objectStoreNames.contains(store));
       if (!waiting || !whole) database.close();
-      if (!whole) refuse(new Unavailable('broken', 'The saved project cannot be read: a part of the database is missing.'));
+      if (!whole) refuse(new Unavailable('broken', 'The saved project cannot be read: part of the database is missing.'));
       if (!waiting) return;
       database.onversionchange = () => {
         database.close();
@@ -108,7 +108,7 @@ export function deleteDatabase() {
 /** @param {any} error of `open` */
 function unavailable(error) {
   if (typeof indexedDB === 'undefined' || indexedDB === null || error?.name === 'SecurityError' || error?.name === 'InvalidStateError') {
-    return new Unavailable('none', 'This browser lets the page keep nothing, as some private windows do.');
+    return new Unavailable('none', 'This browser does not let the page store data, as in some private windows.');
   }
   if (error?.name === 'VersionError') {
     return new Unavailable('newer', 'The project in this browser was saved by a newer version of this page; reload the page.');
@@ -125,9 +125,9 @@ export function isQuota(error) {
 /** Why something was not saved, as a sentence. @param {any} error */
 export function reasonOf(error) {
   if (error instanceof Unavailable) return error.message;
-  if (isQuota(error)) return 'The storage that the browser gives to this page is full.';
+  if (isQuota(error)) return 'The browser’s storage for this page is full.';
   if (error?.name === 'DataCloneError') return 'Something in the project cannot be stored.';
-  if (error?.name === 'NotReadableError' || error?.name === 'NotFoundError') return 'A file cannot be read any more; it was changed or moved.';
+  if (error?.name === 'NotReadableError' || error?.name === 'NotFoundError') return 'A file can no longer be read; it was changed or moved.';
   return `The browser could not write to its storage (${error?.message || error?.name || 'no reason given'}).`;
 }
 
@@ -186,7 +186,7 @@ export function write(database, operations, { writer = null, hurry = false, dura
     const owner = transaction.objectStore('settings').get('writer');
     owner.onsuccess = () => {
       if (owner.result === writer) slice();
-      else fail(new Unavailable('taken', 'Another tab has taken the project over.'));
+      else fail(new Unavailable('taken', 'Another tab has taken over the project.'));
     };
   });
 }

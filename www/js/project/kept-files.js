@@ -303,5 +303,5 @@ async function detectorRefused(error, file) {
     return;
   }
   givenUp.add(file);
-  report(`The detector ${file.name} is not kept in this browser. ${reasonOf(error)}`);
+  report(`The detector ${file.name} is not saved in this browser. ${reasonOf(error)}`);
 }

@@ -68,7 +68,7 @@ export async function writeArchive(tell) {
     const [annotations, result] = [part('annotations', image.annotations), part('results', image.result)];
     images.push({ ...record, files, annotations, result });
   }
-  // The one that comes with the page is on the other machine already.
+  // The bundled detector is on the other machine already.
   const detector = state.model ? (state.model.brought ? null : state.model.file) : savedDetector();
   const detectorEntry = detector ? entryName(`detector/${detector.name}`, given) : null;
   if (detector && detectorEntry) await zip.addBlob(detectorEntry, detector);
@@ -100,7 +100,7 @@ export async function readArchive(blob, tell) {
 function folderOf(zip) {
   if (zip.entries.has(LIST)) return '';
   const found = [...zip.entries.keys()].filter((name) => /^[^/]+\/project\.json$/.test(name));
-  if (found.length !== 1) throw new BadZip('This zip is no project of cytobox. If it holds images, unpack it and drop the folder.');
+  if (found.length !== 1) throw new BadZip('This zip is not a cytobox project. If it contains images, unpack it and drop the folder.');
   return found[0].slice(0, -LIST.length);
 }
 
@@ -110,7 +110,7 @@ async function parsed(zip, name) {
     return JSON.parse(await zip.text(name, limits.JSON_BYTES));
   } catch (error) {
     if (error instanceof BadZip) throw error;
-    throw new BadZip(`The project file is damaged: ${name} is no JSON.`);
+    throw new BadZip(`The project file is damaged: ${name} is not valid JSON.`);
   }
 }
 
@@ -118,8 +118,8 @@ async function parsed(zip, name) {
 async function readList(zip, tell) {
   const folder = folderOf(zip);
   const list = await parsed(zip, folder + LIST);
-  if (list?.format !== FORMAT) throw new BadZip('This zip is no project of cytobox. If it holds images, unpack it and drop the folder.');
-  if (list.version !== VERSION) throw new BadZip('This project was saved by a newer version of this page, which is needed to open it.');
+  if (list?.format !== FORMAT) throw new BadZip('This zip is not a cytobox project. If it contains images, unpack it and drop the folder.');
+  if (list.version !== VERSION) throw new BadZip('This project was saved by a newer version of this page. Open it with that version.');
   if (!Array.isArray(list.images) || list.images.length > limits.IMAGES) throw new BadZip('The project file is damaged: it lists no images, or too many.');
   const project = emptyProject();
   for (const name of SETTINGS) if (list.settings?.[name] !== undefined) project.settings[name] = readSetting(name, list.settings[name]);
@@ -131,7 +131,7 @@ async function readList(zip, tell) {
   /** @param {any} value before it is checked @param {number} index */
   const readOne = async (value, index) => {
     const record = readImage(value, `image ${index + 1}`);
-    if (names.has(record.name)) throw new BadRecord(`two images are called ${record.name}`);
+    if (names.has(record.name)) throw new BadRecord(`two images are named ${record.name}`);
     names.add(record.name);
     const files = await readFiles(zip, at, record, value.files, project.files);
     const image = imageEntry(newId(), record, files);
@@ -170,7 +170,7 @@ async function readFiles(zip, at, record, listed, all) {
     if (all.has(path)) throw new BadRecord(`two images have the file ${path}`);
     if (!entry) continue;
     const content = await zip.file(at(entry), limits.FILE_BYTES);
-    if (content.size !== size) throw new BadRecord(`${path} has not the size that the list says`);
+    if (content.size !== size) throw new BadRecord(`${path} does not have the size given in project.json`);
     const file = new File([content], path.split('/').pop() ?? path, { lastModified: modified });
     files.set(path, file);
     all.set(path, { file, head: await headOf(file) });

@@ -15,7 +15,7 @@ import { BadZip } from '../shared/unzip.js';
  * @param {import('../shared/page-state.js').State} state
  */
 function stateOf({ saving, readOnly }) {
-  if (readOnly) return ['read only', 'starting'];
+  if (readOnly) return ['read-only', 'starting'];
   if (saving.phase === 'opening') return ['opening …', 'starting'];
   if (saving.phase === 'off' || saving.why) return ['not saved', 'failed'];
   if (saving.writing || saving.copying > 0) return ['saving …', 'starting'];
@@ -26,11 +26,11 @@ function stateOf({ saving, readOnly }) {
 function explained() {
   const { saving, readOnly, faults, images } = store.state;
   const sentences = [];
-  if (readOnly) sentences.push('The project is open in another tab. Here it can only be looked at.');
-  else if (saving.phase === 'off') sentences.push(`Nothing is kept in this browser. ${saving.why} Save the project to a file before you close the page.`);
-  else if (saving.why) sentences.push(`Not all is saved. ${saving.why}`);
+  if (readOnly) sentences.push('The project is open in another tab. Here it is read-only.');
+  else if (saving.phase === 'off') sentences.push(`Nothing is saved in this browser. ${saving.why} Save the project to a file before you close the page.`);
+  else if (saving.why) sentences.push(`Not everything is saved. ${saving.why}`);
   else if (saving.copying > 0) sentences.push(`Still being copied into this browser: ${plural(saving.copying, 'file')}.`);
-  else sentences.push('Everything is saved in this browser, a moment after each change, and is here when you open the page again.');
+  else sentences.push('Everything is saved in this browser after each change and will be here when you reopen the page.');
   if (saving.unkept > 0) sentences.push(unkeptSentence(saving.unkept));
   const absent = images.filter((image) => image.absent).length;
   if (absent > 0) sentences.push(absentSentence(absent));
@@ -39,22 +39,20 @@ function explained() {
 
 /** @param {number} count */
 function unkeptSentence(count) {
-  return `There is no room in this browser for the files of ${plural(count, 'image')}. Their annotations and results are saved; the files have to be dropped again next time.`;
+  return `There is no room in this browser for the files of ${plural(count, 'image')}. Their annotations and results are saved; drop the files again next time.`;
 }
 
 /** @param {number} count */
 function absentSentence(count) {
-  return `The files of ${plural(count, 'image')} were not kept in this browser. Drop them again; their annotations and results are still here.`;
+  return `The files of ${plural(count, 'image')} were not saved in this browser. Drop them again; their annotations and results are still here.`;
 }
 
 async function storageSentence() {
   const { usage, quota } = (await navigator.storage?.estimate?.().catch(() => null)) ?? {};
   if (!quota) return '';
   const lasting = await navigator.storage.persisted?.().catch(() => false);
-  const kept = lasting
-    ? 'The browser will not delete it by itself.'
-    : 'If the disk runs full, the browser may delete it: keep the project file of what matters.';
-  return `It takes ${formatBytes(usage ?? 0)} of the ${formatBytes(quota)} that the browser gives. ${kept}`;
+  const kept = lasting ? 'The browser will not delete it on its own.' : 'If the disk runs full, the browser may delete it: save important projects to a file.';
+  return `It uses ${formatBytes(usage ?? 0)} of the ${formatBytes(quota)} that the browser allows. ${kept}`;
 }
 
 function openPanel() {
@@ -80,11 +78,7 @@ function openPanel() {
     ...sentences.slice(0, 50).map((sentence) => el('p', {}, sentence)),
     sentences.length > 50 ? el('p', {}, `and ${sentences.length - 50} more`) : null,
     room,
-    el(
-      'p',
-      { class: 'faint' },
-      'The project file is one zip with the images, annotations, results, settings and the detector, unless that is the one that comes with cytobox.',
-    ),
+    el('p', { class: 'faint' }, 'The project file is one zip with the images, annotations, results, settings and the detector, unless it is the bundled one.'),
     el(
       'div',
       { class: 'actions' },
@@ -125,7 +119,7 @@ function agreed(title, sentence, yes) {
     };
     const dialog = openDialog(title, [
       el('p', {}, sentence),
-      el('p', {}, `It has ${content()}. This cannot be undone.`),
+      el('p', {}, `It contains ${content()}. This cannot be undone.`),
       el(
         'div',
         { class: 'actions' },
@@ -142,7 +136,7 @@ async function askNew() {
   if (hindered()) return;
   const yes = await agreed(
     'New project',
-    'The present project is removed from the page and from this browser. The detector stays loaded.',
+    'The current project is removed from the page and from this browser. The detector stays loaded.',
     'Start new project',
   );
   if (!yes || hindered()) return;
@@ -163,12 +157,12 @@ async function saveProject() {
     leftInFile(safe);
     if (missing.length) {
       notify(
-        `${plural(missing.length, 'file')} cannot be read any more and ${missing.length === 1 ? 'is' : 'are'} not in the project file: ${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ' …' : ''}`,
+        `${plural(missing.length, 'file')} can no longer be read and ${missing.length === 1 ? 'is' : 'are'} not in the project file: ${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ' …' : ''}`,
         { kind: 'error' },
       );
     }
   } catch (error) {
-    const why = error instanceof RangeError ? `${error.message} Save the images on their own, and the results with Download.` : sentenceOf(error);
+    const why = error instanceof RangeError ? `${error.message} Save the images separately, and the results with Download.` : sentenceOf(error);
     notify(`The project file was not written. ${why}`, { kind: 'error' });
   } finally {
     writing = false;
@@ -176,13 +170,13 @@ async function saveProject() {
   }
 }
 
-/** Opens a project file; the present project goes only when the file is read and checked as a whole. @param {File} file */
+/** Opens a project file; the current project is replaced only once the whole file is read and checked. @param {File} file */
 export async function openProject(file) {
   if (hindered()) return;
   try {
     const project = await readArchive(file, (done, total) => store.set({ reading: `Opening image ${Math.min(done + 1, total)} of ${total} …` }));
     store.set({ reading: '' });
-    const yes = await agreed('Open project', `${file.name} takes the place of the present project.`, 'Open it');
+    const yes = await agreed('Open project', `${file.name} replaces the current project.`, 'Open it');
     if (!yes || hindered()) return;
     // One that is not the new project's must not be kept with it.
     if (project.detector || !store.state.model?.brought) store.set({ model: null });

@@ -1,6 +1,6 @@
 /**
  * A project as it is written down, in the database and in a project file alike, and the checks on the way back: what
- * comes from a disk or from somebody else is taken field by field, and nothing that is not understood.
+ * comes from a disk or from another user is taken field by field, and nothing that is not understood.
  *
  * @typedef {{path: string, channel: string|null, size: number, modified: number}} FileRecord
  * @typedef {Object} ImageRecord
@@ -36,9 +36,9 @@ const texts = (value, what) => list(value ?? [], what, limits.CHANNELS * 4, (one
 
 /** @returns {[number, number, number, number]} @param {unknown} value @param {string} what */
 function box(value, what) {
-  demand(Array.isArray(value) && value.length === 4, `${what} is no box of four numbers`);
+  demand(Array.isArray(value) && value.length === 4, `${what} is not a box of four numbers`);
   const [x1, y1, x2, y2] = value.map((one) => number(one, what, 0, limits.IMAGE_SIDE));
-  demand(x1 < x2 && y1 < y2, `${what} is no box: its right and lower edge must lie beyond the left and upper one`);
+  demand(x1 < x2 && y1 < y2, `${what} is not a box: x2 and y2 must be greater than x1 and y1`);
   return [x1, y1, x2, y2];
 }
 
@@ -59,9 +59,9 @@ function mask(value, what) {
 /** @returns {import('../engine/protocol.js').Merge|null} @param {unknown} value @param {string} what */
 function merge(value, what) {
   if (value === null || value === undefined) return null;
-  demand(isObject(value) && Object.keys(value).length <= limits.CHANNELS, `${what} is no table of weights`);
+  demand(isObject(value) && Object.keys(value).length <= limits.CHANNELS, `${what} is not a table of weights`);
   const rows = Object.entries(value).map(([channel, weights]) => {
-    demand(Array.isArray(weights) && weights.length === 3, `${what} has no three weights for ${channel}`);
+    demand(Array.isArray(weights) && weights.length === 3, `${what} does not have three weights for ${channel}`);
     return [text(channel, what), weights.map((weight) => number(weight, what, 0, 16))];
   });
   return Object.fromEntries(rows);
@@ -69,7 +69,7 @@ function merge(value, what) {
 
 /** @param {any} one @param {string} what */
 function annotatedObject(one, what) {
-  demand(isObject(one), `${what} is no object`);
+  demand(isObject(one), `${what} is not an object`);
   const outline = mask(one.mask, what);
   return {
     box: box(one.box, what),
@@ -83,7 +83,7 @@ function annotatedObject(one, what) {
 /** @param {any} one @param {string} what @returns {import('../shared/page-state.js').IgnoredRegion} */
 function ignoredRegion(one, what) {
   demand(isObject(one), `${what} is not an object`);
-  demand(one.reason === 'crowd' || one.reason === 'unreadable', `${what} has no known reason`);
+  demand(one.reason === 'crowd' || one.reason === 'unreadable', `${what} has an unknown reason`);
   const named = one.label !== null && one.label !== undefined;
   return { box: box(one.box, what), ...(named ? { label: label(one.label, `the label of ${what}`) } : {}), reason: one.reason };
 }
@@ -95,7 +95,7 @@ function ignoredRegion(one, what) {
  * @returns {import('../shared/page-state.js').Annotations}
  */
 export function readAnnotations(value, what, leaveOut = null) {
-  demand(isObject(value), `${what} are no annotations`);
+  demand(isObject(value), `${what} are not annotations`);
   /** @template T @param {(one: any, what: string) => T} read @returns {(one: any, what: string) => T|null} */
   const orNull = (read) => (one, name) => {
     try {
@@ -118,10 +118,10 @@ export function readAnnotations(value, what, leaveOut = null) {
 
 /** @param {any} value @param {string} what @returns {NonNullable<import('../shared/page-state.js').ImageEntry['result']>} */
 export function readResult(value, what) {
-  demand(isObject(value) && isObject(value.detections), `${what} is no result`);
+  demand(isObject(value) && isObject(value.detections), `${what} is not a result`);
   const found = value.detections;
   const detections = list(found.detections, what, limits.OBJECTS * 2, (one, name) => {
-    demand(isObject(one), `${name} is no detection`);
+    demand(isObject(one), `${name} is not a detection`);
     /** @type {import('../engine/protocol.js').Detection} */
     const detection = { box: box(one.box, name), label: label(one.label, `the label of ${name}`), score: number(one.score, `the score of ${name}`, 0, 1) };
     const outline = mask(one.mask, name);
@@ -147,7 +147,7 @@ export function readResult(value, what) {
 
 /** @param {any} value @param {string} what @returns {FileRecord} */
 function readFile(value, what) {
-  demand(isObject(value), `${what} is no file`);
+  demand(isObject(value), `${what} is not a file`);
   return {
     path: text(value.path, what),
     channel: value.channel === null || value.channel === undefined ? null : text(value.channel, what),
@@ -158,7 +158,7 @@ function readFile(value, what) {
 
 /** @param {any} value @param {string} what @returns {ImageRecord} */
 export function readImage(value, what) {
-  demand(isObject(value), `${what} is no image`);
+  demand(isObject(value), `${what} is not an image`);
   const { problem, size } = value;
   return {
     name: text(value.name, `the name of ${what}`),
@@ -178,7 +178,7 @@ export function readImage(value, what) {
 const SETTING_READERS = {
   labels: (value) =>
     list(value, 'the labels', limits.CLASSES, (one, what) => {
-      demand(isObject(one), `${what} is no label`);
+      demand(isObject(one), `${what} is not a label`);
       return { name: label(one.name, what), color: text(one.color, what, 64) };
     }),
   label: (value) => (value === '' ? '' : label(value, 'the last label')),
@@ -193,8 +193,8 @@ const SETTING_READERS = {
   bitDepth: (value) => (value === null ? null : whole(value, 'the bit depth', 9, 16)),
   imageLabels: (value) =>
     new Map(
-      list(value, 'the labels of whole images', limits.TABLE_IMAGES, (one, what) => {
-        demand(Array.isArray(one) && one.length === 2, `${what} is no image with labels`);
+      list(value, 'the image labels', limits.TABLE_IMAGES, (one, what) => {
+        demand(Array.isArray(one) && one.length === 2, `${what} is not an image with labels`);
         return [text(one[0], what), list(one[1], what, limits.CLASSES, label)];
       }),
     ),
@@ -238,7 +238,7 @@ export function imageEntry(id, record, files) {
   });
   const absent = here.length < record.files.length || here.length === 0 ? record.files : null;
   const problem = absent
-    ? { code: 'files-absent', sentence: 'Drop its files again: they were not kept in this browser. Its annotations and results are still here.' }
+    ? { code: 'files-absent', sentence: 'Drop its files again: they were not saved in this browser. Its annotations and results are still here.' }
     : record.problem;
   return {
     ...record,

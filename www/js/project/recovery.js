@@ -58,13 +58,13 @@ export async function openBoth(open, { edit, writer, gone, copyGone, slow }) {
   const ours = await revisionOf(database);
   const restored = copy !== null && theirs > ours;
   const project = await readProject(restored ? copy : database, database);
-  if (emptied && !restored) project.faults.push('The browser found its database damaged and emptied it; what was saved in it is lost.');
+  if (emptied && !restored) project.faults.push('The browser found its database damaged and cleared it; the data saved in it is lost.');
   const copied = copy ? await detectorIn(copy) : null;
   return { database, copy, project, revision: Math.max(ours, theirs), restored, inStep: theirs > 0 && ours === theirs, copied };
 }
 
 /**
- * The database; one that cannot be read is made anew where there is a copy.
+ * The database; one that cannot be read is recreated where there is a copy.
  * @param {Promise<Copy>} second
  * @param {Parameters<typeof openDatabase>[0]} options
  */

@@ -1,6 +1,6 @@
 /** Training checkpoints, which the engine keeps in the browser's private files, one folder a project. */
 
-/** The folder of all trainings, as `src/web/file_store.rs` names it. */
+/** The folder of all training runs, as `src/web/file_store.rs` names it. */
 const FOLDER = 'trainings';
 
 /** Deletes those of projects that are gone. @param {string} project the one that stays */

@@ -19,7 +19,7 @@ export const SENTENCE_CHARS = 2_000;
 export const IMAGES = 100_000;
 /** The training settings as JSON; they are a few hundred bytes. */
 export const SETTINGS_CHARS = 1 << 18;
-/** Points of a curve that are kept with the project: more than its picture has columns. */
+/** Points of a curve that are kept with the project: more than its plot has columns. */
 export const CURVE_POINTS = 1_000;
 /** Points of one precision–recall curve; the engine makes 101. */
 export const RECALL_POINTS = 1_001;

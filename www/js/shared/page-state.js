@@ -71,7 +71,7 @@ export const store = createStore({
   /** `brought`: it came with the page, so it is not the project's. @type {{file: File, report: import('../engine/protocol.js').ModelReport, brought: boolean}|null} */
   model: null,
   /** Name of the file being loaded. */ modelLoading: '',
-  /** The detector that comes with the page, on its way. @type {{bytes: number, share: number}|null} */ fetching: null,
+  /** The download of the bundled detector. @type {{bytes: number, share: number}|null} */ fetching: null,
   /** @type {{name: string, sentence: string}|null} */ modelProblem: null,
 
   /** @type {import('../detect/detect.js').Job|null} */ job: null,
@@ -79,9 +79,9 @@ export const store = createStore({
   /** The training that runs, or the last one. @type {import('../train/training.js').Training|null} */ training: null,
   /** Why the last training ended early. */ trainingProblem: '',
   /** What the last training gave. @type {{file: File, best: [number, number]|null, steps: number, seconds: number}|null} */ trained: null,
-  /** The last training as it is kept with the project. @type {import('../train/kept-training.js').Curves|null} */ curves: null,
+  /** The last training run, saved with the project. @type {import('../train/kept-training.js').Curves|null} */ curves: null,
   /** How well the detector agrees with annotations; kept with the project. @type {import('../engine/protocol.js').Evaluation|null} */ evaluation: null,
-  /** What the user chose for trainings, and the one that is running; kept with the project. @type {import('../train/plan.js').TrainingSettings} */ trainingSettings:
+  /** The user's training settings and the running training run; saved with the project. @type {import('../train/plan.js').TrainingSettings} */ trainingSettings:
     {},
 
   /** Detections below it are hidden and not downloaded. */ score: 0.7,
@@ -216,7 +216,7 @@ export function select(id) {
 /** What is going on that must not be interrupted, as a sentence; empty when nothing is. */
 export function busy() {
   const { job, training } = store.state;
-  if (job) return 'Images are being worked on; wait or cancel first.';
-  if (training && training.state !== 'done') return 'A training runs; wait, or finish or cancel it first.';
+  if (job) return 'Images are being processed; wait or cancel first.';
+  if (training && training.state !== 'done') return 'A training run is in progress; wait, or finish or cancel it first.';
   return '';
 }

@@ -1,4 +1,4 @@
-/** The checks that every record from a disk or from somebody else goes through, field by field. */
+/** Checks every record from a disk or another user, field by field. */
 import * as limits from './limits.js';
 
 /** A record that cannot be used; the message says what is wrong with it. */
@@ -16,33 +16,33 @@ export function isObject(value) {
 
 /** @param {unknown} value @param {string} what @returns {string} */
 export function text(value, what, most = limits.NAME_CHARS) {
-  demand(typeof value === 'string' && value.length <= most, `${what} is no text of at most ${most} characters`);
+  demand(typeof value === 'string' && value.length <= most, `${what} is not a string of at most ${most} characters`);
   return value;
 }
 
 /** @param {unknown} value @param {string} what @returns {number} */
 export function number(value, what, low = -Infinity, high = Infinity) {
-  demand(typeof value === 'number' && value >= low && value <= high && Number.isFinite(value), `${what} is no number that can be used`);
+  demand(typeof value === 'number' && value >= low && value <= high && Number.isFinite(value), `${what} is not a valid number`);
   return value;
 }
 
 /** @param {unknown} value @param {string} what @param {number} low @param {number} high */
 export function whole(value, what, low, high) {
   const one = number(value, what, low, high);
-  demand(Number.isInteger(one), `${what} is no whole number`);
+  demand(Number.isInteger(one), `${what} is not a whole number`);
   return one;
 }
 
 /** @template T @param {unknown} value @param {string} what @param {number} most @param {(one: unknown, what: string) => T} read @returns {T[]} */
 export function list(value, what, most, read) {
-  demand(Array.isArray(value), `${what} is no list`);
-  demand(value.length <= most, `${what} has ${value.length} entries; at most ${most} are taken`);
+  demand(Array.isArray(value), `${what} is not a list`);
+  demand(value.length <= most, `${what} has ${value.length} entries; the limit is ${most}`);
   return value.map((one, index) => read(one, `${what}, ${index + 1}`));
 }
 
 /** @param {unknown} value @param {string} what */
 export function label(value, what) {
   const one = text(value, what, limits.LABEL_CHARS * 2);
-  demand(one.trim() !== '' && [...one].length <= limits.LABEL_CHARS && !limits.FORBIDDEN_IN_LABELS.test(one), `${what} is no label that can be used`);
+  demand(one.trim() !== '' && [...one].length <= limits.LABEL_CHARS && !limits.FORBIDDEN_IN_LABELS.test(one), `${what} is not a valid label`);
   return one;
 }

@@ -53,7 +53,7 @@ export class Unzip {
     let end = tail.byteLength - END;
     // The end is where its comment fills the rest of the file exactly; a comment cannot pretend to be one.
     while (end >= 0 && !(tail.getUint32(end, true) === 0x06054b50 && end + END + tail.getUint16(end + 20, true) === tail.byteLength)) end -= 1;
-    demand(end >= 0, 'This is no zip file, or its end is missing.');
+    demand(end >= 0, 'This is not a zip file, or its end is missing.');
     const [disk, start, here, count] = [4, 6, 8, 10].map((field) => tail.getUint16(end + field, true));
     const [size, at] = [12, 16].map((field) => tail.getUint32(end + field, true));
     demand(disk === 0 && start === 0 && here === count, 'The zip is in several parts; join them first.');
@@ -76,7 +76,7 @@ export class Unzip {
       const place = directory.getUint32(at + 42, true);
       const next = at + 46 + nameLength + extra + comment;
       demand(next <= directory.byteLength, 'The zip is damaged: its directory ends too early.');
-      demand(nameLength > 0 && nameLength <= ARCHIVE_NAME_BYTES, 'A file in the zip has no name, or one that is too long.');
+      demand(nameLength > 0 && nameLength <= ARCHIVE_NAME_BYTES, 'A file in the zip has an empty or overlong name.');
       let name;
       try {
         name = decoder.decode(new Uint8Array(directory.buffer, directory.byteOffset + at + 46, nameLength));
@@ -84,11 +84,11 @@ export class Unzip {
         throw new BadZip('A file in the zip has a name that is not UTF-8.');
       }
       at = next;
-      demand(isSafe(name), `The zip names a file that reaches outside of it, or that no system can hold: ${JSON.stringify(name.slice(0, 80))}.`);
+      demand(isSafe(name), `The zip contains an unsafe file path: ${JSON.stringify(name.slice(0, 80))}.`);
       if (name.endsWith('/')) continue;
-      demand(!this.entries.has(name), `The zip has two files of the name ${name}.`);
-      demand((flags & 0x2041) === 0, `${name} is encrypted; take the password off first.`);
-      demand(method === STORED || method === DEFLATED, `${name} is packed in a way that is not read (method ${method}).`);
+      demand(!this.entries.has(name), `The zip contains two files named ${name}.`);
+      demand((flags & 0x2041) === 0, `${name} is encrypted; remove the password first.`);
+      demand(method === STORED || method === DEFLATED, `${name} uses an unsupported compression (method ${method}).`);
       demand(method === DEFLATED || packed === size, `The zip is damaged: ${name} has two sizes.`);
       demand(place + 30 + nameLength + packed <= limit, `The zip is damaged: ${name} ends too early.`);
       total += size;
@@ -109,7 +109,7 @@ export class Unzip {
   async file(name, limit) {
     const entry = this.entries.get(name);
     if (!entry) throw new BadZip(`The zip has no ${name}.`);
-    demand(entry.size <= limit, `${name} is too large: ${entry.size.toLocaleString('en')} bytes, where at most ${limit.toLocaleString('en')} are taken.`);
+    demand(entry.size <= limit, `${name} is too large: ${entry.size.toLocaleString('en')} bytes; the limit is ${limit.toLocaleString('en')}.`);
     // Small files come with their header in one reading; thousands of them would take minutes otherwise.
     const reach = 30 + new TextEncoder().encode(name).length + EXTRA + Math.min(entry.packed, SMALL);
     const head = await view(this.#blob.slice(entry.at, entry.at + reach));
@@ -120,7 +120,7 @@ export class Unzip {
     if (entry.method === DEFLATED) return inflate(packed, entry);
     const here = skip + entry.packed <= head.byteLength;
     const crc = here ? crc32(new Uint8Array(head.buffer, skip, entry.packed)) : await crcOf(packed);
-    demand(crc === entry.crc, `The zip is damaged: the sum of ${name} is wrong.`);
+    demand(crc === entry.crc, `The zip is damaged: the checksum of ${name} is wrong.`);
     return here ? new Blob([new Uint8Array(head.buffer, skip, entry.packed)]) : packed;
   }
 
@@ -154,6 +154,6 @@ async function inflate(packed, { name, size, crc }) {
   } catch {
     throw new BadZip(`The zip is damaged: ${name} cannot be unpacked.`);
   }
-  demand(length === size && sum === crc, `The zip is damaged: the sum or the size of ${name} is wrong.`);
+  demand(length === size && sum === crc, `The zip is damaged: the checksum or size of ${name} is wrong.`);
   return new Blob(parts);
 }

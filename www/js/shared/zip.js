@@ -82,7 +82,7 @@ export class Zip {
     const entry = fields([0x02014b50, 4], [20, 2], ...common, [0, 2], [0, 2], [0, 2], [0, 4], [this.#at, 4]);
     const after = this.#at + head.length + path.length + blob.size;
     if (this.#directory.length / 2 >= ARCHIVE_FILES || after + this.#directorySize + entry.length + path.length + 22 > ARCHIVE_BYTES) {
-      throw new RangeError('This is more than one zip file can hold: 4 GiB, and 65,535 files.');
+      throw new RangeError('This exceeds the limits of a zip file: 4 GiB and 65,535 files.');
     }
     this.#directory.push(entry, path);
     this.#directorySize += entry.length + path.length;

@@ -1,4 +1,4 @@
-/** Learning curves and precision–recall as pictures: the image worker draws them as SVG, `<img>` shows them. */
+/** Learning curves and precision–recall as plots: the image worker draws them as SVG, `<img>` shows them. */
 import { connection } from '../images/images.js';
 import { isDark } from '../ui/theme.js';
 
@@ -44,7 +44,7 @@ export function lossChart({ steps }) {
 export function validationChart({ validations }) {
   /** @param {string} name @param {'map50'|'map5095'|'classIgnoring50'} key @returns {Chart['series'][number]} */
   const series = (name, key) => ({ name, points: validations.map((one) => [one.epoch, one[key]]) });
-  const list = [series('AP50', 'map50'), series('AP50:95', 'map5095'), series('AP50, any class', 'classIgnoring50')];
+  const list = [series('AP50', 'map50'), series('AP50:95', 'map5095'), series('class-agnostic AP50', 'classIgnoring50')];
   return chart('epoch', 'average precision', list, { yMax: 1 });
 }
 

@@ -78,8 +78,8 @@ function classTable(evaluation) {
   /** @param {string} name @param {number} boxes @param {{ap_50: number|null, ap_50_95: number|null}} average */
   const row = (name, boxes, { ap_50, ap_50_95 }) => el('tr', {}, el('th', { scope: 'row' }, name), cell(boxes), cell(number(ap_50)), cell(number(ap_50_95)));
   const classes = Object.entries(evaluation.per_class).map(([name, one]) => row(name, one.boxes, one));
-  const mean = row('Mean of the classes', evaluation.boxes, { ap_50: evaluation.map_50, ap_50_95: evaluation.map_50_95 });
-  const any = row('Whatever the class', evaluation.boxes, evaluation.class_ignoring);
+  const mean = row('Mean over classes', evaluation.boxes, { ap_50: evaluation.map_50, ap_50_95: evaluation.map_50_95 });
+  const any = row('Class-agnostic', evaluation.boxes, evaluation.class_ignoring);
   return el('table', { class: 'plain' }, head('Class', 'Cells', 'AP50', 'AP50:95'), el('tbody', {}, ...classes, mean, any));
 }
 
@@ -110,7 +110,7 @@ function worstTable(list, close) {
         cell(one.extra),
       ),
     );
-  return el('table', { class: 'plain' }, head('Image', 'Right', 'Wrong class', 'Missed', 'Extra'), el('tbody', {}, ...rows));
+  return el('table', { class: 'plain' }, head('Image', 'True positives', 'Misclassified', 'Missed', 'False positives'), el('tbody', {}, ...rows));
 }
 
 /** Said where the detector may have left out cells. @param {string[]} names */
@@ -120,28 +120,28 @@ function limitNote(names) {
   return el(
     'p',
     { class: 'note' },
-    `The detector reached its limit of detections in ${plural(names.length, 'image')} (${some}); cells may count as missed that it would have found.`,
+    `The detector reached its limit of detections in ${plural(names.length, 'image')} (${some}); some cells may count as missed for that reason.`,
   );
 }
 
 export function openEvaluation() {
   const { evaluation } = store.state;
   if (!evaluation) return;
-  const curve = el('img', { alt: 'Precision over recall at IoU 0.5, a curve for each class', width: 640, height: 280 });
+  const curve = el('img', { alt: 'Precision–recall curves at IoU 0.5, one per class', width: 640, height: 280 });
   const report = el(
     'button',
     { type: 'button', onclick: () => downloadReport().catch((error) => notify(explain(error), { kind: 'error' })) },
     'Download report',
   );
   const dialog = openDialog(
-    `Agreement with ${plural(evaluation.boxes, 'annotated cell')} on ${plural(evaluation.images, 'image')}`,
+    `Evaluation: ${plural(evaluation.boxes, 'annotated cell')} in ${plural(evaluation.images, 'image')}`,
     [
       classTable(evaluation),
       limitNote(evaluation.limited_images ?? []),
       curve,
-      el('h3', {}, 'Which class was taken for which'),
+      el('h3', {}, 'Confusion matrix'),
       confusionTable(evaluation.confusion),
-      el('h3', {}, 'Images with most mistakes'),
+      el('h3', {}, 'Images with the most errors'),
       worstTable(evaluation.worst_images, () => dialog.close()),
       el('div', { class: 'actions' }, report),
     ],
@@ -171,11 +171,11 @@ export async function downloadReport() {
   const facts = [];
   if (model) facts.push(['Detector', model.file.name], ['Classes', model.report.config.classes.slice(1).join(', ')]);
   if (model?.report.config.trained) facts.push(['Training', model.report.config.trained]);
-  if (ending) facts.push(['Steps', String(ending.steps)], ['Seconds of training', ending.seconds.toFixed(0)]);
+  if (ending) facts.push(['Steps', String(ending.steps)], ['Training time, s', ending.seconds.toFixed(0)]);
   /** @type {[string, import('../engine/protocol.js').Chart][]} */
   const charts = [];
-  if (curves?.steps.length) charts.push(['Losses of each step', lossChart(curves)]);
-  if (curves?.validations.length) charts.push(['Average precision on the images that were kept out', validationChart(curves)]);
+  if (curves?.steps.length) charts.push(['Loss per step', lossChart(curves)]);
+  if (curves?.validations.length) charts.push(['Average precision on the validation images', validationChart(curves)]);
   // On paper there is more room than in the panel.
   for (const [, chart] of charts) Object.assign(chart, { width: 640, height: 300 });
   const material = { title: `cytobox: ${model?.file.name ?? 'training'}`, facts, charts };

@@ -1,5 +1,5 @@
 /**
- * Whether a training has room in this browser, and smaller ones that have. The engine estimates each, as only it knows
+ * Whether a training run fits into this browser's memory, and smaller settings that do. The engine estimates each, as only it knows
  * what a layer keeps.
  */
 import { choices, fromDetector } from './plan.js';
@@ -34,13 +34,13 @@ function candidates({ batch_size: batch, augment }) {
   const all = [];
   const half = Math.ceil(batch / 2);
   /** @param {number} count */
-  const images = (count) => (count === 1 ? 'one image a step' : `${count} images a step`);
+  const images = (count) => (count === 1 ? 'batch size 1' : `batch size ${count}`);
   if (batch > 1) all.push([images(half), { batch: half }]);
   for (const crop of CROPS) if (!augment.crop || crop < augment.crop) all.push([`crops of ${crop} px`, { crop }]);
   const narrow = !fromDetector() && choices().width !== 'narrow';
-  if (narrow) all.push(['narrow heads', { width: 'narrow' }]);
+  if (narrow) all.push(['64-channel heads', { width: 'narrow' }]);
   // Each of them may be too little: then all of them together.
-  all.push([`${images(1)}, crops of 256 px${narrow ? ', narrow heads' : ''}`, { batch: 1, crop: 256, ...(narrow ? { width: 'narrow' } : {}) }]);
+  all.push([`${images(1)}, crops of 256 px${narrow ? ', 64-channel heads' : ''}`, { batch: 1, crop: 256, ...(narrow ? { width: 'narrow' } : {}) }]);
   return all;
 }
 
@@ -51,7 +51,7 @@ export async function smaller({ settings }) {
     // Who begins all the same wants the engine for that.
     if (busy()) break;
     const answer = await prepare({ ...choices(), ...patch });
-    if (fits(answer)) found.push({ name: `Take ${name}`, patch, bytes: answer.estimate.memoryBytes });
+    if (fits(answer)) found.push({ name: `Use ${name}`, patch, bytes: answer.estimate.memoryBytes });
     if (found.length === OFFERS) break;
   }
   return found;

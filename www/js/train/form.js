@@ -1,34 +1,34 @@
-/** The choices before a training: few at first, the rest behind “More settings”. */
+/** The training settings: few at first, the rest behind “More settings”. */
 import { el } from '../ui/dom.js';
 import { choices, choose, fromDetector } from './plan.js';
 import { store } from '../shared/page-state.js';
 
 const ARCHITECTURES = [
-  ['maskrcnn_resnet_fpn', 'Mask R-CNN: boxes and outlines'],
+  ['maskrcnn_resnet_fpn', 'Mask R-CNN: masks'],
   ['fasterrcnn_resnet_fpn', 'Faster R-CNN: boxes'],
 ];
 const BACKBONES = [
-  ['resnet18', 'ResNet-18, quickest'],
+  ['resnet18', 'ResNet-18, fastest'],
   ['resnet34', 'ResNet-34'],
   ['resnet50', 'ResNet-50'],
   ['resnet101', 'ResNet-101, slowest'],
 ];
 const WIDTHS = [
-  ['narrow', 'narrow heads, 64 channels'],
-  ['medium', 'medium heads, 128 channels'],
-  ['wide', 'torchvision’s heads, 256 channels'],
+  ['narrow', '64 channels'],
+  ['medium', '128 channels'],
+  ['wide', '256, as torchvision'],
 ];
 const STAGES = [
   ['heads', 'heads only'],
   ['5+', 'stage 5 and heads'],
   ['4+', 'stages 4–5 and heads'],
   ['3+', 'stages 3–5 and heads'],
-  ['all', 'everything'],
+  ['all', 'all layers'],
 ];
 const DECAYS = [
-  ['constant', 'stays'],
-  ['step', 'falls in two steps'],
-  ['cosine', 'falls along a cosine'],
+  ['constant', 'constant'],
+  ['step', 'step'],
+  ['cosine', 'cosine'],
 ];
 const OPTIMIZERS = [
   ['sgd', 'SGD with momentum'],
@@ -115,8 +115,8 @@ function startField() {
   const input = el(
     'select',
     { onchange: () => choose({ from: /** @type {Choices['from']} */ (input.value) }) },
-    el('option', { value: 'detector' }, 'the loaded detector'),
-    el('option', { value: 'scratch' }, 'a new network'),
+    el('option', { value: 'detector' }, 'loaded detector'),
+    el('option', { value: 'scratch' }, 'new network'),
   );
   fields.push({
     refresh() {
@@ -124,11 +124,11 @@ function startField() {
       input.value = fromDetector() ? 'detector' : 'scratch';
     },
   });
-  return labelled('from', 'Begin with', input);
+  return labelled('from', 'Start from', input);
 }
 
 function budgetField() {
-  const input = el('input', { type: 'number', min: '1', max: '100000', step: '1', 'aria-label': 'How long to train' });
+  const input = el('input', { type: 'number', min: '1', max: '100000', step: '1', 'aria-label': 'Training length' });
   const unit = el(
     'select',
     { 'aria-label': 'Unit', onchange: () => choose({ unit: /** @type {Choices['unit']} */ (unit.value) }) },
@@ -153,8 +153,8 @@ function budgetField() {
 
 /** @returns {{form: HTMLElement, refresh: (preset: Preset|null) => void}} `refresh` takes the engine's settings, or null before they are known */
 export function createForm() {
-  const fresh = el('div', { class: 'train-form' }, list('backbone', 'Backbone', BACKBONES), list('width', 'Size', WIDTHS));
-  const stages = list('trainable', 'Learning', STAGES, (preset) => preset?.trainable ?? null);
+  const fresh = el('div', { class: 'train-form' }, list('backbone', 'Backbone', BACKBONES), list('width', 'Head width', WIDTHS));
+  const stages = list('trainable', 'Trainable layers', STAGES, (preset) => preset?.trainable ?? null);
   fields.push({
     refresh() {
       fresh.hidden = fromDetector();
@@ -167,7 +167,7 @@ export function createForm() {
     el('summary', {}, 'More settings'),
     list('optimizer', 'Optimiser', OPTIMIZERS, (preset) => (preset ? (preset.optimizer.kind === 'sgd' ? 'sgd' : 'adamw') : null)),
     amount('rate', 'Learning rate', { min: 1e-6, max: 1, step: 'any', shown: (preset) => preset.schedule.base }),
-    list('decay', 'The rate', DECAYS, (preset) => preset?.schedule.decay.kind ?? null),
+    list('decay', 'Schedule', DECAYS, (preset) => preset?.schedule.decay.kind ?? null),
     amount('warmup', 'Warm-up, steps', {
       min: 0,
       max: 100000,
@@ -175,79 +175,79 @@ export function createForm() {
       shown: (preset) => preset.schedule.warmup_steps,
       hint: 'Steps over which the learning rate rises',
     }),
-    amount('clip', 'Clip gradients at', {
+    amount('clip', 'Gradient clipping', {
       min: 0,
       max: 1e6,
       step: 'any',
       shown: (preset) => preset.gradient_clip ?? 0,
-      hint: 'The greatest length of all gradients together; 0 leaves them as they are',
+      hint: 'Max. global gradient norm; 0 turns clipping off',
     }),
-    amount('classWeight', 'Weight on classes', {
+    amount('classWeight', 'Class loss weight', {
       min: 0,
       max: 100,
       step: 'any',
       shown: (preset) => preset.class_loss_weight,
-      hint: 'Raise it where cells are found but their classes are mixed up: a second part of the classification loss, which looks at cells alone',
+      hint: 'Weight of an extra classification loss on cells only. Raise it when cells are found but misclassified',
     }),
-    amount('average', 'Moving average', {
+    amount('average', 'EMA decay', {
       min: 0,
       max: 0.9999,
       step: 'any',
       shown: (preset) => preset.ema_decay,
-      hint: 'How much of an average over all steps stays at each; it is measured and kept in place of the last step. 0 is none',
+      hint: 'Decay of the exponential moving average of the weights, which is validated and saved instead of the last step; 0 turns it off',
     }),
-    amount('detectionScale', 'Detect at, × size', {
+    amount('detectionScale', 'Detection scale', {
       min: 0.5,
       max: 2,
       step: 'any',
       shown: (preset) => preset.detection_scale,
-      hint: 'How much larger than in training images are when the new detector looks at them; crops and scales show a network larger cells than whole images do',
+      hint: 'Image size at detection relative to training. Crops and scale augmentation show the network larger cells than whole images do',
     }),
-    amount('batch', 'Images a step', { min: 1, max: 64, step: 1, shown: (preset) => preset.batch_size }),
-    amount('crop', 'Crop, pixels', {
+    amount('batch', 'Batch size', { min: 1, max: 64, step: 1, shown: (preset) => preset.batch_size }),
+    amount('crop', 'Crop, px', {
       min: 0,
       max: 4096,
       step: 32,
       shown: (preset) => preset.augment.crop ?? 0,
-      hint: 'A square of this side is cut out of each image; 0 takes whole images',
+      hint: 'Side of the square cut from each image; 0 uses whole images',
     }),
-    amount('validation', 'Kept out', {
+    amount('validation', 'Validation split', {
       min: 0,
       max: 0.9,
       step: 0.05,
       shown: (preset) => preset.validation_share,
-      hint: 'Share of the images that measure the training and are not learnt from',
+      hint: 'Share of the images held out for validation',
     }),
     amount('seed', 'Seed', {
       min: 0,
       max: 2 ** 32,
       step: 1,
       shown: (preset) => preset.seed,
-      hint: 'For a number of epochs, the same seed on the CPU gives the same detector. With minutes it does not: how far it comes, and its learning rate, follow the clock',
+      hint: 'On the CPU, the same seed and number of epochs give the same detector. With minutes, the number of steps and the learning rate depend on the clock',
     }),
-    amount('checkpoint', 'Save every, s', {
+    amount('checkpoint', 'Checkpoint every, s', {
       min: 1,
       max: 60,
       step: 1,
       shown: (preset) => preset.checkpoint_seconds,
-      hint: 'What a closed tab or a crash may cost at most',
+      hint: 'The most training time a closed tab or a crash can cost',
     }),
     el(
       'fieldset',
       {},
-      el('legend', {}, 'Vary the images'),
-      toggle('flips', 'mirror', (preset) => preset.augment.flip_x),
-      toggle('turns', 'quarter turns', (preset) => preset.augment.quarter_turns),
-      toggle('scaled', 'size', (preset) => preset.augment.scale[0] !== preset.augment.scale[1]),
+      el('legend', {}, 'Augmentation'),
+      toggle('flips', 'flip', (preset) => preset.augment.flip_x),
+      toggle('turns', 'rotate by 90°', (preset) => preset.augment.quarter_turns),
+      toggle('scaled', 'scale', (preset) => preset.augment.scale[0] !== preset.augment.scale[1]),
       amount('brightness', 'brightness ±', { min: 0, max: 0.9, step: 0.05, shown: (preset) => preset.augment.brightness }),
     ),
-    toggle('difficult', 'learn difficult cells too', (preset) => preset.use_difficult),
+    toggle('difficult', 'train on difficult cells too', (preset) => preset.use_difficult),
   );
   const form = el(
     'div',
     { class: 'train-form' },
     startField(),
-    list('architecture', 'Detector', ARCHITECTURES, () => (fromDetector() && store.state.model?.report.config.architecture) || ARCHITECTURES[0][0]),
+    list('architecture', 'Architecture', ARCHITECTURES, () => (fromDetector() && store.state.model?.report.config.architecture) || ARCHITECTURES[0][0]),
     fresh,
     stages,
     budgetField(),

@@ -1,5 +1,5 @@
 /**
- * What of a training is kept with the project: its curves, bounded, so that one that is gone on with has its first part,
+ * What is saved of a run with the project: its curves, bounded, so that a resumed run has its first part,
  * how it ended, and how well the detector agreed with annotations.
  *
  * @typedef {{step: number, epoch: number, total: number, losses: Record<string, number>}} StepPoint
@@ -47,20 +47,20 @@ const count = (value, what) => whole(value, what, 0, Number.MAX_SAFE_INTEGER);
 
 /** @template T @param {unknown} value @param {string} what @param {number} most @param {(value: unknown, what: string) => T} read @returns {Record<string, T>} */
 function table(value, what, most, read) {
-  demand(isObject(value) && Object.keys(value).length <= most, `${what} is no table`);
+  demand(isObject(value) && Object.keys(value).length <= most, `${what} is not a table`);
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [label(key, what), read(one, what)]));
 }
 
 /** @param {unknown} value @param {string} what @returns {StepPoint} */
 function stepPoint(value, what) {
-  demand(isObject(value), `${what} is no step`);
+  demand(isObject(value), `${what} is not a step`);
   const { step, epoch, total, losses } = value;
   return { step: count(step, what), epoch: number(epoch, what, 0), total: number(total, what), losses: table(losses, what, LOSSES, number) };
 }
 
 /** @param {unknown} value @param {string} what @returns {ValidationPoint} */
 function validationPoint(value, what) {
-  demand(isObject(value), `${what} is no validation`);
+  demand(isObject(value), `${what} is not a validation`);
   const { step, epoch, map50, map5095, classIgnoring50, best } = value;
   return {
     step: count(step, what),
@@ -74,9 +74,9 @@ function validationPoint(value, what) {
 
 /** @param {unknown} value @param {string} what @returns {Ending} */
 function ending(value, what) {
-  demand(isObject(value), `${what} is none`);
+  demand(isObject(value), `${what} cannot be read`);
   const best = orNull((pair) => list(pair, what, 2, share))(value.best, what);
-  demand(best === null || best.length === 2, `${what} has no two average precisions`);
+  demand(best === null || best.length === 2, `${what} does not have two average precisions`);
   return {
     name: text(value.name, what),
     steps: count(value.steps, what),
@@ -87,11 +87,11 @@ function ending(value, what) {
 
 /** @param {unknown} value @returns {Curves} */
 export function readCurves(value) {
-  demand(isObject(value), 'the curves of the training cannot be read');
+  demand(isObject(value), 'the training curves cannot be read');
   return {
-    steps: list(value.steps, 'the steps of the training', limits.CURVE_POINTS, stepPoint),
-    validations: list(value.validations, 'the validations of the training', limits.CURVE_POINTS, validationPoint),
-    ending: orNull(ending)(value.ending, 'the end of the training'),
+    steps: list(value.steps, 'the training steps', limits.CURVE_POINTS, stepPoint),
+    validations: list(value.validations, 'the validation results', limits.CURVE_POINTS, validationPoint),
+    ending: orNull(ending)(value.ending, 'the training outcome'),
   };
 }
 
@@ -100,7 +100,7 @@ const average = ({ ap_50, ap_50_95 }, what) => ({ ap_50: orNull(share)(ap_50, wh
 
 /** @param {unknown} value @param {string} what */
 function classResult(value, what) {
-  demand(isObject(value) && isObject(value.curve), `${what} is no result of a class`);
+  demand(isObject(value) && isObject(value.curve), `${what} is not the result of a class`);
   const { precision, score } = value.curve;
   /** @param {unknown} some */
   const points = (some) => list(some, what, limits.RECALL_POINTS, share);
@@ -109,7 +109,7 @@ function classResult(value, what) {
 
 /** @param {unknown} value @param {string} what */
 function imageScore(value, what) {
-  demand(isObject(value), `${what} is no image`);
+  demand(isObject(value), `${what} is not an image`);
   const { image, right, confused, missed, extra, f1 } = value;
   return {
     image: text(image, what),
@@ -123,7 +123,7 @@ function imageScore(value, what) {
 
 /** @param {unknown} value @param {string} what */
 function confusion(value, what) {
-  demand(isObject(value), `${what} is none`);
+  demand(isObject(value), `${what} cannot be read`);
   const classes = list(value.classes, what, limits.CLASSES + 1, label);
   /** @param {unknown} one */
   const row = (one) => {
@@ -140,7 +140,7 @@ function confusion(value, what) {
 export function readEvaluation(value) {
   const what = 'the evaluation';
   demand(isObject(value) && isObject(value.class_ignoring), `${what} cannot be read`);
-  demand(value.measure === 'boxes' || value.measure === 'masks', `${what} is of nothing that is known`);
+  demand(value.measure === 'boxes' || value.measure === 'masks', `${what} has an unknown measure`);
   return {
     map_50: orNull(share)(value.map_50, what),
     map_50_95: orNull(share)(value.map_50_95, what),
@@ -149,7 +149,7 @@ export function readEvaluation(value) {
     images: count(value.images, what),
     boxes: count(value.boxes, what),
     measure: value.measure,
-    confusion: confusion(value.confusion, `the table of ${what}`),
+    confusion: confusion(value.confusion, `the confusion matrix of ${what}`),
     worst_images: list(value.worst_images, what, limits.WORST_IMAGES, imageScore),
     max_detections: orNull(count)(value.max_detections, what),
     cut_images: list(value.cut_images ?? [], what, limits.WORST_IMAGES, text),

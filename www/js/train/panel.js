@@ -44,7 +44,7 @@ function build() {
     anchors: el('p', { class: 'faint' }),
     better: button('train-anchors', '', useAnchors, { class: 'link', hidden: true }),
     estimate: el('p', { id: 'train-estimate', class: 'faint' }),
-    smaller: el('div', { id: 'train-smaller', class: 'group', role: 'group', 'aria-label': 'Smaller trainings that fit', hidden: true }),
+    smaller: el('div', { id: 'train-smaller', class: 'group', role: 'group', 'aria-label': 'Smaller settings that fit in memory', hidden: true }),
     problem: el('p', { id: 'train-problem', class: 'error', role: 'alert', hidden: true }),
     start: button('train-start', 'Train', () => preparation && begin(preparation), { class: 'primary', disabled: true }),
     interrupted: el('div', { id: 'train-interrupted', class: 'note', hidden: true }),
@@ -52,19 +52,19 @@ function build() {
     left: el('p', { id: 'train-left', class: 'faint' }),
     progress: el('progress', { id: 'train-progress', max: 1, value: 0, 'aria-label': 'Training' }),
     pause: button('train-pause', 'Pause', () => steer(store.state.training?.state === 'paused' ? 'goOn' : 'pause')),
-    stop: button('train-stop', 'Finish now', () => steer('stop'), { title: 'End well: the best detector so far is kept' }),
-    cancel: button('train-cancel', 'Cancel', cancel, { title: 'End without a new detector' }),
+    stop: button('train-stop', 'Finish now', () => steer('stop'), { title: 'Stop and keep the best detector so far' }),
+    cancel: button('train-cancel', 'Cancel', cancel, { title: 'Stop without a new detector' }),
     losses: el('img', { id: 'train-losses', class: 'curve', width: 320, height: 200 }),
     precision: el('img', { id: 'train-validation', class: 'curve', width: 320, height: 200, hidden: true }),
     notes: el('div', { class: 'faint', role: 'log' }),
     result: el('p', { id: 'train-result', class: 'strong', role: 'status' }),
     download: button('train-download', 'Download detector', download),
     evaluation: button('train-evaluation', 'Evaluation…', openEvaluation, { hidden: true, 'aria-haspopup': 'dialog' }),
-    evaluate: button('train-evaluate', 'Evaluate on all annotated', evaluateAll),
+    evaluate: button('train-evaluate', 'Evaluate on all annotated images', evaluateAll),
   };
   const setup = el(
     'section',
-    { 'aria-label': 'Before the training' },
+    { 'aria-label': 'Training settings' },
     p.interrupted,
     p.data,
     p.findings,
@@ -105,10 +105,10 @@ function openFindings() {
     };
     return el('li', {}, entry ? el('button', { type: 'button', class: 'link', onclick: show }, sentence) : sentence);
   });
-  const dialog = openDialog('Worth a look before training', [el('ul', {}, ...rows)], { wide: true });
+  const dialog = openDialog('Check before training', [el('ul', {}, ...rows)], { wide: true });
 }
 
-/** Asks the engine anew when nothing has changed for a moment. */
+/** Asks the engine again once nothing has changed for a moment. */
 function askSoon() {
   clearTimeout(waiting);
   waiting = setTimeout(ask, PATIENCE);
@@ -154,17 +154,17 @@ function drawSetup() {
   p.refresh(preparation?.settings ?? null);
   p.start.disabled = !preparation || images.length === 0 || store.state.engine !== 'ready' || store.state.job !== null || store.state.readOnly;
   if (images.length === 0) {
-    p.data.textContent = 'Draw boxes round cells on a few images first. An image without cells counts when it is marked as verified.';
+    p.data.textContent = 'Draw boxes around cells on a few images first. An image without cells counts once it is marked as verified.';
   } else {
     const cells = images.reduce((sum, { annotations }) => sum + (annotations?.objects.length ?? 0), 0);
     const classes = (preparation?.classes ?? []).map(({ label, cells: count }) => `${label} ${count}`).join(', ');
     const held = preparation?.validationImages.length ?? 0;
-    const kept = held ? ` ${plural(held, 'image')} will be kept out to measure the training.` : '';
+    const kept = held ? ` ${plural(held, 'image')} will be held out for validation.` : '';
     p.data.textContent = `${plural(cells, 'cell')} on ${plural(images.length, 'image')}${classes ? `: ${classes}` : ''}.${kept}`;
   }
   const findings = preparation?.findings.length ?? 0;
   p.findings.hidden = findings === 0;
-  p.findings.textContent = `${plural(findings, 'thing')} worth a look`;
+  p.findings.textContent = `${plural(findings, 'annotation issue')} to check`;
   p.masks.hidden = !preparation?.withoutMask;
   p.masks.textContent = aboutMasks(preparation);
   drawAnchors();
@@ -179,7 +179,7 @@ function drawSetup() {
 function aboutMasks(of) {
   const bare = of?.withoutMask ?? 0;
   const cells = (of?.classes ?? []).reduce((sum, { cells: count }) => sum + count, 0);
-  if (bare === cells) return 'No cell has an outline: boxes stand in for masks.';
+  if (bare === cells) return 'No cell has an outline: boxes are used as masks.';
   return `${plural(bare, 'cell')} without an outline: not used to train masks.`;
 }
 
@@ -194,7 +194,7 @@ function drawAnchors() {
   p.anchors.hidden = false;
   p.anchors.textContent = `Cells are ${Math.round(sides[0])}–${Math.round(sides[2])} px; ${percent(fit.at70)} of the boxes have an anchor at IoU 0.7, ${percent(fit.at50)} at 0.5.`;
   p.better.hidden = !suggestion;
-  if (suggestion) p.better.textContent = `Use anchors that fit better: ${percent(suggestion[1].at70)} and ${percent(suggestion[1].at50)}`;
+  if (suggestion) p.better.textContent = `Use better-fitting anchors: ${percent(suggestion[1].at70)} and ${percent(suggestion[1].at50)}`;
 }
 
 function drawEstimate() {
@@ -203,13 +203,13 @@ function drawEstimate() {
   p.estimate.className = 'faint';
   p.smaller.hidden = true;
   if (!preparation) {
-    p.estimate.textContent = 'Looking at the cells and at how fast this device is …';
+    p.estimate.textContent = 'Checking the annotations and the speed of this device …';
     return;
   }
   const { secondsPerStep, stepsPerEpoch, memoryBytes, parameters, seconds } = preparation.estimate;
   const epoch = formatDuration(secondsPerStep * stepsPerEpoch);
-  const much = fits(preparation) ? '' : ' That is more than the page can have here: take a smaller crop, fewer images a step or a smaller network.';
-  p.estimate.textContent = `About ${secondsPerStep.toFixed(1)} s a step and ${epoch} an epoch here, ${formatDuration(seconds)} in all; ${formatBytes(memoryBytes)} of memory, ${(parameters / 1e6).toFixed(1)} million parameters.${much}`;
+  const much = fits(preparation) ? '' : ' This exceeds the memory available to the page: use a smaller crop, a smaller batch or a smaller network.';
+  p.estimate.textContent = `About ${secondsPerStep.toFixed(1)} s per step, ${epoch} per epoch, ${formatDuration(seconds)} in total; ${formatBytes(memoryBytes)} of memory, ${(parameters / 1e6).toFixed(1)} million parameters.${much}`;
   p.estimate.className = much ? 'error' : 'faint';
   drawOffers();
 }
@@ -225,10 +225,10 @@ function drawInterrupted() {
   const p = parts;
   p.interrupted.hidden = !running;
   if (!running) return;
-  const where = running.step ? `after step ${running.step}` : 'before it was saved for the first time';
+  const where = running.step ? `after step ${running.step}` : 'before its first checkpoint';
   const what = running.finished
-    ? 'The detector of the last training could not be kept here; its checkpoint still has it.'
-    : `A training was interrupted ${where}.`;
+    ? 'The detector of the last run could not be saved here; its checkpoint still has it.'
+    : `A training run was interrupted ${where}.`;
   p.interrupted.replaceChildren(
     el('p', {}, what),
     el(
@@ -237,7 +237,7 @@ function drawInterrupted() {
       el(
         'button',
         { type: 'button', id: 'train-resume', class: 'primary', onclick: goOn, disabled: store.state.engine !== 'ready' },
-        running.step ? 'Go on' : 'Begin again',
+        running.step ? 'Resume' : 'Restart',
       ),
       el('button', { type: 'button', id: 'train-discard', onclick: discard }, 'Discard'),
     ),
@@ -271,7 +271,7 @@ function drawLive({ training }) {
   const speed = last ? `${last.imagesPerSecond.toFixed(2)} images/s, ${formatDuration(last.secondsLeft)} left` : '';
   const kept = saved === null ? '' : `saved at step ${saved}`;
   p.left.textContent = [stage || speed, kept].filter(Boolean).join(' · ');
-  p.pause.textContent = state === 'paused' ? 'Go on' : 'Pause';
+  p.pause.textContent = state === 'paused' ? 'Resume' : 'Pause';
   p.pause.disabled = !['running', 'paused'].includes(state);
   p.stop.disabled = !['running', 'paused'].includes(state);
   p.cancel.disabled = state === 'cancelling';
@@ -299,7 +299,7 @@ function drawCurves() {
       parts.precision.hidden = !best;
       if (best) {
         pairs.push([parts.precision, validationChart(curves)]);
-        parts.precision.alt = `Average precision on images kept out; AP50 is ${best.map50.toFixed(3)} now`;
+        parts.precision.alt = `Average precision on the validation images; AP50 is now ${best.map50.toFixed(3)}`;
       }
       await draw(pairs).catch((error) => notify(explain(error), { kind: 'error' }));
     },
@@ -320,7 +320,7 @@ function drawAfter({ trained, evaluation, training }) {
     return;
   }
   const score = evaluation?.map_50 ?? ending.best?.[0];
-  const how = score === undefined || score === null ? '' : ` AP50 is ${score.toFixed(3)} on images that were kept out.`;
+  const how = score === undefined || score === null ? '' : ` AP50 is ${score.toFixed(3)} on the validation images.`;
   const use = lastEnding() ? ' The new detector is in use.' : '';
   p.result.textContent = `Trained for ${formatDuration(ending.seconds)}, ${plural(ending.steps, 'step')}.${how}${use}`;
   if (training?.state === 'done') document.title = 'cytobox';

@@ -1,5 +1,5 @@
 /**
- * What a training is to do: the user's choices as kept with the project, and the plan that the engine takes. The engine
+ * What a run is to do: the user's choices as saved with the project, and the plan that the engine takes. The engine
  * knows the presets; what the user changed lies on top of them.
  */
 import { store } from '../shared/page-state.js';
@@ -7,7 +7,7 @@ import { store } from '../shared/page-state.js';
 /**
  * @typedef {Object} Choices what the user chose; null where the preset decides
  * @property {'scratch'|'detector'|null} from null: the loaded detector, where there is one
- * @property {'maskrcnn_resnet_fpn'|'fasterrcnn_resnet_fpn'|null} architecture null: that of the detector to go on from
+ * @property {'maskrcnn_resnet_fpn'|'fasterrcnn_resnet_fpn'|null} architecture null: that of the detector to fine-tune
  * @property {'resnet18'|'resnet34'|'resnet50'|'resnet101'} backbone
  * @property {'narrow'|'medium'|'wide'} width
  * @property {'minutes'|'epochs'} unit
@@ -104,7 +104,7 @@ export function choose(patch) {
   store.set({ trainingSettings: { ...store.state.trainingSettings, choices: next } });
 }
 
-/** Whether the training goes on from the loaded detector. @param {Choices} [chosen] */
+/** Whether the run fine-tunes the loaded detector. @param {Choices} [chosen] */
 export function fromDetector(chosen = choices()) {
   const { from } = chosen;
   return store.state.model !== null && from !== 'scratch';

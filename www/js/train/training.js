@@ -1,6 +1,6 @@
 /**
- * The training that runs: begun, watched, steered and gone on with. What it tells is kept in `store.state.training`; that
- * one was running is kept with the project, so that it can be gone on with after the page was closed.
+ * The training run: started, followed, steered and resumed. What it tells is kept in `store.state.training`; that
+ * one was running is kept with the project, so that it can be resumed after the page was closed.
  */
 import { announce, ask as askUser, notify, plural } from '../ui/dom.js';
 import { compute, connection, ensure, explain, putModel } from '../engine/engine.js';
@@ -29,7 +29,7 @@ import { Cancelled } from '../engine/connection.js';
  * @property {number|null} saved the step of the last checkpoint
  * @property {AbortController} abort
  *
- * @typedef {Object} Running what is needed to go on with a training
+ * @typedef {Object} Running what is needed to resume a run
  * @property {string} store name of its checkpoints
  * @property {string} name of the detector
  * @property {import('../engine/protocol.js').Plan} plan
@@ -49,7 +49,7 @@ export function isTraining() {
   return training !== null && training.state !== 'done';
 }
 
-/** @returns {Running|null} a training that was running when the page was closed or its engine stopped */
+/** @returns {Running|null} the run that was active when the page was closed or its engine stopped */
 export function interrupted() {
   const { running } = store.state.trainingSettings;
   if (!running || isTraining() || (running.finished && store.state.trained)) return null;
@@ -65,7 +65,7 @@ function remember(running) {
 const presets = new Map();
 
 /**
- * What the engine says about a training on what is annotated now.
+ * What the engine says about a run on the current annotations.
  * @param {import('./plan.js').Choices} [chosen]
  * @returns {Promise<import('../engine/protocol.js').Preparation>}
  */
@@ -84,17 +84,17 @@ export async function prepare(chosen = choices()) {
   return ask({ ...plan, settings: settingsOn(preset, chosen) });
 }
 
-/** What is left of an interrupted run goes only when the user says so. @param {Running} running */
+/** An interrupted run is removed only when the user agrees. @param {Running} running */
 async function mayReplace({ step, finished }) {
-  const what = finished ? 'Its detector is nowhere but in its checkpoints' : `It was saved at step ${step}`;
-  const answer = await askUser('Replace the interrupted run?', `${what}, and they are removed when another run starts.`, [
+  const what = finished ? 'Its detector exists only in its checkpoints' : `It was saved at step ${step}`;
+  const answer = await askUser('Replace the interrupted run?', `${what}. Starting another run deletes its checkpoints.`, [
     ['keep', 'Keep it'],
     ['replace', 'Start a new run'],
   ]);
   return answer === 'replace';
 }
 
-/** Begins a training. @param {import('../engine/protocol.js').Preparation} preparation the newest */
+/** Starts a run. @param {import('../engine/protocol.js').Preparation} preparation the newest */
 export async function begin(preparation) {
   const before = interrupted();
   if (before?.step && !(await mayReplace(before))) return undefined;
@@ -110,13 +110,13 @@ export function goOn() {
   return Promise.resolve();
 }
 
-/** Lets go of a training that was interrupted; its checkpoints are cleared by the next one. */
+/** Discards the interrupted run; the next run clears its checkpoints. */
 export function discard() {
   remember(null);
   if (!store.state.curves?.ending) store.set({ curves: null });
 }
 
-/** What a training is in after each wish. */
+/** The state of a run after each command. */
 const STATE_OF = /** @type {const} */ ({ goOn: 'running', pause: 'paused', stop: 'stopping' });
 
 /** @param {keyof typeof STATE_OF} wish */
@@ -191,7 +191,7 @@ async function evaluate(names, signal) {
   try {
     await evaluateOn(names, signal);
   } catch (error) {
-    if (!(error instanceof Cancelled)) notify(`The detector is trained, but could not be measured: ${explain(error)}`, { kind: 'error' });
+    if (!(error instanceof Cancelled)) notify(`The detector is trained, but evaluation failed: ${explain(error)}`, { kind: 'error' });
     ensure().catch(() => {});
   }
 }
@@ -201,7 +201,7 @@ async function ask(running, resume, training) {
   await ensure();
   const entries = running.images.map((name) => {
     const entry = store.state.images.find((image) => image.name === name);
-    if (!entry) throw new Error(`${name} is no longer among the images; drop it again, or begin a new training.`);
+    if (!entry) throw new Error(`${name} is no longer in the image list; drop it again or start a new run.`);
     return entry;
   });
   await measure(entries);
@@ -253,11 +253,11 @@ function heard(event, training, running) {
     store.set({ curves: curvesOf(training) });
     remember({ ...running, step: event.step });
   } else if (event.type === 'folded') {
-    training.notes.push(`Step ${event.step}: the batch norms were folded into the convolutions.`);
+    training.notes.push(`Step ${event.step}: batch norm layers were folded into the convolutions.`);
   } else {
     training.notes.push(event.step ? `Step ${event.step}: ${event.sentence}` : event.sentence);
-    if (event.type === 'unsaved') notify(`The training goes on, but was not saved: ${event.sentence}`, { kind: 'error' });
-    // Before the first step nobody looks at the notes yet, such as that there was no checkpoint to go on from.
+    if (event.type === 'unsaved') notify(`Training continues, but its checkpoint was not saved: ${event.sentence}`, { kind: 'error' });
+    // Before the first step the notes are not visible yet, such as that there was no checkpoint to resume from.
     else if (!event.step) notify(event.sentence[0].toUpperCase() + event.sentence.slice(1));
   }
   store.touch('training');
@@ -268,20 +268,18 @@ function failed(error, training, running) {
   if (error instanceof Cancelled) {
     remember(null);
     notify(
-      training.last
-        ? `The training was cancelled after ${plural(training.last.step, 'step')}. The detector is the one from before.`
-        : 'The training was cancelled.',
+      training.last ? `Training was cancelled after ${plural(training.last.step, 'step')}. The previous detector is still loaded.` : 'Training was cancelled.',
     );
     return;
   }
-  // With a checkpoint there is something to go on from; without one the same would happen again.
+  // With a checkpoint the run can be resumed; without one the same would happen again.
   const lost = training.saved === null && running.step === 0;
   if (lost) remember(null);
   const sentence = explain(error);
   store.set({ trainingProblem: sentence });
-  notify(`The training ended: ${sentence}${lost ? '' : ' It can go on from where it was saved.'}`, {
+  notify(`Training stopped: ${sentence}${lost ? '' : ' You can resume from the last checkpoint.'}`, {
     kind: 'error',
-    action: lost ? undefined : { label: 'Go on', run: goOn },
+    action: lost ? undefined : { label: 'Resume', run: goOn },
   });
 }
 
@@ -294,7 +292,7 @@ async function keepAwake() {
   }
 }
 
-/** A closed tab ends the training, though it can be gone on with. @param {() => Promise<boolean>} keep */
+/** A closed tab ends the run, which can be resumed later. @param {() => Promise<boolean>} keep */
 export function startTraining(keep) {
   keepDetector = keep;
   addEventListener('beforeunload', (event) => {

@@ -31,7 +31,7 @@ export function startTheme() {
   const button = byId('theme');
   const draw = () => {
     const other = isDark() ? 'light' : 'dark';
-    button.title = `Change to the ${other} theme`;
+    button.title = `Switch to the ${other} theme`;
     button.setAttribute('aria-label', button.title);
   };
   const saved = read();
