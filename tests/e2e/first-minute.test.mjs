@@ -19,7 +19,7 @@ async function next(page) {
 /** Waits until the strip is there. */
 const nextIs = (page, at) => page.waitForFunction((step) => document.querySelector('#next-steps [aria-current]')?.dataset.step === step, at, { timeout: SLOW });
 
-test('synthetic images and the detector that comes along give boxes in two clicks; then Correct, then Train', { timeout: SLOW }, async () => {
+test('synthetic images and the bundled detector give boxes in two clicks; then Correct, then Train', { timeout: SLOW }, async () => {
   const { page, reopen, done } = await openPage({ query: '?device=cpu&test', detector: true });
   const asked = [];
   page.context().on('request', (request) => asked.push(new URL(request.url()).pathname));
@@ -65,7 +65,7 @@ test('synthetic images and the detector that comes along give boxes in two click
   await settled(page);
   assert.ok(await page.isHidden('#next'));
   await page.waitForTimeout(300);
-  // A page whose project has no detector of its own takes the one that comes along from the cache.
+  // A page whose project has no detector of its own takes the bundled one from the cache.
   asked.length = 0;
   const again = await reopen();
   await engineReady(again);
@@ -82,7 +82,7 @@ test('synthetic images and the detector that comes along give boxes in two click
   await done();
 });
 
-test('while the detector that comes along is loading, the page says so', { timeout: SLOW }, async () => {
+test('while the bundled detector is loading, the page says so', { timeout: SLOW }, async () => {
   const { page, done } = await openPage({ query: '?device=cpu&test' });
   const { origin } = new URL(page.url());
   const context = page.context();
@@ -133,7 +133,7 @@ function slowEngine() {
   };
 }
 
-test('a detector that somebody drops is never replaced by the one that comes along', { skip, timeout: SLOW }, async () => {
+test('a dropped detector is never replaced by the bundled one', { skip, timeout: SLOW }, async () => {
   const { page, done } = await openPage({ query: '?device=cpu&test' });
   const { origin } = new URL(page.url());
   const context = page.context();

@@ -1,4 +1,4 @@
-// Makes the README's pictures of the page, from synthetic images and the detector that comes along:
+// Makes the README's pictures of the page, from synthetic images and the bundled detector:
 //
 //     cargo xtask build && node tests/e2e/pictures.mjs [FOLDER]
 //
