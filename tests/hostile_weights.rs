@@ -326,7 +326,8 @@ fn a_long_list_recalled_many_times_is_never_copied() {
             [b"](".as_slice(), &b"NN\x86".repeat(1000), b"e\x85q\x000ccollections\nOrderedDict\nq\x010"].concat();
         writer.write(&Py::Raw([&pairs[..], &b"h\x01h\x00R".repeat(10_000)].concat()));
     };
-    let cases: [(&str, &str, &dyn Fn(&mut Writer)); 3] = [
+    type Write<'a> = &'a dyn Fn(&mut Writer);
+    let cases: [(&str, &str, Write); 3] = [
         ("amplified", "no state dict", &amplified),
         ("endless", "too many", &endless),
         ("copies", "too many", &copies),

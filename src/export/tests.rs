@@ -133,8 +133,11 @@ fn images_of_one_name_in_two_folders_are_told_apart_in_every_format() {
     let coco: serde_json::Value = serde_json::from_str(text(&files, "detections.json")).unwrap();
     let named: Vec<_> = coco["images"].as_array().unwrap().iter().map(|i| i["file_name"].as_str().unwrap()).collect();
     assert_eq!(named, paths);
-    let mut rows: Vec<_> =
-        text(&files, "detections.csv").lines().skip(1).map(|l| l.split(',').next().unwrap()).collect();
+    let mut rows: Vec<_> = text(&files, "detections.csv")
+        .lines()
+        .skip(1)
+        .map(|l| l.split(',').next().unwrap().trim_matches('"'))
+        .collect();
     rows.dedup();
     assert_eq!(rows, paths);
     let lines: Vec<_> = read_jsonl("x", text(&files, "detections.jsonl").as_bytes()).map(|i| i.unwrap().file).collect();
