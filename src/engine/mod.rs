@@ -3,7 +3,7 @@
 //! The page's worker and the command line both drive this and nothing below it.
 
 mod annotations;
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod detect_tests;
 mod learn;
 

@@ -148,6 +148,7 @@ fn images_of_one_name_in_two_folders_are_told_apart_in_every_format() {
     }
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 #[test]
 fn a_folder_gets_the_files_of_a_download() {
     let out = tempfile::tempdir().unwrap();
