@@ -16,7 +16,7 @@ const HERE = path.dirname(fileURLToPath(import.meta.url));
 const file = path.resolve(process.argv[2] ?? path.join(HERE, '../../www/pictures/first-minutes.webp'));
 const folder = await mkdtemp(path.join(tmpdir(), 'cytobox-frames-'));
 
-const { page, done } = await openPage({ query: '?device=cpu&test', detector: true, viewport: { width: 1000, height: 620 } });
+const { page, done } = await openPage({ query: '?device=cpu&test', detector: true, viewport: { width: 1120, height: 640 } });
 
 /** @type {{name: string, milliseconds: number}[]} */
 const frames = [];
