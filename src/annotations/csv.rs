@@ -271,7 +271,7 @@ fn corners(row: &StringRecord, columns: &Columns, separator: u8) -> Result<[f64;
         let mut numbers = [0f64; 4];
         for (number, (column, name)) in numbers.iter_mut().zip(at.into_iter().zip(names)) {
             let field = row.get(column).ok_or_else(|| format!("has no {name}"))?;
-            *number = parse(field).ok_or_else(|| format!("has {} as {name}, which is not a number", quote(field)))?;
+            *number = parse(field).ok_or_else(|| format!("has {} as {name}, which is no number", quote(field)))?;
         }
         Ok(numbers)
     };
@@ -370,7 +370,7 @@ pub fn read_image_labels(file: &str, bytes: &[u8]) -> Result<Parsed<Vec<ImageLab
         let image = names::stem(row.get(0).unwrap_or_default());
         match labels {
             _ if image.is_empty() || row.len() != 2 => {
-                parsed.reject(file, i + 1, "is not a row of an id and its codes")?
+                parsed.reject(file, i + 1, "is no row of an id and its codes")?
             }
             Ok(labels) => parsed.value.push(ImageLabels { image, labels }),
             Err(code) => {

@@ -134,7 +134,7 @@ impl Reading<'_> {
             "json" => self.json(name, bytes)?,
             _ if classes::is_list(name) => {}
             "csv" | "tsv" | "txt" => self.text(name, bytes)?,
-            _ => return Err(Error::annotation(name, "is not a known kind of annotation file")),
+            _ => return Err(Error::annotation(name, "is no kind of annotation file that is known here")),
         }
         Ok(())
     }

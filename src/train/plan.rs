@@ -109,9 +109,7 @@ impl Plan {
                 config.with(&self.detector)?
             }
             (Start::Detector { .. }, None) => {
-                return Err(Error::Usage(
-                    "there is no detector to fine-tune from; load one, or train from scratch".into(),
-                ));
+                return Err(Error::Usage("there is no detector to go on from; load one, or train from scratch".into()));
             }
         };
         if let Some(anchors) = self.anchors.clone() {

@@ -55,7 +55,7 @@ fn bad_annotations_are_named_and_the_others_kept() {
         (r#"{"image_id":7,"category_id":1,"bbox":[1,1,5,5],"segmentation":{"size":[9,9],"counts":[81]}}"#, "9 × 9"),
         (r#"{"image_id":7,"category_id":1,"segmentation":{"size":[40,60],"counts":[2400]}}"#, "without pixels"),
         (r#"{"image_id":7,"category_id":1,"segmentation":{"size":[40,60],"counts":"zzzz"}}"#, "mask"),
-        (r#"{"image_id":7,"category_id":1,"segmentation":"x"}"#, "neither a list of polygons"),
+        (r#"{"image_id":7,"category_id":1,"segmentation":"x"}"#, "no list of polygons"),
         ("null", "no annotation"),
         ("[[[[]]]]", "no annotation"),
     ] {

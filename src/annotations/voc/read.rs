@@ -381,7 +381,7 @@ impl RawObject {
         let mut corners = [0f64; 4];
         for (corner, (name, text)) in corners.iter_mut().zip(CORNERS.iter().zip(&self.corners)) {
             let text = text.as_deref().ok_or_else(|| format!("has no <{name}>"))?;
-            *corner = text.parse().map_err(|_| format!("has {} as <{name}>, which is not a number", quote(text)))?;
+            *corner = text.parse().map_err(|_| format!("has {} as <{name}>, which is no number", quote(text)))?;
         }
         let [xmin, ymin, xmax, ymax] = corners;
         let fault = |reason: &str| {

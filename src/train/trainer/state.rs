@@ -25,7 +25,7 @@ impl Trainer {
         let informative = examples.iter().filter(|e| e.is_informative(state.train.use_difficult));
         let names: Vec<&str> = informative.map(|e| e.name.as_str()).collect();
         if state.images != names {
-            let reason = "the checkpoint was made with other images; start a new run, or use the same images";
+            let reason = "the checkpoint was made with other images; begin anew, or bring the same ones";
             return Err(Error::Training(reason.into()));
         }
         let (mut network, mut average, mut moments) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
