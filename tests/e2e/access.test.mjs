@@ -177,7 +177,9 @@ test('the annotation panel and its dialogs have names and readable text', { skip
     await page.keyboard.press('ArrowRight');
     assert.ok(await page.$eval('#tab-annotate', (element) => document.activeElement === element), 'arrow keys go along the tabs');
     await page.focus('#viewport');
+    await settled(page);
     await page.keyboard.press('Enter');
+    await page.waitForSelector('#save-annotations:enabled');
     await check(page);
     for (const button of ['#add-label', '#save-annotations', '#class-chart', '[aria-label="Remove cell"]', '#help']) {
       await page.click(button);

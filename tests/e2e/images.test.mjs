@@ -76,3 +76,22 @@ test('16-bit images of a project have one full brightness, whichever is opened',
   }
   await done();
 });
+
+test('an image that is opened again stays on the screen until its new picture is there', { timeout: SLOW }, async () => {
+  const { page, done } = await openPage({ query: '?device=cpu&test' });
+  await add(page, { 'a.png': png(4000) });
+  await imagesListed(page, 1);
+  await page.waitForFunction(() => globalThis.cytobox.store.state.opened?.fullScale === 4095);
+  const gaps = await page.evaluate(async () => {
+    const { store } = globalThis.cytobox;
+    store.set({ bitDepth: 16 });
+    let empty = 0;
+    while (store.state.opened?.fullScale !== 65_535) {
+      if (!store.state.opened) empty += 1;
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    return empty;
+  });
+  assert.equal(gaps, 0);
+  await done();
+});

@@ -42,6 +42,8 @@ const thumbnails = [];
 /** What images were opened with: their channels and weights, whether these are the detector's, and the bit depth of 16-bit ones.
  *  @type {WeakMap<object, {channels: string[], merge: import('../engine/protocol.js').Merge, trained: boolean, depth: number|null}>} */
 const weights = new WeakMap();
+/** Images whose weights or bit depth have changed: what is shown stays until they were opened again. @type {WeakSet<object>} */
+const outdated = new WeakSet();
 /** @type {number[]} */
 let wanted = [];
 let working = false;
@@ -98,11 +100,16 @@ function detectorMerge() {
  * @param {import('../shared/page-state.js').ImageEntry} image
  */
 export function forget(image) {
-  image.thumbnail?.close();
-  image.thumbnail = null;
+  letThumbnailGo(image);
   drop(image.id);
   if (store.state.current === image.id) store.set({ opened: null });
   pump();
+}
+
+/** @param {import('../shared/page-state.js').ImageEntry} image */
+function letThumbnailGo(image) {
+  image.thumbnail?.close();
+  image.thumbnail = null;
 }
 
 /** @param {number} id */
@@ -129,8 +136,10 @@ function openAnew() {
     const same = fits ? before.channels.every((channel) => String(before.merge[channel]) === String(trained[channel])) : !before.trained;
     if ((same || image.merge) && sameDepth) continue;
     weights.delete(image);
-    forget(image);
+    if (store.state.current === image.id) outdated.add(image);
+    else forget(image);
   }
+  pump();
 }
 
 /**
@@ -149,16 +158,15 @@ function show() {
     cache.delete(image.id);
     cache.set(image.id, known);
     store.set({ opened: known });
-  } else {
-    pump();
   }
+  pump();
 }
 
 /** What to decode next: the current image before any thumbnail. */
 function nextJob() {
   const { opened, images } = store.state;
   const current = currentImage();
-  if (current && !current.problem && opened?.id !== current.id) return current;
+  if (current && !current.problem && (opened?.id !== current.id || outdated.has(current))) return current;
   for (const id of wanted) {
     const image = images.find((one) => one.id === id);
     if (image && !image.problem && !image.thumbnail) return image;
@@ -188,6 +196,10 @@ async function open(image) {
     const transfer = input.files.map((file) => file.bytes.buffer);
     const outcome = await connection.request({ type: 'open', image: input, thumbnail: THUMBNAIL }, { transfer });
     if (changed()) return;
+    if (outdated.delete(image)) {
+      letThumbnailGo(image);
+      if (store.state.current !== image.id) drop(image.id);
+    }
     image.thumbnail ??= await bitmapOf(outcome.thumbnail.rgba, outcome.thumbnail.width, outcome.thumbnail.height);
     thumbnails.push(image.id);
     image.size ??= { width: outcome.width, height: outcome.height };
@@ -199,6 +211,7 @@ async function open(image) {
     if (store.state.current === image.id) await keep(image, outcome);
   } catch (error) {
     if (changed()) return;
+    if (outdated.delete(image)) forget(image);
     const code = error instanceof Refused ? error.code : 'engine';
     const sentence = error instanceof WorkerDied ? `${image.name}: the image reader crashed on this image` : sentenceOf(error);
     image.problem = { code, sentence };
