@@ -225,7 +225,7 @@ export type Command =
   /** Trains, and takes the new detector for the old one. Tells `Event::Training`; done: `Outcome::Trained`. */
   | { type: 'train'; } & TrainJob
   /** Tells a training that runs what to do next. Done: `Outcome::Nothing`. */
-  | { type: 'steer'; request: number; wish: Wish; }
+  | { type: 'controlTraining'; request: number; control: TrainControl; }
   /** Compares what the detector finds with annotations. Done: `Outcome::Evaluation`. */
   | { type: 'evaluate'; images: AnnotatedInput[]; options: EvaluateOptions; }
   /** Draws curves. Done: `Outcome::Plots`. */
@@ -430,8 +430,8 @@ export interface Evaluation {
   map_50_95: number | null;
   /** Of each class, in the order of names. */
   per_class: Record<string, ClassResult>;
-  /** As if all cells were of one class: how well they are found, whatever they are called. */
-  class_ignoring: Average;
+  /** AP with all cells taken for one class: how well they are found, apart from their labels. */
+  class_agnostic: Average;
   images: number;
   /** Annotated objects, without difficult ones. */
   boxes: number;
@@ -466,6 +466,17 @@ export interface Fit {
   /** Mean over the boxes of the best IoU. */
   meanIou: number;
 }
+
+/** What can be done about a `Problem`. */
+export type Fix =
+  /** Add files for these channels, or let them be black. */
+  | { action: 'fillBlack'; channels: Channel[]; }
+  /** Keep one of these files and take the others away. */
+  | { action: 'keepOne'; files: string[]; }
+  /** Put a whole file in the place of this one. */
+  | { action: 'replace'; file: string; }
+  /** Nothing need be done. */
+  | { action: 'nothing'; };
 
 /** A format that detections are written in. */
 export type Format =
@@ -877,7 +888,7 @@ export interface Problem {
   /** `channel-missing`, `channel-double`, `broken-file`, `same-stem`, `mask-double` or `mask-lossy`. */
   code: string;
   sentence: string;
-  remedy: Remedy;
+  fix: Fix;
 }
 
 /** How far a request has come. */
@@ -896,17 +907,6 @@ export type ProtocolEvent =
   | { type: 'done'; id: number; outcome: Outcome; }
   | { type: 'cancelled'; id: number; }
   | { type: 'failed'; id: number; code: string; sentence: string; };
-
-/** What can be done about a `Problem`. */
-export type Remedy =
-  /** Add files for these channels, or let them be black. */
-  | { action: 'fillBlack'; channels: Channel[]; }
-  /** Keep one of these files and take the others away. */
-  | { action: 'keepOne'; files: string[]; }
-  /** Put a whole file in the place of this one. */
-  | { action: 'replace'; file: string; }
-  /** Nothing need be done. */
-  | { action: 'nothing'; };
 
 /** One thing asked of the engine. */
 export interface Request {
@@ -1038,19 +1038,27 @@ export interface TrainConfig {
   checkpoint_seconds: number;
 }
 
-/** Everything that happens in a training. */
+/** What the user wants of the run next. */
+export type TrainControl =
+  | 'continue'
+  /** Wait between two steps. */
+  | 'pause'
+  /** Finish now: fold, validate, keep the best. */
+  | 'stop';
+
+/** Everything that happens in a training run. */
 export type TrainEvent =
   | { type: 'started'; images: number; validationImages: number; steps: number | null; fromStep: number; }
   | { type: 'step'; step: number; epoch: number; losses: Losses; total: number; gradientNorm: number; learningRate: number; imagesPerSecond: number; progress: number; secondsLeft: number; }
-  /** Something that whoever trains should know: how the training begins, or what was changed on the way. */
+  /** Something that the user should know: how the run starts, or what was changed during it. */
   | { type: 'notice'; step: number; sentence: string; }
-  /** A step that was thrown away, and why. */
+  /** A step that was skipped, and why. */
   | { type: 'skipped'; step: number; sentence: string; }
   /** The batch norms were folded; from here on the network is trained as it will be used. */
   | { type: 'folded'; step: number; }
   | { type: 'validation'; } & Validation
   | { type: 'checkpoint'; step: number; }
-  /** The training goes on, but could not be saved at this step. */
+  /** The run continues, but could not be saved at this step. */
   | { type: 'unsaved'; step: number; sentence: string; };
 
 /** A training. */
@@ -1108,27 +1116,19 @@ export interface Trained {
   validationImages: string[];
 }
 
-/** How good the detector is on images that it is not trained on. */
+/** The detector's metrics on held-out images. */
 export interface Validation {
   step: number;
   epoch: number;
   /** As `crate::evaluate::Evaluation` has them; 0 where nothing is annotated. */
   map50: number;
   map5095: number;
-  classIgnoring50: number;
+  classAgnostic50: number;
   /** AP at IoU 0.5 of each class. */
   perClass: Record<string, number>;
-  /** No detector of this training was better. */
+  /** No earlier detector of this run was better. */
   best: boolean;
 }
-
-/** What whoever watches wants next. */
-export type Wish =
-  | 'goOn'
-  /** Wait between two steps. */
-  | 'pause'
-  /** End well: fold, validate, keep the best. */
-  | 'stop';
 
 /** The outcome that ends each command. */
 export interface Answers {
@@ -1145,7 +1145,7 @@ export interface Answers {
   writeAnnotations: 'files';
   prepare: 'preparation';
   train: 'trained';
-  steer: 'nothing';
+  controlTraining: 'nothing';
   evaluate: 'evaluation';
   plot: 'plots';
   report: 'files';

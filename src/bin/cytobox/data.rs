@@ -32,7 +32,7 @@ pub struct Options {
 pub fn read(session: &mut Session, folder: &Path, options: &Options) -> anyhow::Result<Vec<AnnotatedInput>> {
     let merge = options.channels.weights()?;
     let Found { groups, unreadable } = files::find_images(&[folder.to_owned()])?;
-    images::tell(&groups)?;
+    images::print_problems(&groups)?;
     let (mut measured, mut broken) = (BTreeMap::new(), BTreeMap::new());
     for entry in &groups.images {
         match measure(session, entry, options, merge.as_ref()) {

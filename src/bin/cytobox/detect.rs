@@ -6,7 +6,7 @@ use cytobox::{
     channels::ImageEntry,
     detections::ImageDetections,
     device::DeviceChoice,
-    engine::{Engine, Unwatched},
+    engine::{Engine, NoObserver},
     export::{self, Format},
     limits,
     protocol::{Command, Outcome},
@@ -116,10 +116,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// Opens the device and the model; the classes of the model.
 fn start(engine: &mut Engine, device: DeviceChoice, name: String, bytes: Vec<u8>) -> anyhow::Result<Vec<String>> {
     let command = Command::Start { device, probe: None };
-    if let Outcome::Device(report) = pollster::block_on(engine.run(command, &Unwatched))? {
+    if let Outcome::Device(report) = pollster::block_on(engine.run(command, &NoObserver))? {
         eprintln!("{}: {}", report.name, report.why);
     }
-    match pollster::block_on(engine.run(Command::LoadModel { name, bytes }, &Unwatched))? {
+    match pollster::block_on(engine.run(Command::LoadModel { name, bytes }, &NoObserver))? {
         Outcome::Model(report) => Ok(report.config.classes.into_iter().skip(1).collect()),
         _ => Err(anyhow::anyhow!("the model could not be read")),
     }
@@ -142,7 +142,7 @@ fn one(
     image.name.clone_from(&called.image);
     let max_detections = arguments.max_detections.map(|n| n as usize);
     let command = Command::Detect { image, score: arguments.score, max_detections };
-    match pollster::block_on(engine.run(command, &Unwatched))? {
+    match pollster::block_on(engine.run(command, &NoObserver))? {
         Outcome::Detections { detections, warnings, .. } => {
             images::warn(bar, &warnings);
             journal.push(&ImageDetections { file: called.file, ..detections }, source)

@@ -107,12 +107,12 @@ pub fn find(paths: &[PathBuf]) -> anyhow::Result<(Groups, Failures)> {
     for file in &unreadable {
         eprintln!("not done: {}: {}", file.file, file.reason);
     }
-    tell(&groups)?;
+    print_problems(&groups)?;
     Ok((groups, Failures { unreadable: unreadable.len(), images: 0 }))
 }
 
 /// Says what is not an image, and what is odd about one.
-pub fn tell(groups: &Groups) -> anyhow::Result<()> {
+pub fn print_problems(groups: &Groups) -> anyhow::Result<()> {
     for ignored in &groups.ignored {
         eprintln!("left out: {}: {}", ignored.file, ignored.reason);
     }

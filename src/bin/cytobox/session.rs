@@ -3,7 +3,7 @@
 use cytobox::{
     Error,
     device::DeviceChoice,
-    engine::{Engine, Host, Unwatched},
+    engine::{Engine, Host, NoObserver},
     protocol::{Command, ModelReport, Outcome},
 };
 
@@ -32,7 +32,7 @@ impl Session {
     }
 
     pub fn run(&mut self, command: Command) -> cytobox::Result<Outcome> {
-        self.run_for(command, &Unwatched)
+        self.run_for(command, &NoObserver)
     }
 
     pub fn run_for(&mut self, command: Command, host: &impl Host) -> cytobox::Result<Outcome> {
