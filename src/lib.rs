@@ -27,6 +27,7 @@ pub mod files;
 pub mod kernels;
 pub mod limits;
 pub mod masks;
+pub mod measure;
 pub mod model;
 pub mod observe;
 pub mod plot;

@@ -29,6 +29,8 @@ pub const OBJECTS: usize = 10_000;
 pub const OUTLINE_PIXELS: u64 = 128 << 20;
 /// Stretches of one value in the columns of a label image: 10,000 objects of 400 columns each. Noise has one for each pixel.
 pub const LABEL_RUNS: u64 = 4 << 20;
+/// Pixels from a cell to the far edge of the ring in which its background is measured: distances along a column fit a byte.
+pub const RING_PIXELS: u32 = 200;
 /// Images that one table or COCO file may speak of; the Atlas's largest public set has a hundred thousand.
 pub const TABLE_IMAGES: usize = 200_000;
 /// Objects that a COCO file may hold: COCO's own largest has 860,000.

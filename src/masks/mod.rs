@@ -164,7 +164,7 @@ impl Rle {
     }
 
     /// The object's pixels as half-open ranges of column-major indices.
-    fn ranges(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         let mut at = 0;
         self.counts.iter().enumerate().filter_map(move |(i, &count)| {
             let start = at;

@@ -1,0 +1,179 @@
+//! Measurements against scikit-image's `regionprops`, whose values `golden/measure.py` wrote.
+
+use cytobox::boxes::BoxXyxy;
+use cytobox::masks::Rle;
+use cytobox::measure::{Cell, Options, Plane, Ring, Samples, Table, Value, measure, shape};
+use serde_json::Value as Json;
+
+const TOLERANCE: f64 = 1e-4;
+
+/// The columns that a golden cell has values for, in and around the mask.
+const SHAPE: [(&str, &str); 10] = [
+    ("area [px²]", "area"),
+    ("perimeter [px]", "perimeter"),
+    ("equivalent diameter [px]", "equivalent_diameter"),
+    ("major axis [px]", "major_axis"),
+    ("minor axis [px]", "minor_axis"),
+    ("max Feret diameter [px]", "feret_max"),
+    ("eccentricity", "eccentricity"),
+    ("solidity", "solidity"),
+    ("extent", "extent"),
+    ("ring area [px²]", "ring_area"),
+];
+const STATISTICS: [(&str, &str); 6] = [
+    ("mean", "mean"),
+    ("median", "median"),
+    ("SD", "sd"),
+    ("min", "min"),
+    ("max", "max"),
+    ("integrated", "integrated"),
+];
+
+fn cases() -> Vec<Json> {
+    serde_json::from_str(include_str!("golden/measure.json")).unwrap()
+}
+
+fn numbers(json: &Json) -> Vec<f64> {
+    json.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+}
+
+fn masks(case: &Json) -> Vec<Rle> {
+    let cells = case["cells"].as_array().unwrap();
+    cells.iter().map(|cell| serde_json::from_value(cell.clone()).unwrap()).collect()
+}
+
+fn cells(masks: &[Rle]) -> Vec<Cell<'_>> {
+    let bbox = |mask: &Rle| BoxXyxy::try_from(mask.bbox().unwrap().map(|c| c as f32)).unwrap();
+    masks.iter().map(|mask| Cell { bbox: bbox(mask), mask: Some(mask) }).collect()
+}
+
+/// The table of a golden case, whose channel is called `c`.
+fn measured(case: &Json, pixel_size: Option<f64>) -> Table {
+    let samples = numbers(&case["samples"]);
+    let (u8s, u16s, f32s): (Vec<u8>, Vec<u16>, Vec<f32>) = (
+        samples.iter().map(|v| *v as u8).collect(),
+        samples.iter().map(|v| *v as u16).collect(),
+        samples.iter().map(|v| *v as f32).collect(),
+    );
+    let samples = match case["depth"].as_str().unwrap() {
+        "uint8" => Samples::U8(&u8s),
+        "uint16" => Samples::U16(&u16s),
+        _ => Samples::F32(&f32s),
+    };
+    let [inner, outer] = numbers(&case["ring"])[..] else { panic!("a ring has two distances") };
+    let options = Options { ring: Ring::new(inner as u32, outer as u32).unwrap(), pixel_size };
+    let [width, height] = ["width", "height"].map(|side| case[side].as_u64().unwrap() as u32);
+    measure(width, height, &cells(&masks(case)), &[Plane { name: "c".into(), samples }], &options).unwrap()
+}
+
+fn value<'a>(table: &'a Table, row: usize, header: &str) -> &'a Value {
+    let at = table.columns().iter().position(|c| c.header() == header);
+    &table.rows()[row][at.unwrap_or_else(|| panic!("no column {header}"))]
+}
+
+/// Alike to the tolerance, relative to the value or to `scale`; both may be missing.
+fn check(found: &Value, expected: &Json, scale: f64, what: &str) {
+    match (found.number(), expected.as_f64()) {
+        (Some(a), Some(b)) => {
+            assert!((a - b).abs() <= TOLERANCE * b.abs().max(scale) + 1e-9, "{what}: {a}, scikit-image has {b}")
+        }
+        (None, None) => assert_eq!((found, expected), (&Value::Missing, &Json::Null), "{what}"),
+        _ => panic!("{what}: {found:?}, scikit-image has {expected}"),
+    }
+}
+
+#[test]
+fn measurements_are_those_of_scikit_image() {
+    let mut compared = 0;
+    for (c, case) in cases().iter().enumerate() {
+        let table = measured(case, None);
+        for (row, cell) in case["cells"].as_array().unwrap().iter().enumerate() {
+            let what = |name: &str| format!("case {c}, cell {row}, {name}");
+            for (header, key) in SHAPE {
+                // A line has a minor axis of zero but for rounding.
+                let scale = if key == "minor_axis" { 1e-2 } else { 0.0 };
+                check(value(&table, row, header), &cell[key], scale, &what(header));
+            }
+            for (i, header) in ["centroid x [px]", "centroid y [px]"].into_iter().enumerate() {
+                check(value(&table, row, header), &cell["centroid"][i], 0.0, &what(header));
+                let weighted = format!("c weighted {header}");
+                check(value(&table, row, &weighted), &cell["weighted_centroid"][i], 0.0, &what(&weighted));
+            }
+            for (i, header) in ["x1 [px]", "y1 [px]", "x2 [px]", "y2 [px]"].into_iter().enumerate() {
+                check(value(&table, row, header), &cell["bbox"][i], 0.0, &what(header));
+            }
+            let border = cell["touches_border"].as_bool().unwrap();
+            assert_eq!(value(&table, row, "touches border"), &Value::Flag(border), "{}", what("border"));
+            for (name, key) in STATISTICS {
+                for (place, prefix) in [("inside", "c"), ("ring", "c ring")] {
+                    let header = format!("{prefix} {name} [grey level]");
+                    check(value(&table, row, &header), &cell[place][key], 0.0, &what(&header));
+                }
+            }
+            same_direction(value(&table, row, "orientation [rad]"), &cell["orientation"], &what("orientation"));
+            compared += 1;
+        }
+    }
+    assert!(compared > 50, "{compared}");
+}
+
+/// Angles that differ by π are one direction.
+fn same_direction(found: &Value, expected: &Json, what: &str) {
+    let (Some(a), Some(b)) = (found.number(), expected.as_f64()) else {
+        return check(found, expected, 0.0, what);
+    };
+    assert!((a - b).sin().abs() < TOLERANCE, "{what}: {a}, scikit-image has {b}");
+}
+
+#[test]
+fn a_pixel_size_adds_columns_in_micrometres() {
+    let case = &cases()[0];
+    let (plain, sized) = (measured(case, None), measured(case, Some(0.25)));
+    for row in 0..plain.rows().len() {
+        let both =
+            |px: &str, um: &str| (value(&plain, row, px).number().unwrap(), value(&sized, row, um).number().unwrap());
+        let (area, in_um) = both("area [px²]", "area [µm²]");
+        assert_eq!(area * 0.0625, in_um);
+        let (feret, in_um) = both("max Feret diameter [px]", "max Feret diameter [µm]");
+        assert_eq!(feret * 0.25, in_um);
+    }
+    assert!(plain.columns().iter().all(|column| !column.header().contains('µ')));
+}
+
+#[test]
+fn a_box_without_a_mask_is_measured_and_says_so() {
+    let (plane, mask) = ([7u8; 12 * 9], Rle::from_box(12, 9, [2.0, 3.0, 6.0, 8.0]).unwrap());
+    let bbox = BoxXyxy::new([2.4, 3.0, 6.4, 7.9], 12, 9).unwrap();
+    let empty = Rle::from_counts(12, 9, vec![108]).unwrap();
+    let cells = [Cell { bbox, mask: None }, Cell { bbox, mask: Some(&mask) }, Cell { bbox, mask: Some(&empty) }];
+    let plane = Plane { name: "grey".into(), samples: Samples::U8(&plane) };
+    let table = measure(12, 9, &cells, &[plane], &Options::default()).unwrap();
+    assert_eq!([0, 1, 2].map(|row| value(&table, row, "region").clone()), ["box", "mask", "mask"].map(Value::from));
+    assert_eq!(table.rows()[0][1..], table.rows()[1][1..]);
+    // Nothing to measure: an area of zero, and the rest undefined.
+    assert_eq!(value(&table, 2, "area [px²]"), &Value::Number(0.0));
+    let defined = table.rows()[2].iter().filter(|value| **value != Value::Missing).count();
+    assert_eq!((defined, value(&table, 2, "grey mean [grey level]")), (3, &Value::Missing), "region, area, ring area");
+    assert_eq!(shape(&empty), None);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let bbox = BoxXyxy::new([0.0, 0.0, 2.0, 2.0], 4, 4).unwrap();
+    let other = Rle::from_box(5, 4, [0.0, 0.0, 2.0, 2.0]).unwrap();
+    let cell = |mask| Cell { bbox, mask };
+    let plane = |samples| Plane { name: "grey".into(), samples: Samples::U16(samples) };
+    let none = Options::default();
+    assert!(measure(4, 4, &[cell(Some(&other))], &[plane(&[0; 16])], &none).is_err());
+    assert!(measure(4, 4, &[cell(None)], &[plane(&[0; 15])], &none).is_err());
+    for pixel_size in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(measure(4, 4, &[cell(None)], &[], &Options { pixel_size: Some(pixel_size), ..none }).is_err());
+    }
+    // A float that is not a number makes what depends on it undefined.
+    let mut samples = [1.0f32; 16];
+    samples[0] = f32::NAN;
+    let plane = Plane { name: "f".into(), samples: Samples::F32(&samples) };
+    let table = measure(4, 4, &[cell(None)], &[plane], &none).unwrap();
+    assert_eq!(value(&table, 0, "f mean [grey level]"), &Value::Missing);
+    assert_eq!(value(&table, 0, "area [px²]"), &Value::Number(4.0));
+}
