@@ -28,6 +28,8 @@ pub mod kernels;
 pub mod limits;
 pub mod masks;
 pub mod model;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod native;
 pub mod observe;
 pub mod plot;
 pub mod predict;

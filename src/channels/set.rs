@@ -157,6 +157,36 @@ impl ChannelSet {
         }
     }
 
+    /// Checks what the type does not say, for a set that no reader of files made.
+    ///
+    /// # Errors
+    /// No channel, more than [`limits::CHANNELS`], an image over the limits; [`Error::ChannelMismatch`] for planes of
+    /// different size or depth; a plane that has more or fewer samples than pixels; a `white` of 0.
+    pub fn check(&self) -> Result<()> {
+        let Some(first) = self.planes.values().next() else {
+            return Err(Error::image(&self.name, "it has no channel"));
+        };
+        let (width, height, bits) = (first.width, first.height, first.samples.bits());
+        let pixels = u64::from(width) * u64::from(height);
+        limits::check(&self.name, "the number of channels", self.planes.len() as u64, limits::CHANNELS as u64)?;
+        limits::check(&self.name, "its longer side in pixels", width.max(height).into(), limits::IMAGE_SIDE.into())?;
+        limits::check(&self.name, "its number of pixels", pixels, limits::IMAGE_PIXELS)?;
+        if pixels == 0 || self.white == 0 {
+            return Err(Error::image(&self.name, "it has no pixels, or a full brightness of 0"));
+        }
+        for (channel, plane) in &self.planes {
+            if (plane.width, plane.height, plane.samples.bits()) != (width, height, bits) {
+                let (image, found) = (self.name.clone(), format!("{channel} differs"));
+                return Err(Error::ChannelMismatch { image, found });
+            }
+            if plane.samples.len() as u64 != pixels {
+                let samples = plane.samples.len();
+                return Err(Error::image(&self.name, format!("{channel} has {samples} samples for {pixels} pixels")));
+            }
+        }
+        Ok(())
+    }
+
     /// Full brightness as decided for all images of a run, or else as this one asks for; an image that goes beyond what was
     /// decided is named.
     pub(super) fn choose_white(&mut self, decided: Option<BitDepth>) {

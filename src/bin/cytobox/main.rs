@@ -6,8 +6,6 @@
 fn main() {}
 
 #[cfg(not(target_arch = "wasm32"))]
-mod annotations;
-#[cfg(not(target_arch = "wasm32"))]
 mod bench;
 #[cfg(not(target_arch = "wasm32"))]
 mod data;
@@ -15,8 +13,6 @@ mod data;
 mod detect;
 #[cfg(not(target_arch = "wasm32"))]
 mod evaluate;
-#[cfg(not(target_arch = "wasm32"))]
-mod first_model;
 #[cfg(not(target_arch = "wasm32"))]
 mod images;
 #[cfg(not(target_arch = "wasm32"))]
@@ -27,8 +23,6 @@ mod models;
 mod output;
 #[cfg(not(target_arch = "wasm32"))]
 mod plot;
-#[cfg(not(target_arch = "wasm32"))]
-mod session;
 #[cfg(not(target_arch = "wasm32"))]
 mod synth;
 #[cfg(not(target_arch = "wasm32"))]
