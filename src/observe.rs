@@ -10,19 +10,27 @@ use crate::error::{Error, Result};
 pub struct Progress {
     /// What is being done, for people: `backbone`, `proposals`, `masks`, …
     pub stage: String,
+    /// Parts that are done.
     pub done: u32,
+    /// Parts in all.
     pub total: u32,
 }
 
-/// Whoever waits for a command.
+/// Whoever waits for a command. By default nothing is shown and nothing cancelled.
 pub trait Observer {
-    fn progress(&self, progress: Progress);
+    /// Hears how far the work is.
+    fn progress(&self, _: Progress) {}
 
-    fn is_cancelled(&self) -> bool;
+    /// Whether the work is to end with [`Error::Cancelled`]; asked between its stages.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
 
     /// Gives whoever else runs on this thread a turn. In a browser that is the event loop, through which a cancellation
     /// arrives.
-    fn turn(&self) -> impl Future<Output = ()>;
+    fn turn(&self) -> impl Future<Output = ()> {
+        async {}
+    }
 
     /// Tells where the work is, and ends it with [`Error::Cancelled`] if it is no longer wanted.
     fn stage(&self, stage: &str, done: u32, total: u32) -> impl Future<Output = Result<()>> {
@@ -37,12 +45,4 @@ pub trait Observer {
 /// Nobody watches, nobody cancels.
 pub struct Unwatched;
 
-impl Observer for Unwatched {
-    fn progress(&self, _: Progress) {}
-
-    fn is_cancelled(&self) -> bool {
-        false
-    }
-
-    async fn turn(&self) {}
-}
+impl Observer for Unwatched {}

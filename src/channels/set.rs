@@ -14,9 +14,13 @@ use crate::limits;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Channel {
+    /// Microtubules, in the Atlas.
     Red,
+    /// The protein of interest, in the Atlas.
     Green,
+    /// The nucleus, in the Atlas.
     Blue,
+    /// The endoplasmic reticulum, in the Atlas.
     Yellow,
     /// The only channel of an image without colours.
     Grey,
@@ -92,11 +96,14 @@ pub(super) fn in_words(channels: &[Channel]) -> String {
 /// The samples of one plane, row by row from the top left, in the depth of their file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Samples {
+    /// 8 bit.
     U8(Vec<u8>),
+    /// 16 bit.
     U16(Vec<u16>),
 }
 
 impl Samples {
+    /// The number of samples.
     pub fn len(&self) -> usize {
         match self {
             Self::U8(v) => v.len(),
@@ -104,6 +111,7 @@ impl Samples {
         }
     }
 
+    /// Whether there is no sample.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -120,18 +128,24 @@ impl Samples {
 /// One channel's picture: `width * height` samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plane {
+    /// Pixels in a row.
     pub width: u32,
+    /// Rows.
     pub height: u32,
+    /// Row by row from the top left.
     pub samples: Samples,
 }
 
 /// One image, decoded and with nothing merged. Its planes have one size and one depth.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChannelSet {
+    /// The name of the image in results and errors.
     pub name: String,
+    /// One picture for each channel.
     pub planes: BTreeMap<Channel, Plane>,
     /// Channels that had no file and are black because that was asked for.
     pub filled: Vec<Channel>,
+    /// What was odd about the files.
     pub warnings: Vec<String>,
     /// The sample value that the merge takes for 1.0, the same for every channel: 255 for 8 bit; for 16 bit the full scale of
     /// a [`BitDepth`].
@@ -143,7 +157,7 @@ pub struct ChannelSet {
 }
 
 impl ChannelSet {
-    /// Nothing filled, nothing odd, all of the samples' range.
+    /// An image of these channels: nothing filled, nothing odd, all of the samples' range.
     pub fn new(name: &str, planes: BTreeMap<Channel, Plane>) -> Self {
         let deep = planes.values().any(|p| p.samples.bits() == 16);
         Self {
@@ -211,6 +225,7 @@ impl ChannelSet {
         self.planes.values().next().map_or(8, |p| p.samples.bits())
     }
 
+    /// The channels in order.
     pub fn channels(&self) -> Vec<Channel> {
         self.planes.keys().copied().collect()
     }

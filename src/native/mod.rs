@@ -3,6 +3,8 @@
 //!
 //! Native only: it reads files and waits for the device, and a browser's worker can do neither.
 
+#![allow(clippy::disallowed_methods, reason = "a native thread may wait for the device")]
+
 pub mod annotations;
 pub mod bundled;
 pub mod data;
@@ -12,6 +14,8 @@ pub mod images;
 pub mod session;
 mod training;
 
+pub use data::DataOptions;
 pub use detector::{DetectOptions, Detector};
 pub use image::Image;
+pub use images::ImageOptions;
 pub use training::{TrainOptions, TrainSummary};

@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 if everything requested was done, 1 if something failed, 2 if the command line is invalid.
 
+#![warn(clippy::expect_used, clippy::unwrap_used)]
+
 #[cfg(target_arch = "wasm32")]
 fn main() {}
 
