@@ -46,27 +46,41 @@ impl BoxXyxy {
         Ok((Self::try_from(clipped)?, clipped != corners))
     }
 
+    /// The left edge.
     pub fn x1(&self) -> f32 {
         self.x1
     }
+
+    /// The upper edge.
     pub fn y1(&self) -> f32 {
         self.y1
     }
+
+    /// The right edge.
     pub fn x2(&self) -> f32 {
         self.x2
     }
+
+    /// The lower edge.
     pub fn y2(&self) -> f32 {
         self.y2
     }
+
+    /// `x2 − x1`.
     pub fn width(&self) -> f32 {
         self.x2 - self.x1
     }
+
+    /// `y2 − y1`.
     pub fn height(&self) -> f32 {
         self.y2 - self.y1
     }
+
+    /// In square pixels.
     pub fn area(&self) -> f32 {
         self.width() * self.height()
     }
+
     /// `[x1, y1, x2, y2]`.
     pub fn corners(&self) -> [f32; 4] {
         [self.x1, self.y1, self.x2, self.y2]

@@ -14,6 +14,7 @@ pub struct Detection {
     /// Pixels of the original merged image.
     #[serde(rename = "box")]
     pub bbox: BoxXyxy,
+    /// The class.
     #[serde(deserialize_with = "label::deserialize")]
     pub label: String,
     /// 0–1.
@@ -32,8 +33,11 @@ pub struct ImageDetections {
     /// where unknown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub file: String,
+    /// In pixels.
     pub width: u32,
+    /// In pixels.
     pub height: u32,
+    /// Best first.
     pub detections: Vec<Detection>,
     /// Weights with which channels were merged; `None` for a picture that was taken as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]

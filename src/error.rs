@@ -5,8 +5,12 @@
 
 use std::fmt;
 
+/// What can go wrong in this crate, with [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// What went wrong, in a sentence that names the file, the image or the object and, where there is one, the remedy.
+///
+/// [`Display`](fmt::Display) gives the sentence; [`Error::code`] gives a code that does not change between versions.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
     /// A file that could not be read from or written to the disk.
@@ -100,19 +104,23 @@ impl Error {
         }
     }
 
+    #[doc(hidden)]
     pub fn image(file: impl Into<String>, reason: impl fmt::Display) -> Self {
         Self::Image { file: file.into(), reason: reason.to_string() }
     }
 
+    #[doc(hidden)]
     pub fn annotation(file: impl Into<String>, reason: impl fmt::Display) -> Self {
         Self::Annotation { file: file.into(), reason: reason.to_string() }
     }
 
+    #[doc(hidden)]
     pub fn weights(file: impl Into<String>, reason: impl fmt::Display) -> Self {
         Self::Weights { file: file.into(), reason: reason.to_string() }
     }
 
     #[cfg(not(target_arch = "wasm32"))]
+    #[doc(hidden)]
     pub fn io(path: &std::path::Path, reason: impl fmt::Display) -> Self {
         Self::Io { path: path.display().to_string(), reason: reason.to_string() }
     }

@@ -10,18 +10,26 @@ use crate::error::{Error, Result};
 pub struct Progress {
     /// What is being done, for people: `backbone`, `proposals`, `masks`, …
     pub stage: String,
+    /// Parts that are done.
     pub done: u32,
+    /// Parts in all.
     pub total: u32,
 }
 
-/// Receives the progress of a command and can cancel it.
+/// Receives the progress of a command and can cancel it. By default nothing is shown and nothing cancelled.
 pub trait Observer {
-    fn progress(&self, progress: Progress);
+    /// Receives how far the work is.
+    fn progress(&self, _: Progress) {}
 
-    fn is_cancelled(&self) -> bool;
+    /// Whether the work is to end with [`Error::Cancelled`]; asked between its stages.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
 
     /// Yields to other work on this thread; in a browser to the event loop, through which a cancellation arrives.
-    fn yield_now(&self) -> impl Future<Output = ()>;
+    fn yield_now(&self) -> impl Future<Output = ()> {
+        async {}
+    }
 
     /// Reports the current stage, and returns [`Error::Cancelled`] if the command was cancelled.
     fn stage(&self, stage: &str, done: u32, total: u32) -> impl Future<Output = Result<()>> {
@@ -36,12 +44,4 @@ pub trait Observer {
 /// Ignores progress and never cancels.
 pub struct NoObserver;
 
-impl Observer for NoObserver {
-    fn progress(&self, _: Progress) {}
-
-    fn is_cancelled(&self) -> bool {
-        false
-    }
-
-    async fn yield_now(&self) {}
-}
+impl Observer for NoObserver {}

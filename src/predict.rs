@@ -16,6 +16,9 @@ const EDGE_TOLERANCE: f32 = 1.0;
 /// Masks that are pasted between two words to `progress`.
 const MASKS_AT_A_TIME: usize = 16;
 
+/// The score threshold of a user who chose none.
+pub const DEFAULT_SCORE: f32 = 0.7;
+
 /// What one run asks of a detector; `None` takes the detector's own setting.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct DetectOptions {

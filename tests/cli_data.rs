@@ -199,7 +199,7 @@ fn everything_that_cannot_be_used_is_in_one_list() {
     put(at("Results.csv"), " ,Area,Mean\n1,30,2.5\n");
     let text = refused(folder.path());
     for bad in ["cut.xml", "40 × 40", "broken.png"] {
-        let named = text.lines().any(|line| line.starts_with("cannot be used:") && line.contains(bad));
+        let named = text.lines().any(|line| line.starts_with("  ") && line.contains(bad));
         assert!(named, "{bad} is not listed in:\n{text}");
     }
     assert!(text.contains("3 files of") && text.contains("--skip-bad"), "{text}");

@@ -44,6 +44,7 @@ pub struct Object {
     /// Pixels of the original merged image.
     #[serde(rename = "box")]
     pub bbox: BoxXyxy,
+    /// The class.
     #[serde(deserialize_with = "label::deserialize")]
     pub label: String,
     /// Hard even for a person; evaluation does not count it.

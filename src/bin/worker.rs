@@ -1,5 +1,7 @@
 //! The web worker that owns the device and the detector.
 
+#![warn(clippy::expect_used, clippy::unwrap_used)]
+
 fn main() {
     #[cfg(target_arch = "wasm32")]
     {

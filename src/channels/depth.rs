@@ -20,6 +20,8 @@ impl BitDepth {
     /// What cameras have, in 16-bit samples.
     const USUAL: [BitDepth; 4] = [BitDepth(10), BitDepth(12), BitDepth(14), BitDepth::FULL];
 
+    /// A depth of that many bits.
+    ///
     /// # Errors
     /// Fewer than 9 bits, or more than 16.
     pub fn new(bits: u8) -> Result<Self> {
@@ -29,6 +31,7 @@ impl BitDepth {
         }
     }
 
+    /// 9–16.
     pub fn bits(self) -> u8 {
         self.0
     }

@@ -20,6 +20,8 @@ pub struct Merge(BTreeMap<Channel, [f32; 3]>);
 const LARGEST_WEIGHT: f32 = 16.0;
 
 impl Merge {
+    /// The weights of each channel into red, green and blue.
+    ///
     /// # Errors
     /// No channel at all, or a weight that is not a number from 0 to 16.
     pub fn new(weights: BTreeMap<Channel, [f32; 3]>) -> Result<Self> {
@@ -71,6 +73,7 @@ impl Merge {
         self.0.get(&channel).copied()
     }
 
+    /// Each channel with its weights into red, green and blue.
     pub fn iter(&self) -> impl Iterator<Item = (Channel, [f32; 3])> {
         self.0.iter().map(|(c, w)| (*c, *w))
     }

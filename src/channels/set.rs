@@ -14,9 +14,13 @@ use crate::limits;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Channel {
+    /// Microtubules, in the Atlas.
     Red,
+    /// The protein of interest, in the Atlas.
     Green,
+    /// The nucleus, in the Atlas.
     Blue,
+    /// The endoplasmic reticulum, in the Atlas.
     Yellow,
     /// The only channel of an image without colours.
     Grey,
@@ -92,11 +96,14 @@ pub(super) fn in_words(channels: &[Channel]) -> String {
 /// The samples of one plane, row by row from the top left, in the depth of their file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Samples {
+    /// 8 bit.
     U8(Vec<u8>),
+    /// 16 bit.
     U16(Vec<u16>),
 }
 
 impl Samples {
+    /// The number of samples.
     pub fn len(&self) -> usize {
         match self {
             Self::U8(v) => v.len(),
@@ -104,6 +111,7 @@ impl Samples {
         }
     }
 
+    /// Whether there is no sample.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -120,18 +128,24 @@ impl Samples {
 /// One channel's picture: `width * height` samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plane {
+    /// Pixels in a row.
     pub width: u32,
+    /// Rows.
     pub height: u32,
+    /// Row by row from the top left.
     pub samples: Samples,
 }
 
 /// One image, decoded and with nothing merged. Its planes have one size and one depth.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChannelSet {
+    /// The name of the image in results and errors.
     pub name: String,
+    /// One picture for each channel.
     pub planes: BTreeMap<Channel, Plane>,
     /// Channels that had no file and are black because that was asked for.
     pub filled: Vec<Channel>,
+    /// What was odd about the files.
     pub warnings: Vec<String>,
     /// The sample value that the merge takes for 1.0, the same for every channel: 255 for 8 bit; for 16 bit the full scale of
     /// a [`BitDepth`].
@@ -143,7 +157,7 @@ pub struct ChannelSet {
 }
 
 impl ChannelSet {
-    /// Nothing filled, nothing odd, all of the samples' range.
+    /// An image of these channels: nothing filled, nothing odd, all of the samples' range.
     pub fn new(name: &str, planes: BTreeMap<Channel, Plane>) -> Self {
         let deep = planes.values().any(|p| p.samples.bits() == 16);
         Self {
@@ -155,6 +169,36 @@ impl ChannelSet {
             own_depth: None,
             colours: BTreeMap::new(),
         }
+    }
+
+    /// Checks what the type does not say, for a set that no reader of files made.
+    ///
+    /// # Errors
+    /// No channel, more than [`limits::CHANNELS`], an image over the limits; [`Error::ChannelMismatch`] for planes of
+    /// different size or depth; a plane that has more or fewer samples than pixels; a `white` of 0.
+    pub fn check(&self) -> Result<()> {
+        let Some(first) = self.planes.values().next() else {
+            return Err(Error::image(&self.name, "it has no channel"));
+        };
+        let (width, height, bits) = (first.width, first.height, first.samples.bits());
+        let pixels = u64::from(width) * u64::from(height);
+        limits::check(&self.name, "the number of channels", self.planes.len() as u64, limits::CHANNELS as u64)?;
+        limits::check(&self.name, "its longer side in pixels", width.max(height).into(), limits::IMAGE_SIDE.into())?;
+        limits::check(&self.name, "its number of pixels", pixels, limits::IMAGE_PIXELS)?;
+        if pixels == 0 || self.white == 0 {
+            return Err(Error::image(&self.name, "it has no pixels, or a full brightness of 0"));
+        }
+        for (channel, plane) in &self.planes {
+            if (plane.width, plane.height, plane.samples.bits()) != (width, height, bits) {
+                let (image, found) = (self.name.clone(), format!("{channel} differs"));
+                return Err(Error::ChannelMismatch { image, found });
+            }
+            if plane.samples.len() as u64 != pixels {
+                let samples = plane.samples.len();
+                return Err(Error::image(&self.name, format!("{channel} has {samples} samples for {pixels} pixels")));
+            }
+        }
+        Ok(())
     }
 
     /// Full brightness as decided for all images of a run, or else as this one asks for; an image that goes beyond what was
@@ -181,6 +225,7 @@ impl ChannelSet {
         self.planes.values().next().map_or(8, |p| p.samples.bits())
     }
 
+    /// The channels in order.
     pub fn channels(&self) -> Vec<Channel> {
         self.planes.keys().copied().collect()
     }

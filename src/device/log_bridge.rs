@@ -46,6 +46,7 @@ fn write_line(level: Level, line: &str) {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
+#[allow(clippy::disallowed_macros, reason = "standard error is the native console")]
 fn write_line(_: Level, line: &str) {
     eprintln!("{line}");
 }

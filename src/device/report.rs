@@ -13,6 +13,7 @@ pub enum DeviceChoice {
     Gpu,
     /// A WebGPU or Vulkan adapter that runs on the CPU, for tests.
     Software,
+    /// The CPU.
     Cpu,
 }
 
@@ -37,19 +38,25 @@ pub struct Probe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceReport {
+    /// What it is.
     pub kind: DeviceKind,
     /// The adapter, or the CPU form.
     pub name: String,
     /// A sentence for people.
     pub why: String,
+    /// What it was asked, and how well it answered.
     pub self_test: Vec<SelfTest>,
 }
 
+/// The kinds of devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceKind {
+    /// A graphics card.
     Gpu,
+    /// A graphics adapter that runs on the CPU.
     Software,
+    /// The CPU without an adapter.
     Cpu,
 }
 
@@ -57,8 +64,10 @@ pub enum DeviceKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SelfTest {
+    /// What it computed.
     pub operator: String,
     /// The largest difference from the known answer, relative to its largest value.
     pub error: f32,
+    /// Whether the difference is small enough.
     pub passed: bool,
 }

@@ -27,7 +27,7 @@ use crate::{
     report,
     synth::{self, SynthOptions},
     train::{MemoryStore, Store, TrainObserver},
-    weights::{self, LoadReport},
+    weights::{self, LoadReport, Precision},
 };
 
 /// Whoever the engine works for: watches it, and keeps what has to outlast it.
@@ -83,8 +83,10 @@ impl Engine {
             }
             Command::LoadModel { name, bytes } => self.load_model(&name, &bytes).await,
             Command::Detect { image, score, max_detections } => {
+                let started = Instant::now();
                 let options = DetectOptions { score: Some(score), max_detections };
-                self.detect(&image, &options, host).await
+                let (detections, warnings) = self.detect(&image, &options, host).await?;
+                Ok(Outcome::Detections { detections, seconds: started.elapsed().as_secs_f64(), warnings })
             }
             Command::Export { images, classes, formats, zip } => {
                 packed("cytobox-results.zip", export::export(&images, &classes, &formats)?, zip)
@@ -128,6 +130,10 @@ impl Engine {
         self.device.as_ref().ok_or_else(|| Error::Usage("no device has been opened yet".into()))
     }
 
+    fn detector(&self) -> Result<&Detector> {
+        self.detector.as_ref().ok_or_else(|| Error::Usage("load a model first".into()))
+    }
+
     async fn load_model(&mut self, name: &str, bytes: &[u8]) -> Result<Outcome> {
         let active = self.device()?;
         let (detector, load) = weights::load(name, bytes, &active.device)?;
@@ -137,11 +143,46 @@ impl Engine {
         Ok(Outcome::Model(Box::new(report)))
     }
 
-    async fn detect(&self, image: &ImageInput, options: &DetectOptions, observer: &impl Observer) -> Result<Outcome> {
-        let started = Instant::now();
-        let detector = self.detector.as_ref().ok_or_else(|| Error::Usage("load a model first".into()))?;
-        let active = self.device.as_ref().ok_or_else(|| Error::Usage("no device has been opened yet".into()))?;
-        let Opened { set, merge, picture } = picture_with(image, Seen::by(&detector.config))?;
+    /// What the detector finds on an image, and what is odd about its files.
+    ///
+    /// # Errors
+    /// No device or no detector; an image that cannot be read; those of [`predict::detect`].
+    pub async fn detect(
+        &self,
+        image: &ImageInput,
+        options: &DetectOptions,
+        observer: &impl Observer,
+    ) -> Result<(ImageDetections, Vec<String>)> {
+        let opened = picture_with(image, Seen::by(&self.detector()?.config))?;
+        let mut found = self.detect_on(opened, options, observer).await?;
+        found.0.image.clone_from(&image.name);
+        found.0.file = display_name(image);
+        Ok(found)
+    }
+
+    /// As [`Self::detect`], for channels that are decoded.
+    ///
+    /// # Errors
+    /// As [`Self::detect`]; channels that do not fit together.
+    pub async fn detect_decoded(
+        &self,
+        set: ChannelSet,
+        merge: Option<&Merge>,
+        options: &DetectOptions,
+        observer: &impl Observer,
+    ) -> Result<(ImageDetections, Vec<String>)> {
+        set.check()?;
+        let opened = merged(set, merge, self.detector()?.config.merge.as_ref())?;
+        self.detect_on(opened, options, observer).await
+    }
+
+    async fn detect_on(
+        &self,
+        Opened { set, merge, picture }: Opened,
+        options: &DetectOptions,
+        observer: &impl Observer,
+    ) -> Result<(ImageDetections, Vec<String>)> {
+        let (active, detector) = (self.device()?, self.detector()?);
         let found = predict::detect(detector, &picture, options, &Stages(observer)).await;
         // A fault of the device explains whatever else went wrong, and makes worthless what went right.
         active.check()?;
@@ -149,8 +190,8 @@ impl Engine {
         // So that images of many sizes do not add up in the device's memory.
         active.device.memory_cleanup();
         let detections = ImageDetections {
-            image: image.name.clone(),
-            file: display_name(image),
+            image: set.name,
+            file: String::new(),
             width: picture.width,
             height: picture.height,
             detections,
@@ -158,7 +199,17 @@ impl Engine {
             filled: set.filled,
             limit_reached,
         };
-        Ok(Outcome::Detections { detections, seconds: started.elapsed().as_secs_f64(), warnings: set.warnings })
+        Ok((detections, set.warnings))
+    }
+
+    /// The bytes of the detector's file.
+    ///
+    /// # Errors
+    /// No detector; a device that failed.
+    pub async fn save(&self, precision: Precision) -> Result<Vec<u8>> {
+        let file = weights::save(self.detector()?, precision).await;
+        self.device()?.check()?;
+        file
     }
 }
 
@@ -215,13 +266,14 @@ impl<'a> Seen<'a> {
 fn picture_with(image: &ImageInput, seen: Seen) -> Result<Opened> {
     let depth = image.bit_depth.or(seen.bit_depth);
     let set = channels::assemble(&image.name, &files_of(image), &options_of(image, depth))?;
+    merged(set, image.merge.as_ref(), seen.merge.or(image.detector_merge.as_ref()))
+}
+
+/// Channels as one picture: by their own weights, else by those of a detector that name every channel, else by the default.
+fn merged(set: ChannelSet, own: Option<&Merge>, trained_with: Option<&Merge>) -> Result<Opened> {
     let channels = set.channels();
-    let trained_with = seen.merge.or(image.detector_merge.as_ref());
-    let merge = image
-        .merge
-        .clone()
-        .or_else(|| trained_with.filter(|m| channels.iter().all(|c| m.weights(*c).is_some())).cloned())
-        .unwrap_or_else(|| Merge::for_set(&set));
+    let fits = |merge: &&Merge| channels.iter().all(|channel| merge.weights(*channel).is_some());
+    let merge = own.or(trained_with.filter(fits)).cloned().unwrap_or_else(|| Merge::for_set(&set));
     let picture = channels::merge(&set, &merge)?;
     Ok(Opened { set, merge, picture })
 }

@@ -56,7 +56,7 @@ pub struct Evaluation {
     /// Of each class, in the order of names.
     pub per_class: BTreeMap<String, ClassResult>,
     /// AP with all cells taken for one class: how well they are found, apart from their labels.
-    #[serde(alias = "class_ignoring")] // Its name in evaluations of earlier versions.
+    #[serde(alias = "class_agnostic")] // Its name in evaluations of earlier versions.
     pub class_agnostic: Average,
     pub images: usize,
     /// Annotated objects, without difficult ones.

@@ -19,6 +19,7 @@ impl Dense {
         Self(if tensor.layout().contiguous_offsets().is_some() { tensor } else { tensor.to_contiguous() })
     }
 
+    #[expect(clippy::expect_used, reason = "`new` made it contiguous")]
     pub fn data(&self) -> &[f32] {
         let (start, end) = self.0.layout().contiguous_offsets().expect("`new` made it contiguous");
         &self.0.storage::<f32>()[start..end]

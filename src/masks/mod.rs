@@ -150,10 +150,12 @@ impl Rle {
         Self { width, height, counts }
     }
 
+    /// Of the image, in pixels.
     pub fn width(&self) -> u32 {
         self.width
     }
 
+    /// Of the image, in pixels.
     pub fn height(&self) -> u32 {
         self.height
     }

@@ -93,6 +93,8 @@ pub struct SynthImage {
 }
 
 impl SynthOptions {
+    /// Checks the options.
+    ///
     /// # Errors
     /// Sides of 0 or above the [`limits`]; factors out of range or NaN.
     pub fn check(&self) -> Result<()> {

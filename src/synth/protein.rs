@@ -8,17 +8,29 @@ use super::scene::Scene;
 /// Compartments of the Atlas that the generator draws.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pattern {
+    /// Large spots in the nucleus.
     Nucleoli,
+    /// Small spots within the nucleoli.
     FibrillarCentre,
+    /// Many fine spots in the nucleus.
     Speckles,
+    /// A few small spots in the nucleus.
     Bodies,
+    /// The nucleus without its spots.
     Nucleoplasm,
+    /// The cell without its nucleus.
     Cytosol,
+    /// The endoplasmic reticulum.
     Reticulum,
+    /// Filaments from near the nucleus to the edge.
     Microtubules,
+    /// The edge of the cell.
     PlasmaMembrane,
+    /// Short threads around the nucleus.
     Mitochondria,
+    /// Small spots in the cytosol.
     Vesicles,
+    /// A patch beside the nucleus.
     Golgi,
 }
 

@@ -31,6 +31,7 @@ pub enum Trainable {
 
 impl Trainable {
     /// Whether the parameter under torchvision's name learns.
+    #[doc(hidden)]
     pub fn includes(self, name: &str) -> bool {
         let Some(body) = name.strip_prefix("backbone.body.") else { return true };
         let first = match self {
@@ -101,6 +102,7 @@ impl Default for NormConfig {
 pub enum Budget {
     /// Times through the training images.
     Epochs(u32),
+    /// Of computing; pauses do not count.
     Minutes(f32),
 }
 

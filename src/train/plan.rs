@@ -41,19 +41,26 @@ pub enum Start {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Overrides {
+    /// How long to train.
     pub budget: Option<Budget>,
     /// The base learning rate of the schedule.
     pub rate: Option<f64>,
+    /// Samples in a step.
     pub batch_size: Option<usize>,
-    /// Side of the crops; 0 for whole images.
+    /// Side of the crops in pixels, a multiple of 32; 0 for whole images.
     pub crop: Option<u32>,
+    /// Layers that are trained.
     pub trainable: Option<Trainable>,
+    /// Seed of the random number generator.
     pub seed: Option<u64>,
 }
 
 impl Overrides {
+    /// The settings with what was chosen.
+    ///
     /// # Errors
     /// Settings that cannot work.
+    #[doc(hidden)]
     pub fn apply(&self, mut settings: TrainConfig) -> Result<TrainConfig> {
         settings.budget = self.budget.unwrap_or(settings.budget);
         settings.schedule.base = self.rate.unwrap_or(settings.schedule.base);

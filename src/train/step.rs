@@ -27,14 +27,20 @@ use crate::model::{DetectorConfig, GeneralizedRcnn};
 /// The losses of a step, named as in torchvision.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Losses {
+    /// Cross-entropy of the box head's classes.
     pub loss_classifier: f32,
+    /// Smooth L1 of the box head's corners.
     pub loss_box_reg: f32,
+    /// Binary cross-entropy of the masks; 0 for a Faster R-CNN.
     pub loss_mask: f32,
+    /// Binary cross-entropy of the RPN's objectness.
     pub loss_objectness: f32,
+    /// Smooth L1 of the RPN's corners.
     pub loss_rpn_box_reg: f32,
 }
 
 impl Losses {
+    /// Each loss under its name.
     pub fn named(&self) -> [(&'static str, f32); 5] {
         [
             ("loss_classifier", self.loss_classifier),

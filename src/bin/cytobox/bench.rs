@@ -6,14 +6,11 @@ use cytobox::{
     bench::{BenchResult, BenchTask},
     device::DeviceChoice,
     kernels::bench::BenchLayer,
+    native::session::{Session, unexpected},
     protocol::{Command, Outcome},
 };
 
-use crate::{
-    detect,
-    output::say,
-    session::{Session, unexpected},
-};
+use crate::{data, detect, output::say};
 
 /// The best of as many runs is the peak.
 const PEAK_RUNS: usize = 4;
@@ -71,7 +68,7 @@ fn geometric_mean(rates: impl Iterator<Item = f64>) -> f64 {
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let mut session = Session::open(arguments.device)?;
+    let mut session = data::open(arguments.device)?;
     let table = !arguments.json;
     if table {
         say!("{:26} {:>20} {:>20}   GFLOP/s", "layer", "forward (burn)", "with backward (burn)");

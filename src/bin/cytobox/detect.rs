@@ -6,9 +6,14 @@ use cytobox::{
     channels::ImageEntry,
     detections::ImageDetections,
     device::DeviceChoice,
-    engine::{Engine, NoObserver},
     export::{self, Format},
     limits,
+    native::{
+        bundled,
+        images::ImageOptions,
+        session::{Session, unexpected},
+    },
+    predict::DEFAULT_SCORE,
     protocol::{Command, Outcome},
     scan::{Called, Journal, Names, ScanSettings, Source},
     weights,
@@ -17,7 +22,7 @@ use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    first_model,
+    data,
     images::{self, Channels},
 };
 
@@ -42,7 +47,7 @@ pub struct Arguments {
     #[arg(long, value_delimiter = ',', default_value = "jsonl")]
     format: Vec<Format>,
     /// The lowest score that is kept.
-    #[arg(long, default_value_t = 0.7, value_parser = score)]
+    #[arg(long, default_value_t = DEFAULT_SCORE, value_parser = score)]
     score: f32,
     /// The most detections of one image; the detector's own limit when absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=PROPOSALS))]
@@ -69,18 +74,19 @@ pub fn device(text: &str) -> Result<DeviceChoice, String> {
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let merge = arguments.channels.weights()?;
+    let mut options = arguments.channels.options()?;
     let (groups, mut failures) = images::find(&arguments.paths)?;
-    let (name, bytes) = first_model::read(arguments.model.as_deref())?;
-    let bit_depth = match Journal::begun_with(&arguments.out).filter(|_| !arguments.force) {
-        Some(begun) => arguments.channels.bit_depth.or(begun.bit_depth),
+    let (name, bytes) = bundled::read(arguments.model.as_deref())?;
+    options.bit_depth = match Journal::begun_with(&arguments.out).filter(|_| !arguments.force) {
+        Some(begun) => options.bit_depth.or(begun.bit_depth),
         None => {
             let trained = weights::describe(&name, &bytes)?.config.bit_depth;
-            arguments.channels.decide_depth(trained, &groups.images)
+            images::decide_depth(&options, trained, &groups.images)
         }
     };
     let max_detections = arguments.max_detections.map(|n| n as usize);
     let model = hex(&Sha256::digest(&bytes));
+    let (merge, bit_depth) = (options.merge.clone(), options.bit_depth);
     let settings = ScanSettings { model, score: arguments.score, merge, max_detections, bit_depth };
     let names = Names::new(&arguments.paths, &groups)?;
     let mut journal = Journal::open(&arguments.out, &settings, arguments.force)?;
@@ -94,12 +100,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         eprintln!("{before} images were done before; --force does them again");
     }
 
-    let mut engine = Engine::default();
-    let classes = start(&mut engine, arguments.device, name, bytes)?;
+    let mut session = data::open(arguments.device)?;
+    let classes: Vec<String> = session.load(name, bytes)?.config.classes.into_iter().skip(1).collect();
     let bar = images::progress_bar(todo.len());
     for entry in &todo {
         let wanted = names.of(entry);
-        if let Err(e) = one(&mut engine, arguments, entry, &wanted, &settings, &mut journal, &bar) {
+        if let Err(e) = one(&mut session, &options, &settings, entry, &wanted, &mut journal, &bar) {
             failures.add(&bar, &entry.name, &e);
         }
         bar.inc(1);
@@ -113,41 +119,27 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     failures.finish(todo.len())
 }
 
-/// Opens the device and the model; the classes of the model.
-fn start(engine: &mut Engine, device: DeviceChoice, name: String, bytes: Vec<u8>) -> anyhow::Result<Vec<String>> {
-    let command = Command::Start { device, probe: None };
-    if let Outcome::Device(report) = pollster::block_on(engine.run(command, &NoObserver))? {
-        eprintln!("{}: {}", report.name, report.why);
-    }
-    match pollster::block_on(engine.run(Command::LoadModel { name, bytes }, &NoObserver))? {
-        Outcome::Model(report) => Ok(report.config.classes.into_iter().skip(1).collect()),
-        _ => Err(anyhow::anyhow!("the model could not be read")),
-    }
-}
-
 /// Finds the cells of one image and notes them in the journal.
 fn one(
-    engine: &mut Engine,
-    arguments: &Arguments,
+    session: &mut Session,
+    options: &ImageOptions,
+    settings: &ScanSettings,
     entry: &ImageEntry,
     wanted: &Called,
-    settings: &ScanSettings,
     journal: &mut Journal,
     bar: &ProgressBar,
 ) -> cytobox::Result<()> {
     let source = Source::of(entry)?;
-    let mut image = arguments.channels.read(entry, settings.merge.as_ref())?;
-    image.bit_depth = settings.bit_depth;
+    let mut image = options.read(entry)?;
     let called = journal.name_for(wanted, &source);
     image.name.clone_from(&called.image);
-    let max_detections = arguments.max_detections.map(|n| n as usize);
-    let command = Command::Detect { image, score: arguments.score, max_detections };
-    match pollster::block_on(engine.run(command, &NoObserver))? {
+    let ScanSettings { score, max_detections, .. } = *settings;
+    match session.run(Command::Detect { image, score, max_detections })? {
         Outcome::Detections { detections, warnings, .. } => {
             images::warn(bar, &warnings);
             journal.push(&ImageDetections { file: called.file, ..detections }, source)
         }
-        other => Err(cytobox::Error::Usage(format!("a detection ended in {other:?}"))),
+        other => Err(unexpected(&other)),
     }
 }
 

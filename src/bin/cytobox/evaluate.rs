@@ -5,14 +5,11 @@ use std::{path::PathBuf, time::Instant};
 use cytobox::{
     device::DeviceChoice,
     evaluate::{self, Evaluation, Measure},
+    native::{bundled, session::unexpected},
     protocol::{Command, EvaluateOptions, Outcome},
 };
 
-use crate::{
-    data, detect, first_model,
-    output::say,
-    session::{Session, unexpected},
-};
+use crate::{data, detect, output::say};
 
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  cytobox evaluate --data cells/test --model mine.safetensors --json")]
@@ -40,8 +37,8 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let mut session = Session::open(arguments.device)?;
-    let (name, bytes) = first_model::read(arguments.model.as_deref())?;
+    let mut session = data::open(arguments.device)?;
+    let (name, bytes) = bundled::read(arguments.model.as_deref())?;
     session.load(name, bytes)?;
     let images = data::read(&mut session, &arguments.data, &arguments.options)?;
     let (count, started) = (images.len(), Instant::now());

@@ -4,10 +4,10 @@ use std::{fs::File, io::Read, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use cytobox::{
-    channels::{self, BitDepth, FileKind, Groups, ImageEntry, Merge, Pages},
+    channels::{self, BitDepth, FileKind, Groups, ImageEntry, Pages},
     engine,
     files::{self, Found},
-    protocol::{ImageFile, ImageInput},
+    native::images::{self, ImageOptions},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -26,7 +26,7 @@ pub struct Channels {
     /// Bits of the camera, for 16-bit images: 12 makes 4095 full brightness. Without it the detector's own counts, else what
     /// the files state, else what holds their samples.
     #[arg(long, value_name = "BITS", value_parser = bit_depth)]
-    pub bit_depth: Option<BitDepth>,
+    bit_depth: Option<BitDepth>,
 }
 
 fn pages(text: &str) -> Result<Pages, String> {
@@ -42,47 +42,35 @@ fn bit_depth(text: &str) -> Result<BitDepth, String> {
 const SURVEYED: usize = 64;
 
 impl Channels {
-    pub fn weights(&self) -> anyhow::Result<Option<Merge>> {
-        self.merge.as_deref().map(|json| serde_json::from_str(json).context("--merge")).transpose()
+    pub fn options(&self) -> anyhow::Result<ImageOptions> {
+        let Self { fill_missing, pages, bit_depth, .. } = *self;
+        let merge = self.merge.as_deref().map(|json| serde_json::from_str(json).context("--merge")).transpose()?;
+        Ok(ImageOptions { fill_missing, merge, pages, bit_depth })
     }
+}
 
-    /// What counts as full brightness in all 16-bit images of a run: the user's choice, else what the detector was `trained`
-    /// with, else what a sample of the images, spread over all of them by name, asks for. It is said once.
-    pub fn decide_depth(&self, trained: Option<BitDepth>, entries: &[ImageEntry]) -> Option<BitDepth> {
-        if self.bit_depth.is_some() {
-            return self.bit_depth;
+/// What counts as full brightness in all 16-bit images of a run: the user's choice, else what the detector was `trained`
+/// with, else what a sample of the images, spread over all of them by name, asks for. It is said once.
+pub fn decide_depth(options: &ImageOptions, trained: Option<BitDepth>, entries: &[ImageEntry]) -> Option<BitDepth> {
+    if options.bit_depth.is_some() {
+        return options.bit_depth;
+    }
+    let deep: Vec<&ImageEntry> = entries.iter().filter(|entry| may_be_deep(entry)).collect();
+    let sample = deep.iter().step_by(deep.len().div_ceil(SURVEYED).max(1));
+    // What cannot be read is named when its turn comes.
+    let asked = |entry: &&ImageEntry| options.read(entry).and_then(|image| engine::survey(&image)).ok().flatten();
+    let own = sample.filter_map(asked).max()?;
+    let decided = trained.unwrap_or(own);
+    let (white, bits) = (decided.full_scale(), decided.bits());
+    let why = match trained {
+        Some(_) if own != decided => {
+            format!("as the detector was trained, but these look like {}-bit images", own.bits())
         }
-        let deep: Vec<&ImageEntry> = entries.iter().filter(|entry| may_be_deep(entry)).collect();
-        let sample = deep.iter().step_by(deep.len().div_ceil(SURVEYED).max(1));
-        // What cannot be read is named when its turn comes.
-        let asked =
-            |entry: &&ImageEntry| self.read(entry, None).and_then(|image| engine::survey(&image)).ok().flatten();
-        let own = sample.filter_map(asked).max()?;
-        let decided = trained.unwrap_or(own);
-        let (white, bits) = (decided.full_scale(), decided.bits());
-        let why = match trained {
-            Some(_) if own != decided => {
-                format!("as the detector was trained, but these look like {}-bit images", own.bits())
-            }
-            Some(_) => "as the detector was trained".to_owned(),
-            None => format!("as up to {SURVEYED} of them suggest"),
-        };
-        eprintln!("16-bit images: {white} ({bits} bit) is taken for full brightness, {why}; --bit-depth changes it");
-        Some(decided)
-    }
-
-    /// Reads the files of one image; what its name alone rules out is not read.
-    pub fn read(&self, entry: &ImageEntry, merge: Option<&Merge>) -> cytobox::Result<ImageInput> {
-        entry.check()?;
-        let fill = if self.fill_missing { entry.missing.clone() } else { Vec::new() };
-        let files = entry
-            .files
-            .iter()
-            .map(|file| Ok(ImageFile { bytes: files::read_file(file.file.as_ref())?, file: file.clone() }))
-            .collect::<cytobox::Result<_>>()?;
-        let (name, merge) = (entry.name.clone(), merge.cloned());
-        Ok(ImageInput { name, files, fill, merge, detector_merge: None, pages: self.pages, bit_depth: self.bit_depth })
-    }
+        Some(_) => "as the detector was trained".to_owned(),
+        None => format!("as up to {SURVEYED} of them suggest"),
+    };
+    eprintln!("16-bit images: {white} ({bits} bit) is taken for full brightness, {why}; --bit-depth changes it");
+    Some(decided)
 }
 
 /// Whether the files of an image may have 16 bits, as far as their first bytes tell: a JPEG has 8, and a PNG says how many in
@@ -107,24 +95,8 @@ pub fn find(paths: &[PathBuf]) -> anyhow::Result<(Groups, Failures)> {
     for file in &unreadable {
         eprintln!("not done: {}: {}", file.file, file.reason);
     }
-    print_problems(&groups)?;
+    images::report_problems(&groups, &mut |sentence| eprintln!("{sentence}"))?;
     Ok((groups, Failures { unreadable: unreadable.len(), images: 0 }))
-}
-
-/// Says what is not an image, and what is odd about one.
-pub fn print_problems(groups: &Groups) -> anyhow::Result<()> {
-    for ignored in &groups.ignored {
-        eprintln!("left out: {}: {}", ignored.file, ignored.reason);
-    }
-    for image in &groups.images {
-        // A channel that is missing is filled, and that is said, or the image fails for it.
-        let odd = image.problems.iter().filter(|problem| problem.code != "channel-missing");
-        odd.for_each(|problem| eprintln!("{}", problem.sentence));
-    }
-    if groups.images.is_empty() {
-        bail!("no images there; PNG, JPEG and TIFF are read");
-    }
-    Ok(())
 }
 
 /// Says what is odd about an image.

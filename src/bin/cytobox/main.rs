@@ -2,11 +2,11 @@
 //!
 //! Exit codes: 0 if everything requested was done, 1 if something failed, 2 if the command line is invalid.
 
+#![warn(clippy::expect_used, clippy::unwrap_used)]
+
 #[cfg(target_arch = "wasm32")]
 fn main() {}
 
-#[cfg(not(target_arch = "wasm32"))]
-mod annotations;
 #[cfg(not(target_arch = "wasm32"))]
 mod bench;
 #[cfg(not(target_arch = "wasm32"))]
@@ -15,8 +15,6 @@ mod data;
 mod detect;
 #[cfg(not(target_arch = "wasm32"))]
 mod evaluate;
-#[cfg(not(target_arch = "wasm32"))]
-mod first_model;
 #[cfg(not(target_arch = "wasm32"))]
 mod images;
 #[cfg(not(target_arch = "wasm32"))]
@@ -27,8 +25,6 @@ mod models;
 mod output;
 #[cfg(not(target_arch = "wasm32"))]
 mod plot;
-#[cfg(not(target_arch = "wasm32"))]
-mod session;
 #[cfg(not(target_arch = "wasm32"))]
 mod synth;
 #[cfg(not(target_arch = "wasm32"))]

@@ -29,10 +29,10 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let merge = arguments.channels.weights()?;
+    let mut options = arguments.channels.options()?;
     let (groups, mut failures) = images::find(&arguments.paths)?;
     let known: HashSet<PathBuf> = groups.images.iter().flat_map(sources).collect();
-    let bit_depth = arguments.channels.decide_depth(None, &groups.images);
+    options.bit_depth = images::decide_depth(&options, None, &groups.images);
     let bar = images::progress_bar(groups.images.len());
     let names = Names::new(&arguments.paths, &groups)?;
     let images: Vec<String> = groups.images.iter().map(|entry| names.of(entry).image).collect();
@@ -42,9 +42,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         if path.canonicalize().is_ok_and(|place| known.contains(&place)) {
             return Err(Error::io(&path, "this would overwrite one of the images; choose another --out"));
         }
-        let mut input = arguments.channels.read(entry, merge.as_ref())?;
-        input.bit_depth = bit_depth;
-        let Opened { set, picture, .. } = engine::picture(&input)?;
+        let Opened { set, picture, .. } = engine::picture(&options.read(entry)?)?;
         images::warn(&bar, &set.warnings);
         files::write_file(&path, &picture.to_png()?)
     };

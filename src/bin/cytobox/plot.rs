@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use cytobox::{
     files,
+    native::session::{Session, unexpected},
     plot::{Chart, Series},
     protocol::{Command, Outcome},
     train::TrainEvent,
 };
-
-use crate::session::{Session, unexpected};
-
 /// Pixels of the chart.
 const SIZE: [u32; 2] = [720, 360];
 /// The suffix that a training log adds to the detector's name.

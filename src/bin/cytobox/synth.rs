@@ -4,14 +4,12 @@ use std::path::PathBuf;
 
 use cytobox::{
     files,
+    native::session::{Session, unexpected},
     protocol::{Command, Outcome},
     synth::SynthOptions,
 };
 
-use crate::{
-    images,
-    session::{Session, unexpected},
-};
+use crate::images;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  cytobox synth --out samples --images 20 --seed 1")]

@@ -8,16 +8,15 @@ use cytobox::{
     device::DeviceChoice,
     files,
     model::{Architecture, Backbone, config::Changes},
+    native::{
+        bundled,
+        session::{Session, unexpected},
+    },
     protocol::{AnnotatedInput, Command, Outcome, Preparation, TrainJob},
     train::{Budget, FolderStore, Overrides, Plan, Start, Store, TrainConfig, Trainable, setup::ShapeOptions},
 };
 
-use crate::{
-    data, detect, first_model,
-    output::say,
-    session::{Session, unexpected},
-    train_log::Log,
-};
+use crate::{data, detect, output::say, train_log::Log};
 
 /// What `--init` calls the bundled detector.
 const DEFAULT: &str = "default";
@@ -134,7 +133,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     if arguments.dry_run {
-        let mut session = Session::open(arguments.device)?;
+        let mut session = data::open(arguments.device)?;
         let images = data::read(&mut session, &arguments.data, &arguments.options)?;
         load_base(&mut session, arguments)?;
         say!("{}", serde_json::to_string_pretty(&prepare(&mut session, &images, &plan)?)?);
@@ -146,7 +145,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     check_out(arguments, &checkpoints, has_checkpoint)?;
     let resumes = arguments.resume && has_checkpoint;
 
-    let mut session = Session::open(arguments.device)?;
+    let mut session = data::open(arguments.device)?;
     let images = data::read(&mut session, &arguments.data, &arguments.options)?;
     let validation = match &arguments.val {
         Some(folder) => data::read(&mut session, folder, &arguments.options)?,
@@ -185,7 +184,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn load_base(session: &mut Session, arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(file) = &arguments.init {
-        let (name, bytes) = first_model::read(Some(file.as_path()).filter(|file| *file != Path::new(DEFAULT)))?;
+        let (name, bytes) = bundled::read(Some(file.as_path()).filter(|file| *file != Path::new(DEFAULT)))?;
         session.load(name, bytes)?;
     }
     Ok(())

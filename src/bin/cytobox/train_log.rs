@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use cytobox::{
     engine::Host,
-    observe::{Observer, Progress},
+    observe::Observer,
     train::{FolderStore, TrainEvent, TrainObserver},
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -51,15 +51,7 @@ impl Log {
     }
 }
 
-impl Observer for Log {
-    fn progress(&self, _: Progress) {}
-
-    fn is_cancelled(&self) -> bool {
-        false
-    }
-
-    async fn yield_now(&self) {}
-}
+impl Observer for Log {}
 
 impl Host for Log {
     type Store = FolderStore;

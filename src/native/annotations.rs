@@ -6,15 +6,15 @@ use std::{
     path::Path,
 };
 
-use cytobox::{
+use super::session::{Session, unexpected};
+use crate::{
     annotations::{ImageAnnotations, dataset::ImageInfo, gather::Gathered, names},
     channels::{Groups, ImageEntry},
+    error::Result,
     export::NamedBytes,
     files,
     protocol::{Command, Measured, Outcome},
 };
-
-use crate::session::{Session, unexpected};
 
 /// What cells are called where only masks say where they are.
 const MASKED: &str = "cell";
@@ -37,12 +37,15 @@ pub struct Found {
 
 /// Reads every annotation file among `groups`; `measured` has the images whose size is known. `number_pieces` gives each
 /// connected piece of a label image a number of its own.
+///
+/// # Errors
+/// None that a file causes: those are in what is found.
 pub fn find(
     session: &mut Session,
     groups: &Groups,
     measured: &BTreeMap<String, Measured>,
     number_pieces: bool,
-) -> anyhow::Result<Found> {
+) -> Result<Found> {
     let mut found = Found::default();
     let images: Vec<ImageInfo> = groups.images.iter().map(|image| info(image, measured)).collect();
     let orientations = measured.iter().map(|(name, m)| (name.clone(), m.orientation)).collect::<BTreeMap<_, _>>();
@@ -63,7 +66,7 @@ pub fn find(
         };
         match session.run(command)? {
             Outcome::Annotations(gathered) => found.take(gathered, &images, &files),
-            other => return Err(unexpected(&other).into()),
+            other => return Err(unexpected(&other)),
         }
     }
     for list in [&mut found.bad, &mut found.notes] {

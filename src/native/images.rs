@@ -1,0 +1,60 @@
+//! The files of an image, read for the engine.
+
+use crate::{
+    channels::{BitDepth, Groups, ImageEntry, Merge, Pages},
+    error::{Error, Result},
+    files,
+    protocol::{ImageFile, ImageInput},
+};
+
+/// How an image is read where its files leave something open.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ImageOptions {
+    /// Fill the missing channels of a Human Protein Atlas image with black instead of refusing the image.
+    pub fill_missing: bool,
+    /// The weights of the channels. Without them those that the detector was trained with, provided that they name every
+    /// channel of the image, else [`Merge::for_set`].
+    pub merge: Option<Merge>,
+    /// What the pages of a TIFF file are that does not say it.
+    pub pages: Pages,
+    /// What counts as full brightness in 16-bit samples. Without it what the detector was trained with, else what the
+    /// files state, else what holds their samples.
+    pub bit_depth: Option<BitDepth>,
+}
+
+impl ImageOptions {
+    /// Reads the files of one image; what its name alone rules out is not read.
+    ///
+    /// # Errors
+    /// A channel that is missing; a file that cannot be read.
+    pub fn read(&self, entry: &ImageEntry) -> Result<ImageInput> {
+        entry.check()?;
+        let fill = if self.fill_missing { entry.missing.clone() } else { Vec::new() };
+        let files = entry
+            .files
+            .iter()
+            .map(|file| Ok(ImageFile { bytes: files::read_file(file.file.as_ref())?, file: file.clone() }))
+            .collect::<Result<_>>()?;
+        let (name, merge) = (entry.name.clone(), self.merge.clone());
+        Ok(ImageInput { name, files, fill, merge, detector_merge: None, pages: self.pages, bit_depth: self.bit_depth })
+    }
+}
+
+/// Says what is not an image, and what is odd about one.
+///
+/// # Errors
+/// No image at all.
+pub fn report_problems(groups: &Groups, say: &mut dyn FnMut(&str)) -> Result<()> {
+    for ignored in &groups.ignored {
+        say(&format!("left out: {}: {}", ignored.file, ignored.reason));
+    }
+    for image in &groups.images {
+        // A channel that is missing is filled, and that is said, or the image fails for it.
+        let odd = image.problems.iter().filter(|problem| problem.code != "channel-missing");
+        odd.for_each(|problem| say(&problem.sentence));
+    }
+    if groups.images.is_empty() {
+        return Err(Error::Usage("no images there; PNG, JPEG and TIFF are read".into()));
+    }
+    Ok(())
+}
