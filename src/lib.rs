@@ -79,6 +79,7 @@ pub mod kernels;
 pub mod limits;
 #[doc(hidden)]
 pub mod masks;
+#[doc(hidden)]
 pub mod measure;
 #[doc(hidden)]
 pub mod model;

@@ -1,4 +1,4 @@
-//! The project's own commands, run as `cargo xtask COMMAND`. See `cli::USAGE`.
+//! The project's own commands, run as `cargo xtask COMMAND`; `cargo xtask help` lists them.
 
 #![forbid(unsafe_code)]
 
@@ -16,19 +16,13 @@ mod workspace;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use cli::Command;
+use clap::Parser;
+use cli::{Arguments, Command};
 use install::Installer;
 use workspace::Workspace;
 
 fn main() -> ExitCode {
-    let command = match Command::parse(std::env::args().skip(1)) {
-        Ok(command) => command,
-        Err(error) => {
-            eprintln!("{error}\n\n{}", cli::USAGE);
-            return ExitCode::from(2);
-        }
-    };
-    match run(command) {
+    match run(Arguments::parse().command) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -43,15 +37,11 @@ fn run(command: Command) -> Result<bool> {
     let workspace = Workspace::find()?;
     let mut installer = Installer::new(&workspace);
     match command {
-        Command::Help => {
-            println!("{}", cli::USAGE);
-            Ok(true)
-        }
         Command::Serve(options) => page::serve(&workspace, &mut installer, &options).map(|()| true),
         Command::Build(options) => page::build(&workspace, &mut installer, &options).map(|()| true),
-        Command::Test(steps) => suite::run(&workspace, &mut installer, &steps),
+        Command::Test(choice) => suite::run(&workspace, &mut installer, &choice.steps()?),
         Command::Bench(options) => bench::run(&workspace, &mut installer, &options).map(|()| true),
-        Command::PlainSimd(folder) => plain_simd::write(folder.as_deref()).map(|()| true),
+        Command::PlainSimd { folder } => plain_simd::write(folder.as_deref()).map(|()| true),
         Command::Check => suite::run(&workspace, &mut installer, &suite::QUICK),
     }
 }

@@ -1,18 +1,50 @@
 //! Builds and serves the page.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
 
-use crate::cli::{BuildOptions, Profile, ServeOptions};
 use crate::install::{Installer, Need};
 use crate::stream;
 use crate::workspace::Workspace;
 
 /// What building the page takes.
 pub const NEEDS: [Need; 3] = [Need::WasmTarget, Need::WasmBindgen, Need::Trunk];
+
+#[derive(Args, Debug, PartialEq)]
+pub struct ServeOptions {
+    /// Port on 127.0.0.1.
+    #[arg(long, value_name = "N", default_value_t = 8080)]
+    pub port: u16,
+    /// Open the page in the system's browser once it is built.
+    #[arg(long)]
+    pub open: bool,
+    /// cargo profile to build with.
+    #[arg(long, value_enum, default_value_t)]
+    pub profile: Profile,
+}
+
+#[derive(Args, Debug, Default, PartialEq)]
+pub struct BuildOptions {
+    /// Folder to build the page into [default: target/dist]
+    #[arg(long, value_name = "DIR")]
+    pub dist: Option<PathBuf>,
+    /// cargo profile to build with.
+    #[arg(long, value_enum, default_value_t)]
+    pub profile: Profile,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq)]
+pub enum Profile {
+    /// Shares its build output with the tests.
+    #[default]
+    Release,
+    /// Smaller, and slower to build.
+    Dist,
+}
 
 /// Builds the page into `dist`.
 pub fn build(workspace: &Workspace, installer: &mut Installer, options: &BuildOptions) -> Result<()> {

@@ -3,37 +3,56 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
 
-use crate::cli::BuildOptions;
 use crate::install::{self, Installer, Need};
-use crate::page;
+use crate::page::{self, BuildOptions};
 use crate::pins::WASM_TARGET;
 use crate::stream::{self, Finished};
 use crate::tally::{Tally, could_run};
 use crate::workspace::Workspace;
 
-/// One part of the suite.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// One part of the suite; quick checks come first.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq)]
 pub enum Step {
+    /// Formatting.
     Fmt,
+    /// Lints, warnings denied, natively and for wasm32.
     Clippy,
-    /// The page's scripts without a browser: their types, what eslint and prettier say, and the tests in tests/page.
+    /// The page's scripts without a browser: types, eslint, prettier and unit tests.
     Page,
-    /// Makes the golden values with torchvision again and compares them with those that the native tests read.
+    /// Golden values, made with torchvision and compared with the committed ones.
     Golden,
+    /// Unit and integration tests, on the CPU and on the Vulkan adapter.
     Native,
-    /// The tests in tests/browser.rs, in headless Chrome on WebGPU.
+    /// The tests in tests/browser.rs, in headless Chromium on WebGPU.
     Wasm,
-    /// The built page in a real browser.
+    /// The built page in Chromium.
     E2e,
 }
 
-/// Everything, quick checks first.
-pub const ALL: [Step; 7] = [Step::Fmt, Step::Clippy, Step::Page, Step::Golden, Step::Native, Step::Wasm, Step::E2e];
+/// The steps to run, in the suite's order.
+#[derive(Args, Debug, Default, PartialEq)]
+pub struct Choice {
+    /// Run only these steps.
+    #[arg(long, value_enum, value_name = "STEP,...", value_delimiter = ',')]
+    pub only: Vec<Step>,
+    /// Leave these steps out.
+    #[arg(long, value_enum, value_name = "STEP,...", value_delimiter = ',', hide_possible_values = true)]
+    pub skip: Vec<Step>,
+}
+
+impl Choice {
+    /// Those in `only` (all when empty) without those in `skip`; an error when none is left.
+    pub fn steps(&self) -> Result<Vec<Step>> {
+        let chosen = |step: &Step| (self.only.is_empty() || self.only.contains(step)) && !self.skip.contains(step);
+        let steps: Vec<Step> = Step::value_variants().iter().copied().filter(chosen).collect();
+        if steps.is_empty() { bail!("no step is left to run") } else { Ok(steps) }
+    }
+}
 
 /// What `cargo xtask check` runs.
 pub const QUICK: [Step; 3] = [Step::Fmt, Step::Clippy, Step::Page];
@@ -44,16 +63,9 @@ const BROWSER_LIMITS: [(&str, &str); 2] =
     [("WASM_BINDGEN_TEST_TIMEOUT", "1800"), ("WASM_BINDGEN_TEST_DRIVER_TIMEOUT", "60")];
 
 impl Step {
-    fn name(self) -> &'static str {
-        match self {
-            Step::Fmt => "fmt",
-            Step::Clippy => "clippy",
-            Step::Page => "page",
-            Step::Golden => "golden",
-            Step::Native => "native",
-            Step::Wasm => "wasm",
-            Step::E2e => "e2e",
-        }
+    /// As on the command line.
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
     fn needs(self) -> Vec<Need> {
@@ -67,24 +79,6 @@ impl Step {
             Step::E2e => [page::NEEDS.as_slice(), &[Need::Chromium, Need::Node, Need::Playwright]].concat(),
         }
     }
-}
-
-impl FromStr for Step {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        ALL.into_iter().find(|step| step.name() == text).ok_or_else(|| {
-            let names: Vec<&str> = ALL.iter().map(|step| step.name()).collect();
-            anyhow!("unknown step `{text}`; the steps are {}", names.join(", "))
-        })
-    }
-}
-
-/// The steps to run, in the suite's order: those in `only` (all when empty) without those in `skip`.
-pub fn select(only: &[Step], skip: &[Step]) -> Result<Vec<Step>> {
-    let chosen = |step: &Step| (only.is_empty() || only.contains(step)) && !skip.contains(step);
-    let steps: Vec<Step> = ALL.into_iter().filter(chosen).collect();
-    if steps.is_empty() { bail!("no step is left to run") } else { Ok(steps) }
 }
 
 /// The outcome of one step.
@@ -313,21 +307,20 @@ mod tests {
 
     #[test]
     fn steps_keep_their_order_and_are_run_once() {
-        assert_eq!(select(&[], &[]).unwrap(), ALL);
+        let all = Step::value_variants();
+        let select = |only: &[Step], skip: &[Step]| Choice { only: only.to_vec(), skip: skip.to_vec() }.steps();
+        assert_eq!(select(&[], &[]).unwrap(), all);
         let twice = [Step::E2e, Step::Fmt, Step::E2e];
         assert_eq!(select(&twice, &[]).unwrap(), [Step::Fmt, Step::E2e]);
         assert_eq!(select(&twice, &[Step::Fmt]).unwrap(), [Step::E2e]);
         assert!(select(&[Step::Fmt], &[Step::Fmt]).is_err());
-        assert!(select(&[], &ALL).is_err());
+        assert!(select(&[], all).is_err());
     }
 
     #[test]
     fn steps_are_named_as_on_the_command_line() {
-        for step in ALL {
-            assert_eq!(step.name().parse::<Step>().unwrap(), step);
-        }
-        assert!("".parse::<Step>().is_err());
-        assert!("Fmt".parse::<Step>().is_err());
+        let names: Vec<String> = Step::value_variants().iter().map(|step| step.name()).collect();
+        assert_eq!(names, ["fmt", "clippy", "page", "golden", "native", "wasm", "e2e"]);
     }
 
     #[test]
