@@ -19,6 +19,7 @@ mod matching;
 pub mod names;
 mod outline;
 mod outlines;
+pub mod recognise;
 pub mod reference;
 pub mod upright;
 pub mod via;

@@ -12,7 +12,7 @@ use web_time::Instant;
 
 pub use crate::observe::{Observer, Unwatched};
 use crate::{
-    annotations::gather::Options,
+    annotations::{attach, gather::Options, recognise::recognise, reference},
     bench,
     channels::{self, BitDepth, Channel, ChannelSet, FileHead, Merge, Picture, ReadOptions},
     detections::ImageDetections,
@@ -73,6 +73,9 @@ impl Engine {
                 let head = |DroppedFile { name, head }| FileHead { kind: channels::sniff_named(&name, &head), name };
                 Ok(Outcome::Groups(channels::group(&files.into_iter().map(head).collect::<Vec<_>>())))
             }
+            Command::Glance { files } => {
+                Ok(Outcome::Glances { glances: files.iter().map(|file| channels::glance(&file.head)).collect() })
+            }
             Command::Survey { image } => survey(&image).map(|depth| Outcome::Depth { depth }),
             Command::Open { image, thumbnail } => open(&image, thumbnail).map(Outcome::Image),
             Command::Measure { image } => measure(&image).map(Outcome::Measured),
@@ -89,6 +92,10 @@ impl Engine {
             Command::Export { images, classes, formats, zip } => {
                 packed("cytobox-results.zip", export::export(&images, &classes, &formats)?, zip)
             }
+            Command::RecogniseAnnotations { files, images } => {
+                let files: Vec<_> = files.iter().map(|f| (f.name.as_str(), f.head.as_slice())).collect();
+                Ok(Outcome::AnnotationFiles { files: recognise(&files, &images) })
+            }
             Command::ReadAnnotations { files, images, label, number_pieces, orientations } => {
                 let files: Vec<_> = files.iter().map(|f| (f.name.as_str(), f.bytes.as_slice())).collect();
                 let options = Options { label: &label, number_pieces };
@@ -97,6 +104,10 @@ impl Engine {
             Command::WriteAnnotations { images, classes, formats, zip } => {
                 packed("annotations.zip", export::annotated(&images, &classes, &formats)?, zip)
             }
+            Command::AttachMasks { boxes, masks } => {
+                Ok(Outcome::MaskOfBox { masks: attach::by_overlap(&boxes, &masks) })
+            }
+            Command::NameFiles { images } => Ok(Outcome::Names { names: reference::files_of(&images) }),
             Command::Prepare { images, plan } => self.prepare(&images, &plan).await,
             Command::Train(job) => self.train(*job, host).await,
             Command::Evaluate { images, options } => self.evaluate(images, &options, host).await,
@@ -291,7 +302,8 @@ async fn samples(images: u32, seed: u64, side: u32, observer: &impl Observer) ->
     Ok(Outcome::Files { files })
 }
 
-/// The file that results name: the image's own, or for a channel set the stem with the ending of its first file.
+/// The file that results name, as far as one image tells: its own, or for a channel set the picture that they would be merged
+/// to. Who knows all images names them by [`reference::files_of`].
 fn display_name(image: &ImageInput) -> String {
     match image.files.as_slice() {
         [only] => only.file.file.rsplit(['/', '\\']).next().unwrap_or(&only.file.file).to_owned(),

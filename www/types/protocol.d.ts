@@ -32,6 +32,26 @@ export type AnnotationFormat =
   /** `STEM_mask.png` for each image of which an object has a mask; value k is the k-th object. */
   | 'masks';
 
+/** The kinds of file that hold annotations. */
+export type AnnotationKind =
+  /** Names of classes, which the numbers of YOLO's files stand for. */
+  | 'classList'
+  /** A picture whose values are object numbers. */
+  | 'labelImage'
+  /** Pascal VOC, of one image. */
+  | 'voc'
+  /** COCO, VIA or LabelMe, of one image or of many. */
+  | 'json'
+  /** Cellpose's outlines, of one image. */
+  | 'outlines'
+  /** The Atlas's table of labels for whole images, which needs no image and no size. */
+  | 'imageLabels'
+  /** A table of boxes, of many images. */
+  | 'table'
+  /** YOLO, of one image, whose size it needs. */
+  | 'yolo'
+  | 'unknown';
+
 /** One cell that a person boxed. */
 export interface AnnotationsObject {
   /** Pixels of the original merged image. */
@@ -193,6 +213,8 @@ export type Command =
   | { type: 'start'; device: DeviceChoice; probe?: Probe | null; }
   /** Sorts files by what they are and which image they belong to. Done: `Outcome::Groups`. */
   | { type: 'group'; files: DroppedFile[]; }
+  /** Says what the first bytes of image files tell. Done: `Outcome::Glances`, one a file. */
+  | { type: 'glance'; files: DroppedFile[]; }
   /** Decodes and merges one image for the screen. Done: `Outcome::Image`. */
   | { type: 'open'; image: ImageInput; thumbnail: number; }
   /**
@@ -214,12 +236,21 @@ export type Command =
   /** Writes results in one or several formats; `zip` puts them into one file. Done: `Outcome::Files`. */
   | { type: 'export'; images: ImageDetections[]; classes: string[]; formats: Format[]; zip: boolean; }
   /**
+   * Says what annotation files are, and after which of the images they are named. Done: `Outcome::AnnotationFiles`, one a
+   * file.
+   */
+  | { type: 'recogniseAnnotations'; files: DroppedFile[]; images: ImageInfo[]; }
+  /**
    * Reads annotation files of every kind and brings them to the images; `number_pieces` gives each connected piece of a
    * label image a number of its own. Done: `Outcome::Annotations`.
    */
   | { type: 'readAnnotations'; files: NamedBytes[]; images: ImageInfo[]; label: string; numberPieces?: boolean; orientations?: Record<string, number>; }
+  /** Finds the box of each mask of a label image that came by itself. Done: `Outcome::MaskOfBox`. */
+  | { type: 'attachMasks'; boxes: BoxXyxy[]; masks: Rle[]; }
   /** Writes annotations in one or several formats. Done: `Outcome::Files`. */
   | { type: 'writeAnnotations'; images: ImageAnnotations[]; classes: string[]; formats: AnnotationFormat[]; zip: boolean; }
+  /** Says which file stands for each image in results. Done: `Outcome::Names`. */
+  | { type: 'nameFiles'; images: ImageInfo[]; }
   /** Looks at what is to be trained on, without its pictures. Done: `Outcome::Preparation`. */
   | { type: 'prepare'; images: ImageAnnotations[]; plan: Plan; }
   /** Trains, and takes the new detector for the old one. Tells `Event::Training`; done: `Outcome::Trained`. */
@@ -390,7 +421,7 @@ export interface DeviceReport {
 export interface DroppedFile {
   /** With its folders, if there are any. */
   name: string;
-  /** Its first 64 bytes, or all of a shorter file. */
+  /** Its first `crate::channels::HEAD_BYTES`, or all of a shorter file. */
   head: Uint8Array<ArrayBuffer>;
 }
 
@@ -497,6 +528,13 @@ export interface Gathered {
   warnings: string[];
   /** Files and objects that were left out, and why. */
   rejected: string[];
+}
+
+export interface Glance {
+  /** Width and height, where they stand there and are within the caps. */
+  size: [number, number] | null;
+  /** Whether its samples may have 16 bits. */
+  mayBeDeep: boolean;
 }
 
 /** All files, each in one place; images are ordered by name. */
@@ -794,6 +832,7 @@ export type Outcome =
   | { type: 'nothing'; }
   | { type: 'device'; } & DeviceReport
   | { type: 'groups'; } & Groups
+  | { type: 'glances'; glances: Glance[]; }
   | { type: 'image'; } & OpenedImage
   /** `None` for 8-bit images. */
   | { type: 'depth'; depth: BitDepth | null; }
@@ -801,7 +840,11 @@ export type Outcome =
   | { type: 'model'; } & ModelReport
   | { type: 'detections'; detections: ImageDetections; seconds: number; warnings: string[]; }
   | { type: 'files'; files: NamedBytes[]; }
+  | { type: 'annotationFiles'; files: Recognised[]; }
   | { type: 'annotations'; } & Gathered
+  /** The number of the mask that each box gets; `None` where a mask has no box. */
+  | { type: 'maskOfBox'; masks: (number | null)[] | null; }
+  | { type: 'names'; names: string[]; }
   | { type: 'preparation'; } & Preparation
   | { type: 'trained'; } & Trained
   | { type: 'evaluation'; evaluation: Evaluation; detections: ImageDetections[]; }
@@ -896,6 +939,17 @@ export type ProtocolEvent =
   | { type: 'done'; id: number; outcome: Outcome; }
   | { type: 'cancelled'; id: number; }
   | { type: 'failed'; id: number; code: string; sentence: string; };
+
+/** One annotation file before it is read. */
+export interface Recognised {
+  kind: AnnotationKind;
+  /** What an image without folders would be called for the file to be named after it. */
+  stem: string;
+  /** The image that it is named after. What it says itself may be another. */
+  image: string | null;
+  /** Several images have the name, and the folders do not tell which of them is meant. */
+  isAmbiguous: boolean;
+}
 
 /** What can be done about a `Problem`. */
 export type Remedy =
@@ -1134,6 +1188,7 @@ export type Wish =
 export interface Answers {
   start: 'device';
   group: 'groups';
+  glance: 'glances';
   open: 'image';
   survey: 'depth';
   measure: 'measured';
@@ -1141,8 +1196,11 @@ export interface Answers {
   loadModel: 'model';
   detect: 'detections';
   export: 'files';
+  recogniseAnnotations: 'annotationFiles';
   readAnnotations: 'annotations';
+  attachMasks: 'maskOfBox';
   writeAnnotations: 'files';
+  nameFiles: 'names';
   prepare: 'preparation';
   train: 'trained';
   steer: 'nothing';

@@ -22,7 +22,7 @@ const ONE_FILE = new Set(['coco', 'csv']);
 /** @param {Entry[]} images @returns {Promise<import('../engine/protocol.js').ImageAnnotations[]>} */
 async function outgoing(images) {
   await measure(images, () => {});
-  const files = fileNames(store.state.images);
+  const files = await fileNames(store.state.images);
   return images.map((image) => {
     if (!image.size) throw new Error(`${image.name} cannot be opened, so its size is unknown: ${image.problem?.sentence ?? ''}`);
     return { image: image.name, file: files.get(image) ?? '', ...image.size, ...(image.annotations ?? { verified: false, objects: [] }) };

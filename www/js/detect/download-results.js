@@ -52,7 +52,7 @@ function classNames(images) {
 
 /** @param {import('../shared/page-state.js').ImageEntry[]} entries @param {import('../engine/protocol.js').Format[]} formats */
 async function downloadResults(entries, formats) {
-  const names = fileNames(store.state.images);
+  const names = await fileNames(store.state.images);
   const images = entries.filter(isFinished).map((image) => outgoing(image, names));
   const classes = classNames(images);
   const zip = formats.length > 1 || !(ONE_FILE.has(formats[0]) || (formats[0] === 'voc' && images.length === 1));

@@ -9,6 +9,8 @@
  * @typedef {import('../../types/protocol.d.ts').ChannelFile} ChannelFile
  * @typedef {import('../../types/protocol.d.ts').Problem} Problem
  * @typedef {import('../../types/protocol.d.ts').Groups} Groups
+ * @typedef {import('../../types/protocol.d.ts').Glance} Glance
+ * @typedef {import('../../types/protocol.d.ts').Recognised} Recognised
  * @typedef {import('../../types/protocol.d.ts').ImageInput} ImageInput
  * @typedef {import('../../types/protocol.d.ts').OpenedImage} OpenedImage
  * @typedef {import('../../types/protocol.d.ts').Rle} Rle
@@ -44,9 +46,6 @@
  * @template {Command} C
  * @typedef {Extract<Outcome, {type: import('../../types/protocol.d.ts').Answers[C['type']]}>} Answer
  */
-
-/** All detections of an image down to this score are asked for; the slider filters above it without a new run. */
-export const DETECT_SCORE = 0.05;
 
 /**
  * Maps cross the boundary as `Map` or as plain objects; the page knows plain objects only.
