@@ -72,8 +72,8 @@ pub enum Command {
         #[serde(default)]
         max_detections: Option<usize>,
     },
-    /// Writes results in one or several formats; `zip` puts them into one file. Done: [`Outcome::Files`].
-    Export { images: Vec<ImageDetections>, classes: Vec<String>, formats: Vec<Format>, zip: bool },
+    /// Writes results in one or several formats. Done: [`Outcome::Files`].
+    Export { images: Vec<ImageDetections>, classes: Vec<String>, formats: Vec<Format> },
     /// Says what annotation files are, and after which of the images they are named. Done: [`Outcome::AnnotationFiles`], one a
     /// file.
     RecogniseAnnotations { files: Vec<DroppedFile>, images: Vec<ImageInfo> },
@@ -92,7 +92,7 @@ pub enum Command {
     /// Finds the box of each mask of a label image that came by itself. Done: [`Outcome::MaskOfBox`].
     AttachMasks { boxes: Vec<BoxXyxy>, masks: Vec<Rle> },
     /// Writes annotations in one or several formats. Done: [`Outcome::Files`].
-    WriteAnnotations { images: Vec<ImageAnnotations>, classes: Vec<String>, formats: Vec<AnnotationFormat>, zip: bool },
+    WriteAnnotations { images: Vec<ImageAnnotations>, classes: Vec<String>, formats: Vec<AnnotationFormat> },
     /// Says which file stands for each image in results. Done: [`Outcome::Names`].
     NameFiles { images: Vec<ImageInfo> },
     /// Looks at what is to be trained on, without its pictures. Done: [`Outcome::Preparation`].

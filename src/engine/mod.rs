@@ -89,8 +89,8 @@ impl Engine {
                 let options = DetectOptions { score: Some(score), max_detections };
                 self.detect(&image, &options, host).await
             }
-            Command::Export { images, classes, formats, zip } => {
-                packed("cytobox-results.zip", export::export(&images, &classes, &formats)?, zip)
+            Command::Export { images, classes, formats } => {
+                Ok(Outcome::Files { files: export::export(&images, &classes, &formats)? })
             }
             Command::RecogniseAnnotations { files, images } => {
                 let files: Vec<_> = files.iter().map(|f| (f.name.as_str(), f.head.as_slice())).collect();
@@ -101,8 +101,8 @@ impl Engine {
                 let options = Options { label: &label, number_pieces };
                 annotations::read(&files, &images, &options, &orientations).map(Outcome::Annotations)
             }
-            Command::WriteAnnotations { images, classes, formats, zip } => {
-                packed("annotations.zip", export::annotated(&images, &classes, &formats)?, zip)
+            Command::WriteAnnotations { images, classes, formats } => {
+                Ok(Outcome::Files { files: export::annotated(&images, &classes, &formats)? })
             }
             Command::AttachMasks { boxes, masks } => {
                 Ok(Outcome::MaskOfBox { masks: attach::by_overlap(&boxes, &masks) })
@@ -176,15 +176,6 @@ impl Engine {
 fn model_report(name: &str, detector: &Detector, load: LoadReport) -> ModelReport {
     let parameters = detector.network.num_params() as u64;
     ModelReport { name: name.to_owned(), parameters, config: detector.config.clone(), load }
-}
-
-/// The files, or one archive of them.
-fn packed(archive: &str, files: Vec<NamedBytes>, zip: bool) -> Result<Outcome> {
-    let files = match zip {
-        true => vec![NamedBytes { name: archive.to_owned(), bytes: export::zip(&files)? }],
-        false => files,
-    };
-    Ok(Outcome::Files { files })
 }
 
 /// Tells an observer of the stages of a detection, in percent.

@@ -233,8 +233,8 @@ export type Command =
    * own limit lets through. Done: `Outcome::Detections`.
    */
   | { type: 'detect'; image: ImageInput; score: number; maxDetections?: number | null; }
-  /** Writes results in one or several formats; `zip` puts them into one file. Done: `Outcome::Files`. */
-  | { type: 'export'; images: ImageDetections[]; classes: string[]; formats: Format[]; zip: boolean; }
+  /** Writes results in one or several formats. Done: `Outcome::Files`. */
+  | { type: 'export'; images: ImageDetections[]; classes: string[]; formats: Format[]; }
   /**
    * Says what annotation files are, and after which of the images they are named. Done: `Outcome::AnnotationFiles`, one a
    * file.
@@ -248,7 +248,7 @@ export type Command =
   /** Finds the box of each mask of a label image that came by itself. Done: `Outcome::MaskOfBox`. */
   | { type: 'attachMasks'; boxes: BoxXyxy[]; masks: Rle[]; }
   /** Writes annotations in one or several formats. Done: `Outcome::Files`. */
-  | { type: 'writeAnnotations'; images: ImageAnnotations[]; classes: string[]; formats: AnnotationFormat[]; zip: boolean; }
+  | { type: 'writeAnnotations'; images: ImageAnnotations[]; classes: string[]; formats: AnnotationFormat[]; }
   /** Says which file stands for each image in results. Done: `Outcome::Names`. */
   | { type: 'nameFiles'; images: ImageInfo[]; }
   /** Looks at what is to be trained on, without its pictures. Done: `Outcome::Preparation`. */
