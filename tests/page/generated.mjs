@@ -28,6 +28,7 @@ const NUMBERS = {
   'channels/depth.rs': ['DEPTHS'],
   'channels/merge.rs': ['LARGEST_WEIGHT'],
   'predict.rs': ['LOWEST_SCORE'],
+  'train/config.rs': ['BATCH_SIZES', 'CLASS_LOSS_WEIGHTS', 'DETECTION_SCALES', 'CROP_STEP'],
   'web/file_store.rs': ['FOLDER'],
 };
 

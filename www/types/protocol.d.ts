@@ -305,6 +305,12 @@ export type Decay =
   /** Half a cosine from 1 down to `end`, as `CosineAnnealingLR`. */
   | { kind: 'cosine'; end: number; };
 
+/** How the rate falls, without numbers. */
+export type DecayKind =
+  | 'constant'
+  | 'step'
+  | 'cosine';
+
 /** One cell that was found. */
 export interface Detection {
   /** Pixels of the original merged image. */
@@ -548,6 +554,13 @@ export interface Groups {
   projects: string[];
   ignored: Ignored[];
 }
+
+/** The widths of the heads to choose from. */
+export type HeadWidth =
+  | 'narrow'
+  | 'medium'
+  /** As torchvision. */
+  | 'wide';
 
 export interface Ignored {
   file: string;
@@ -828,6 +841,11 @@ export type OptimizerConfig =
   /** `torch.optim.AdamW`. */
   | { kind: 'adam_w'; beta1: number; beta2: number; epsilon: number; weight_decay: number; };
 
+/** An optimizer without its numbers. */
+export type OptimizerKind =
+  | 'sgd'
+  | 'adamw';
+
 export type Outcome =
   | { type: 'nothing'; }
   | { type: 'device'; } & DeviceReport
@@ -862,6 +880,24 @@ export interface Overrides {
   crop?: number | null;
   trainable?: Trainable | null;
   seed?: number | null;
+  optimizer?: OptimizerKind | null;
+  /** One of another kind has its usual numbers; of the same kind, those of the recipe or the preset. */
+  decay?: DecayKind | null;
+  warmupSteps?: number | null;
+  /** 0 for none. */
+  gradientClip?: number | null;
+  classLossWeight?: number | null;
+  emaDecay?: number | null;
+  detectionScale?: number | null;
+  validationShare?: number | null;
+  useDifficult?: boolean | null;
+  checkpointSeconds?: number | null;
+  /** Whether images are flipped, in both directions. */
+  flips?: boolean | null;
+  quarterTurns?: boolean | null;
+  brightness?: number | null;
+  /** `Some(false)` leaves every image at its size. */
+  scales?: boolean | null;
 }
 
 /** What the pages of a TIFF file are that does not say it. */
@@ -1004,6 +1040,8 @@ export interface Series {
 export interface ShapeOptions {
   architecture?: Architecture | null;
   backbone?: Backbone | null;
+  /** Both of the next at once, where they are not given. */
+  width?: HeadWidth | null;
   fpnChannels?: number | null;
   representation?: number | null;
 }

@@ -28,6 +28,14 @@ export const BIT_DEPTHS = [9, 16];
 export const LARGEST_WEIGHT = 16;
 /** The least score of a detection that is asked for where all of them count: COCO's curves need low scores too, and what is shown can be filtered without another run. */
 export const LOWEST_SCORE = 0.05;
+/** The least and the greatest batch size. */
+export const BATCH_SIZES = [1, 64];
+/** The least and the greatest weight of the classes' own loss. */
+export const CLASS_LOSS_WEIGHTS = [0, 100];
+/** The least and the greatest detection scale. */
+export const DETECTION_SCALES = [0.5, 2];
+/** Crops are a multiple of it, in pixels: the stride of the coarsest feature map of a ResNet. */
+export const CROP_STEP = 32;
 /** The folder of all trainings. */
 export const CHECKPOINTS_FOLDER = 'trainings';
 /** Characters that are invisible or turn the direction of text, which no label may have. */
