@@ -72,6 +72,8 @@ pub enum Command {
         #[serde(default)]
         max_detections: Option<usize>,
     },
+    /// Traces masks for the screen. Done: [`Outcome::Outlines`], one a mask.
+    Outline { masks: Vec<Rle> },
     /// Writes results in one or several formats. Done: [`Outcome::Files`].
     Export { images: Vec<ImageDetections>, classes: Vec<String>, formats: Vec<Format> },
     /// Says what annotation files are, and after which of the images they are named. Done: [`Outcome::AnnotationFiles`], one a
@@ -272,6 +274,10 @@ pub enum Outcome {
         detections: ImageDetections,
         seconds: f64,
         warnings: Vec<String>,
+    },
+    /// Closed polygons `x, y, x, y, …` along the edges of the pixels; see [`Rle::outlines`].
+    Outlines {
+        outlines: Vec<Vec<Vec<f32>>>,
     },
     Files {
         files: Vec<NamedBytes>,

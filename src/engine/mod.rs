@@ -20,6 +20,7 @@ use crate::{
     error::{Error, Result},
     export::{self, NamedBytes},
     kernels,
+    masks::Rle,
     model::{self, Detector, DetectorConfig},
     plot,
     predict::{self, DetectOptions, Found},
@@ -88,6 +89,10 @@ impl Engine {
             Command::Detect { image, score, max_detections } => {
                 let options = DetectOptions { score: Some(score), max_detections };
                 self.detect(&image, &options, host).await
+            }
+            Command::Outline { masks } => {
+                let flat = |mask: &Rle| mask.outlines().into_iter().map(Vec::into_flattened).collect();
+                Ok(Outcome::Outlines { outlines: masks.iter().map(flat).collect() })
             }
             Command::Export { images, classes, formats } => {
                 Ok(Outcome::Files { files: export::export(&images, &classes, &formats)? })

@@ -233,6 +233,8 @@ export type Command =
    * own limit lets through. Done: `Outcome::Detections`.
    */
   | { type: 'detect'; image: ImageInput; score: number; maxDetections?: number | null; }
+  /** Traces masks for the screen. Done: `Outcome::Outlines`, one a mask. */
+  | { type: 'outline'; masks: Rle[]; }
   /** Writes results in one or several formats. Done: `Outcome::Files`. */
   | { type: 'export'; images: ImageDetections[]; classes: string[]; formats: Format[]; }
   /**
@@ -857,6 +859,8 @@ export type Outcome =
   | { type: 'measured'; } & Measured
   | { type: 'model'; } & ModelReport
   | { type: 'detections'; detections: ImageDetections; seconds: number; warnings: string[]; }
+  /** Closed polygons `x, y, x, y, …` along the edges of the pixels; see `Rle::outlines`. */
+  | { type: 'outlines'; outlines: number[][][]; }
   | { type: 'files'; files: NamedBytes[]; }
   | { type: 'annotationFiles'; files: Recognised[]; }
   | { type: 'annotations'; } & Gathered
@@ -1233,6 +1237,7 @@ export interface Answers {
   merge: 'files';
   loadModel: 'model';
   detect: 'detections';
+  outline: 'outlines';
   export: 'files';
   recogniseAnnotations: 'annotationFiles';
   readAnnotations: 'annotations';

@@ -1,7 +1,7 @@
 /** The results beside the canvas: score slider, counts per class, and the table of detections. */
 import { classStyle } from '../canvas/colors.js';
 import { byId, el } from '../ui/dom.js';
-import { area } from '../canvas/masks.js';
+import { area } from '../shared/run-lengths.js';
 import { visibleDetections } from '../canvas/detection-layer.js';
 import { foregroundClasses } from '../engine/protocol.js';
 import { LOWEST_SCORE } from '../shared/engine-limits.js';

@@ -17,7 +17,7 @@
  */
 import { BadRecord, demand, isObject, label, list, number, text, whole } from '../shared/record-fields.js';
 import * as limits from '../shared/limits.js';
-import { runs } from '../canvas/masks.js';
+import { runs } from '../shared/run-lengths.js';
 import { readCurves, readEvaluation } from '../train/kept-training.js';
 
 export { BadRecord };
