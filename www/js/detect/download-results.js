@@ -3,6 +3,7 @@ import { byId, notify, plural } from '../ui/dom.js';
 import { save } from '../ui/save-file.js';
 import { fileNames } from '../images/file-names.js';
 import { openFormatDialog } from '../images/format-dialog.js';
+import { foregroundClasses } from '../engine/protocol.js';
 import { connection, inputOf } from '../images/images.js';
 import { saveAll } from '../images/save-files.js';
 import { leftInFile } from '../shared/left-in-file.js';
@@ -42,7 +43,8 @@ function outgoing(image, files) {
  * @param {import('../engine/protocol.js').ImageDetections[]} images
  */
 function classNames(images) {
-  const names = store.state.model?.report.config.classes.slice(1) ?? [];
+  const { model } = store.state;
+  const names = model ? foregroundClasses(model.report.config) : [];
   const known = new Set(names);
   const others = new Set(images.flatMap((image) => image.detections.map(({ label }) => label)));
   return [...names, ...[...others].filter((label) => !known.has(label))];

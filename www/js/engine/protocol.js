@@ -55,7 +55,7 @@ export function plain(value) {
   return value instanceof Map ? /** @type {T} */ (Object.fromEntries(value)) : value;
 }
 
-/** @param {DetectorConfig} config the names that a user counts by; index 0 is the background */
+/** @param {DetectorConfig} config the names that a user counts by; index 0 is the background, whatever it is called */
 export function foregroundClasses(config) {
-  return config.classes.filter((name, index) => !(index === 0 && name === '__background__'));
+  return config.classes.slice(1);
 }
