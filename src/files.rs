@@ -12,9 +12,6 @@ use crate::{
     limits,
 };
 
-/// Enough of a file to tell its kind.
-const HEAD_BYTES: u64 = 64;
-
 /// The images under some paths.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -40,7 +37,7 @@ pub fn find_images(paths: &[PathBuf]) -> Result<Found> {
     let mut heads = Vec::new();
     for path in &files {
         let mut head = Vec::new();
-        match File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head)) {
+        match File::open(path).and_then(|file| file.take(channels::HEAD_BYTES as u64).read_to_end(&mut head)) {
             Ok(_) => {
                 let name = path.to_string_lossy().into_owned();
                 heads.push(FileHead { kind: channels::sniff_named(&name, &head), name });

@@ -11,6 +11,10 @@ use crate::model::transform::NetworkInput;
 use crate::model::{Detector, DetectorConfig, Go, Progress, Stage};
 use crate::observe::Observer;
 
+/// The least score of a detection that is asked for where all of them count: COCO's curves need low scores too, and what is
+/// shown can be filtered without another run.
+pub const LOWEST_SCORE: f32 = 0.05;
+
 /// Corners that rounding moved over the edge of the picture by less than this many pixels are moved back.
 const EDGE_TOLERANCE: f32 = 1.0;
 /// Masks that are pasted between two words to `progress`.

@@ -9,15 +9,20 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    annotations::{ImageAnnotations, check::Finding, dataset::ClassCount, dataset::ImageInfo, gather::Gathered},
+    annotations::{
+        ImageAnnotations, check::Finding, dataset::ClassCount, dataset::ImageInfo, gather::Gathered,
+        recognise::Recognised,
+    },
     bench::{BenchResult, BenchTask},
-    channels::{BitDepth, Channel, ChannelFile, Groups, Merge, Pages},
+    boxes::BoxXyxy,
+    channels::{BitDepth, Channel, ChannelFile, Glance, Groups, Merge, Pages},
     detections::ImageDetections,
     device::{DeviceChoice, DeviceReport, Probe},
     error::Error,
     evaluate::{Evaluation, Measure},
     export::{AnnotationFormat, Format, NamedBytes},
     kernels::bench::BenchLayer,
+    masks::Rle,
     model::DetectorConfig,
     observe::Progress,
     plot::Chart,
@@ -42,6 +47,8 @@ pub enum Command {
     Start { device: DeviceChoice, probe: Option<Probe> },
     /// Sorts files by what they are and which image they belong to. Done: [`Outcome::Groups`].
     Group { files: Vec<DroppedFile> },
+    /// Says what the first bytes of image files tell. Done: [`Outcome::Glances`], one a file.
+    Glance { files: Vec<DroppedFile> },
     /// Decodes and merges one image for the screen. Done: [`Outcome::Image`].
     Open { image: ImageInput, thumbnail: u32 },
     /// Finds out which bit depth an image by itself asks for; the greatest of all is that of their set. Done:
@@ -65,8 +72,13 @@ pub enum Command {
         #[serde(default)]
         max_detections: Option<usize>,
     },
-    /// Writes results in one or several formats; `zip` puts them into one file. Done: [`Outcome::Files`].
-    Export { images: Vec<ImageDetections>, classes: Vec<String>, formats: Vec<Format>, zip: bool },
+    /// Traces masks for the screen. Done: [`Outcome::Outlines`], one a mask.
+    Outline { masks: Vec<Rle> },
+    /// Writes results in one or several formats. Done: [`Outcome::Files`].
+    Export { images: Vec<ImageDetections>, classes: Vec<String>, formats: Vec<Format> },
+    /// Says what annotation files are, and after which of the images they are named. Done: [`Outcome::AnnotationFiles`], one a
+    /// file.
+    RecogniseAnnotations { files: Vec<DroppedFile>, images: Vec<ImageInfo> },
     /// Reads annotation files of every kind and brings them to the images; `number_pieces` gives each connected piece of a
     /// label image a number of its own. Done: [`Outcome::Annotations`].
     ReadAnnotations {
@@ -79,8 +91,12 @@ pub enum Command {
         #[serde(default)]
         orientations: BTreeMap<String, u8>,
     },
+    /// Finds the box of each mask of a label image that came by itself. Done: [`Outcome::MaskOfBox`].
+    AttachMasks { boxes: Vec<BoxXyxy>, masks: Vec<Rle> },
     /// Writes annotations in one or several formats. Done: [`Outcome::Files`].
-    WriteAnnotations { images: Vec<ImageAnnotations>, classes: Vec<String>, formats: Vec<AnnotationFormat>, zip: bool },
+    WriteAnnotations { images: Vec<ImageAnnotations>, classes: Vec<String>, formats: Vec<AnnotationFormat> },
+    /// Says which file stands for each image in results. Done: [`Outcome::Names`].
+    NameFiles { images: Vec<ImageInfo> },
     /// Looks at what is to be trained on, without its pictures. Done: [`Outcome::Preparation`].
     Prepare { images: Vec<ImageAnnotations>, plan: Box<Plan> },
     /// Trains, and takes the new detector for the old one. Tells [`Event::Training`]; done: [`Outcome::Trained`].
@@ -114,7 +130,7 @@ pub enum Command {
 pub struct DroppedFile {
     /// With its folders, if there are any.
     pub name: String,
-    /// Its first 64 bytes, or all of a shorter file.
+    /// Its first [`crate::channels::HEAD_BYTES`], or all of a shorter file.
     #[serde(with = "serde_bytes")]
     pub head: Vec<u8>,
 }
@@ -244,6 +260,9 @@ pub enum Outcome {
     Nothing,
     Device(DeviceReport),
     Groups(Groups),
+    Glances {
+        glances: Vec<Glance>,
+    },
     Image(OpenedImage),
     /// `None` for 8-bit images.
     Depth {
@@ -256,10 +275,24 @@ pub enum Outcome {
         seconds: f64,
         warnings: Vec<String>,
     },
+    /// Closed polygons `x, y, x, y, …` along the edges of the pixels; see [`Rle::outlines`].
+    Outlines {
+        outlines: Vec<Vec<Vec<f32>>>,
+    },
     Files {
         files: Vec<NamedBytes>,
     },
+    AnnotationFiles {
+        files: Vec<Recognised>,
+    },
     Annotations(Gathered),
+    /// The number of the mask that each box gets; `None` where a mask has no box.
+    MaskOfBox {
+        masks: Option<Vec<Option<usize>>>,
+    },
+    Names {
+        names: Vec<String>,
+    },
     Preparation(Box<Preparation>),
     Trained(Box<Trained>),
     Evaluation {

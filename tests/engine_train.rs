@@ -128,6 +128,7 @@ fn job(images: Vec<AnnotatedInput>, epochs: u32, resume: bool) -> TrainJob {
         backbone: Some(Backbone::ResNet18),
         fpn_channels: Some(16),
         representation: Some(32),
+        ..ShapeOptions::default()
     };
     let overrides =
         Overrides { budget: Some(Budget::Epochs(epochs)), batch_size: Some(8), crop: Some(64), ..Overrides::default() };

@@ -69,7 +69,20 @@ const SAME_OBJECT: f32 = 0.5;
 
 /// Gives masks in no order to the boxes that they fill best; whether each found one. Where not, nothing is changed.
 pub(super) fn attach_by_overlap(annotations: &mut ImageAnnotations, masks: &[Rle]) -> bool {
-    let boxes: Vec<[f32; 4]> = annotations.objects.iter().map(|object| object.bbox.corners()).collect();
+    let boxes: Vec<BoxXyxy> = annotations.objects.iter().map(|object| object.bbox).collect();
+    let Some(found) = by_overlap(&boxes, masks) else { return false };
+    for (object, k) in annotations.objects.iter_mut().zip(found) {
+        if let Some(k) = k {
+            object.mask = Some(masks[k].clone());
+        }
+    }
+    true
+}
+
+/// The number of the mask that each box gets, of masks in no order, which go to the boxes that they fill best; `None` where a
+/// mask has no box.
+pub fn by_overlap(boxes: &[BoxXyxy], masks: &[Rle]) -> Option<Vec<Option<usize>>> {
+    let boxes: Vec<[f32; 4]> = boxes.iter().map(BoxXyxy::corners).collect();
     // From left to right, so that only boxes that begin before a mask ends are compared with it.
     let mut order: Vec<usize> = (0..boxes.len()).collect();
     order.sort_by(|&a, &b| boxes[a][0].total_cmp(&boxes[b][0]));
@@ -80,15 +93,10 @@ pub(super) fn attach_by_overlap(annotations: &mut ImageAnnotations, masks: &[Rle
         let best = near.map(|i| (i, iou(boxes[i], bounds))).max_by(|a, b| a.1.total_cmp(&b.1));
         match best.filter(|(_, overlap)| *overlap >= SAME_OBJECT) {
             Some((i, _)) => owner[i] = Some(k),
-            None => return false,
+            None => return None,
         }
     }
-    for (object, k) in annotations.objects.iter_mut().zip(owner) {
-        if let Some(k) = k {
-            object.mask = Some(masks[k].clone());
-        }
-    }
-    true
+    Some(owner)
 }
 
 /// The objects of a label image that nobody boxed, each in the box round its pixels.

@@ -8,11 +8,9 @@ use super::dataset::{self, Claim, ImageInfo};
 use super::json::{self, json_text};
 use super::label_images::LabelImages;
 use super::matching::{Index, Match};
+use super::recognise::{self, AnnotationKind};
 use super::{ImageAnnotations, Parsed, coco, labelme, names, outlines, via, voc, yolo};
 use crate::error::{Error, Result};
-
-/// Endings of the files that hold label images.
-const PICTURES: [&str; 3] = ["png", "tif", "tiff"];
 
 /// What a drop of annotation files held.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -71,12 +69,14 @@ pub fn gather_with(files: &[(&str, &[u8])], images: &[ImageInfo], options: &Opti
     }
     let mut labels = LabelImages::new(images, *options);
     for &(name, bytes) in files {
-        if PICTURES.contains(&extension(name).as_str()) {
-            labels.add(name, bytes);
-        } else {
-            let outcome = reading.read(name, bytes);
-            reading.note(outcome);
-        }
+        let outcome = match recognise::kind(name, bytes, true) {
+            AnnotationKind::LabelImage => {
+                labels.add(name, bytes);
+                Ok(())
+            }
+            kind => reading.read(kind, name, bytes),
+        };
+        reading.note(outcome);
     }
     // Label images belong to the boxes that were just read.
     let Reading { mut out, mut found, .. } = reading;
@@ -123,18 +123,31 @@ impl Reading<'_> {
         }
     }
 
-    fn read(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        match extension(name).as_str() {
-            "xml" => {
+    fn read(&mut self, kind: AnnotationKind, name: &str, bytes: &[u8]) -> Result<()> {
+        match kind {
+            AnnotationKind::Voc => {
                 let (parsed, places) = voc::read_with_places(name, bytes)?;
                 let own = self.index.of_own_name(name);
                 let image = places.iter().fold(own, |found, place| found.or(self.index.of_file(place)));
                 self.single(name, parsed, image);
             }
-            "json" => self.json(name, bytes)?,
-            _ if classes::is_list(name) => {}
-            "csv" | "tsv" | "txt" => self.text(name, bytes)?,
-            _ => return Err(Error::annotation(name, "is not a known kind of annotation file")),
+            AnnotationKind::Json => self.json(name, bytes)?,
+            AnnotationKind::Outlines => self.outlines(name, bytes)?,
+            AnnotationKind::ImageLabels => {
+                let parsed = csv::read_image_labels(name, bytes)?;
+                let value = take(&mut self.out, parsed);
+                self.out.image_labels.extend(value);
+            }
+            AnnotationKind::Table => {
+                let parsed = csv::read_boxes(name, bytes)?;
+                self.many(name, parsed);
+            }
+            AnnotationKind::Yolo => self.yolo(name, bytes)?,
+            // Both were taken before everything else.
+            AnnotationKind::ClassList | AnnotationKind::LabelImage => {}
+            AnnotationKind::Unknown => {
+                return Err(Error::annotation(name, "is not a known kind of annotation file"));
+            }
         }
         Ok(())
     }
@@ -162,27 +175,17 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn text(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        let line = first_line(bytes);
-        if let Some(stem) = outlines::image_of(name) {
-            let image = self.index.of_own_name(&stem);
-            let size = self.size_of(image).unwrap_or((0, 0));
-            let parsed = outlines::read(name, bytes, &names::stem(&stem), self.label, size)?;
-            self.single(name, parsed, image);
-        } else if csv::is_image_labels(&line) {
-            let parsed = csv::read_image_labels(name, bytes)?;
-            let value = take(&mut self.out, parsed);
-            self.out.image_labels.extend(value);
-        } else if extension(name) != "txt" || csv::separator_of(&line).1 >= 4 {
-            let parsed = csv::read_boxes(name, bytes)?;
-            self.many(name, parsed);
-        } else {
-            self.yolo(name, bytes, &line)?;
-        }
+    fn outlines(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        let stem = outlines::image_of(name).unwrap_or_default();
+        let image = self.index.of_own_name(&stem);
+        let size = self.size_of(image).unwrap_or((0, 0));
+        let parsed = outlines::read(name, bytes, &names::stem(&stem), self.label, size)?;
+        self.single(name, parsed, image);
         Ok(())
     }
 
-    fn yolo(&mut self, name: &str, bytes: &[u8], line: &[u8]) -> Result<()> {
+    fn yolo(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        let (line, _) = recognise::first_line(bytes, true);
         let image = self.index.of_own_name(name);
         match image {
             Match::Image(at, _) => {
@@ -194,7 +197,7 @@ impl Reading<'_> {
                 let reason = "belongs to one of several images of that name, and the folders do not tell which";
                 return Err(Error::annotation(name, reason));
             }
-            Match::None if line.is_empty() || is_yolo(line) => {
+            Match::None if line.is_empty() || recognise::is_yolo(&line) => {
                 self.out.without_image.push(names::stem(name));
                 self.out.without_image_sources.push(name.to_owned());
             }
@@ -228,29 +231,6 @@ fn take<T>(out: &mut Gathered, parsed: Parsed<T>) -> T {
     out.warnings.extend(parsed.warnings);
     out.rejected.extend(parsed.rejected.iter().map(Error::to_string));
     parsed.value
-}
-
-fn extension(name: &str) -> String {
-    names::base_name(name).rsplit_once('.').map_or_else(String::new, |(_, e)| e.to_ascii_lowercase())
-}
-
-/// The first line that says something; of UTF-16 without its zeros, which suffices to tell what it is.
-fn first_line(bytes: &[u8]) -> Vec<u8> {
-    let is_wide = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes[if is_wide { 2 } else { 0 }..]);
-    let mut lines = bytes.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
-    let says = |line: &&[u8]| line.iter().any(|b| *b != 0) && !line.starts_with(b"sep=");
-    let line = lines.find(says).unwrap_or_default();
-    line.iter().copied().filter(|b| *b != 0).take(1 << 16).collect()
-}
-
-/// A number and at least four more.
-fn is_yolo(line: &[u8]) -> bool {
-    let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let is_number = |word: &[u8]| std::str::from_utf8(word).is_ok_and(|word| word.parse::<f64>().is_ok());
-    let mut count = 0;
-    let all = words.inspect(|_| count += 1).all(is_number);
-    all && count >= 5
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod matching;
 pub mod names;
 mod outline;
 mod outlines;
+pub mod recognise;
 pub mod reference;
 pub mod upright;
 pub mod via;
@@ -201,6 +202,26 @@ fn quote(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The page checks the records of a saved project by itself; `tests/page/records.test.mjs` has the same cases.
+    #[test]
+    fn the_engine_takes_what_the_page_takes_from_a_saved_project() {
+        #[derive(Deserialize)]
+        struct Case {
+            ok: bool,
+            object: serde_json::Value,
+            label: Option<String>,
+            area: Option<u32>,
+        }
+        let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/page/records.json")).unwrap();
+        for Case { ok, object, label, area } in cases {
+            let found = serde_json::from_value::<Object>(object.clone());
+            assert_eq!(found.is_ok(), ok, "{object}: {found:?}");
+            let Ok(found) = found else { continue };
+            assert!(label.is_none_or(|label| label == found.label), "{object}");
+            assert!(area.is_none_or(|area| found.mask.as_ref().map(Rle::area) == Some(area)), "{object}");
+        }
+    }
 
     #[test]
     fn what_was_left_out_is_written_only_where_something_was() {

@@ -142,28 +142,34 @@ pub(super) fn alpha_warning(name: &str) -> String {
     format!("{name}: its alpha channel (transparency) is dropped")
 }
 
-/// The header chunk of a PNG (W3C PNG, 11.2.1), checked against the caps.
-struct Ihdr {
-    width: u32,
-    height: u32,
-    bits: u8,
+/// The header chunk of a PNG (W3C PNG, 11.2.1).
+pub(super) struct Ihdr {
+    pub width: u32,
+    pub height: u32,
+    pub bits: u8,
     colour: u8,
 }
 
 impl Ihdr {
-    fn read(name: &str, bytes: &[u8]) -> Result<Self> {
+    /// What stands there, unchecked.
+    pub fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
         let Some((b"\0\0\0\x0dIHDR", [w3, w2, w1, w0, h3, h2, h1, h0, bits, colour, ..])) =
             bytes.get(8..).and_then(|b| b.split_first_chunk::<8>())
         else {
             return Err(Error::image(name, "the PNG file is truncated or damaged: it has no header"));
         };
-        let this = Self {
+        Ok(Self {
             width: u32::from_be_bytes([*w3, *w2, *w1, *w0]),
             height: u32::from_be_bytes([*h3, *h2, *h1, *h0]),
             bits: *bits,
             colour: *colour,
-        };
-        let samples: u8 = match colour {
+        })
+    }
+
+    /// Checked against the caps; `bytes` are the whole file.
+    fn read(name: &str, bytes: &[u8]) -> Result<Self> {
+        let this = Self::parse(name, bytes)?;
+        let samples: u8 = match this.colour {
             0 | 3 => 1,
             4 => 2,
             2 => 3,
@@ -171,7 +177,7 @@ impl Ihdr {
             _ => {
                 return Err(Error::image(
                     name,
-                    format_args!("the PNG file is damaged: it claims colour type {colour}"),
+                    format_args!("the PNG file is damaged: it claims colour type {}", this.colour),
                 ));
             }
         };

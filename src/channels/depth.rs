@@ -3,6 +3,8 @@
 //! Cameras digitise to 10, 12 or 14 bits and programs store that in 16. Which of them it was decides by what factor an image
 //! is dark, so it is decided once for all images of a run, and a detector keeps what it was trained with.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use super::set::{Plane, Samples};
@@ -14,6 +16,9 @@ use crate::error::{Error, Result};
 #[serde(try_from = "u8", into = "u8")]
 pub struct BitDepth(u8);
 
+/// The fewest and the most bits of a sample that does not fit into 8.
+const DEPTHS: RangeInclusive<u8> = 9..=16;
+
 impl BitDepth {
     /// All of a 16-bit sample.
     pub const FULL: BitDepth = BitDepth(16);
@@ -23,12 +28,13 @@ impl BitDepth {
     /// A depth of that many bits.
     ///
     /// # Errors
-    /// Fewer than 9 bits, or more than 16.
+    /// Bits that are not among [`DEPTHS`].
     pub fn new(bits: u8) -> Result<Self> {
-        match bits {
-            9..=16 => Ok(Self(bits)),
-            _ => Err(Error::Config(format!("a bit depth of 16-bit images is from 9 to 16, not {bits}"))),
+        if DEPTHS.contains(&bits) {
+            return Ok(Self(bits));
         }
+        let (least, most) = (DEPTHS.start(), DEPTHS.end());
+        Err(Error::Config(format!("a bit depth of 16-bit images is from {least} to {most}, not {bits}")))
     }
 
     /// 9–16.

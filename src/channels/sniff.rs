@@ -46,8 +46,8 @@ impl FileKind {
     }
 }
 
-/// Bytes of a head that [`sniff`] looks at; fewer will do when the file is shorter.
-const HEAD: usize = 64;
+/// Bytes of a file that tell its kind; fewer will do when the file is shorter.
+pub const HEAD_BYTES: usize = 64;
 /// Endings of tables and of lists of classes.
 const TEXTS: [&str; 6] = [".csv", ".tsv", ".txt", ".yaml", ".yml", ".names"];
 /// Magic number of `torch.save` before version 1.6, as pickle protocol 2 writes it.
@@ -55,7 +55,7 @@ const TORCH_LEGACY: &[u8] = &[0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0x
 
 /// The kind by content alone, from the first 64 bytes or fewer. Plain rows of text are [`FileKind::Unknown`] here.
 pub fn sniff(bytes: &[u8]) -> FileKind {
-    let head = &bytes[..bytes.len().min(HEAD)];
+    let head = &bytes[..bytes.len().min(HEAD_BYTES)];
     let starts = |magic: &[u8]| head.starts_with(magic);
     if starts(b"\x89PNG\r\n\x1a\n") {
         FileKind::Png
@@ -87,7 +87,7 @@ pub fn sniff(bytes: &[u8]) -> FileKind {
 /// As [`sniff`]; only a file that is text and has no magic bytes is told by the ending of its name.
 pub fn sniff_named(name: &str, bytes: &[u8]) -> FileKind {
     let kind = sniff(bytes);
-    if kind != FileKind::Unknown || bytes.is_empty() || !is_text(&bytes[..bytes.len().min(HEAD)]) {
+    if kind != FileKind::Unknown || bytes.is_empty() || !is_text(&bytes[..bytes.len().min(HEAD_BYTES)]) {
         return kind;
     }
     let lower = name.to_ascii_lowercase();

@@ -160,11 +160,9 @@ impl Engine {
         options: &EvaluateOptions,
         host: &impl Host,
     ) -> Result<Outcome> {
-        /// COCO's curves need the detections of low scores too.
-        const LOWEST_SCORE: f32 = 0.05;
         let active = self.device.as_ref().ok_or_else(|| Error::Usage("no device has been opened yet".into()))?;
         let detector = self.detector()?;
-        let wanted = DetectOptions { score: Some(LOWEST_SCORE), ..DetectOptions::default() };
+        let wanted = DetectOptions { score: Some(predict::LOWEST_SCORE), ..DetectOptions::default() };
         let bit_depth = depth_of_set(&images, detector.config.bit_depth)?;
         let total = images.len() as u32;
         let (mut truths, mut found) = (Vec::new(), Vec::new());

@@ -12,7 +12,7 @@ use web_time::Instant;
 
 pub use crate::observe::{NoObserver, Observer};
 use crate::{
-    annotations::gather::Options,
+    annotations::{attach, gather::Options, recognise::recognise, reference},
     bench,
     channels::{self, BitDepth, Channel, ChannelSet, FileHead, Merge, Picture, ReadOptions},
     detections::ImageDetections,
@@ -20,6 +20,7 @@ use crate::{
     error::{Error, Result},
     export::{self, NamedBytes},
     kernels,
+    masks::Rle,
     model::{self, Detector, DetectorConfig},
     plot,
     predict::{self, DetectOptions, Found},
@@ -73,6 +74,9 @@ impl Engine {
                 let head = |DroppedFile { name, head }| FileHead { kind: channels::sniff_named(&name, &head), name };
                 Ok(Outcome::Groups(channels::group(&files.into_iter().map(head).collect::<Vec<_>>())))
             }
+            Command::Glance { files } => {
+                Ok(Outcome::Glances { glances: files.iter().map(|file| channels::glance(&file.head)).collect() })
+            }
             Command::Survey { image } => survey(&image).map(|depth| Outcome::Depth { depth }),
             Command::Open { image, thumbnail } => open(&image, thumbnail).map(Outcome::Image),
             Command::Measure { image } => measure(&image).map(Outcome::Measured),
@@ -88,17 +92,29 @@ impl Engine {
                 let (detections, warnings) = self.detect(&image, &options, host).await?;
                 Ok(Outcome::Detections { detections, seconds: started.elapsed().as_secs_f64(), warnings })
             }
-            Command::Export { images, classes, formats, zip } => {
-                packed("cytobox-results.zip", export::export(&images, &classes, &formats)?, zip)
+            Command::Outline { masks } => {
+                let flat = |mask: &Rle| mask.outlines().into_iter().map(Vec::into_flattened).collect();
+                Ok(Outcome::Outlines { outlines: masks.iter().map(flat).collect() })
+            }
+            Command::Export { images, classes, formats } => {
+                Ok(Outcome::Files { files: export::export(&images, &classes, &formats)? })
+            }
+            Command::RecogniseAnnotations { files, images } => {
+                let files: Vec<_> = files.iter().map(|f| (f.name.as_str(), f.head.as_slice())).collect();
+                Ok(Outcome::AnnotationFiles { files: recognise(&files, &images) })
             }
             Command::ReadAnnotations { files, images, label, number_pieces, orientations } => {
                 let files: Vec<_> = files.iter().map(|f| (f.name.as_str(), f.bytes.as_slice())).collect();
                 let options = Options { label: &label, number_pieces };
                 annotations::read(&files, &images, &options, &orientations).map(Outcome::Annotations)
             }
-            Command::WriteAnnotations { images, classes, formats, zip } => {
-                packed("annotations.zip", export::annotated(&images, &classes, &formats)?, zip)
+            Command::WriteAnnotations { images, classes, formats } => {
+                Ok(Outcome::Files { files: export::annotated(&images, &classes, &formats)? })
             }
+            Command::AttachMasks { boxes, masks } => {
+                Ok(Outcome::MaskOfBox { masks: attach::by_overlap(&boxes, &masks) })
+            }
+            Command::NameFiles { images } => Ok(Outcome::Names { names: reference::files_of(&images) }),
             Command::Prepare { images, plan } => self.prepare(&images, &plan).await,
             Command::Train(job) => self.train(*job, host).await,
             Command::Evaluate { images, options } => self.evaluate(images, &options, host).await,
@@ -218,15 +234,6 @@ fn model_report(name: &str, detector: &Detector, load: LoadReport) -> ModelRepor
     ModelReport { name: name.to_owned(), parameters, config: detector.config.clone(), load }
 }
 
-/// The files, or one archive of them.
-fn packed(archive: &str, files: Vec<NamedBytes>, zip: bool) -> Result<Outcome> {
-    let files = match zip {
-        true => vec![NamedBytes { name: archive.to_owned(), bytes: export::zip(&files)? }],
-        false => files,
-    };
-    Ok(Outcome::Files { files })
-}
-
 /// Tells an observer of the stages of a detection, in percent.
 struct Stages<'a, O>(&'a O);
 
@@ -343,7 +350,8 @@ async fn samples(images: u32, seed: u64, side: u32, observer: &impl Observer) ->
     Ok(Outcome::Files { files })
 }
 
-/// The file that results name: the image's own, or for a channel set the stem with the ending of its first file.
+/// The file that results name, as far as one image tells: its own, or for a channel set the picture that they would be merged
+/// to. Who knows all images names them by [`reference::files_of`].
 fn display_name(image: &ImageInput) -> String {
     match image.files.as_slice() {
         [only] => only.file.file.rsplit(['/', '\\']).next().unwrap_or(&only.file.file).to_owned(),

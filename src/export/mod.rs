@@ -5,7 +5,6 @@
 //! appended to one file, and [`write_coco`] is run at the end over [`read_jsonl`].
 
 mod annotated;
-mod archive;
 mod file_names;
 #[cfg(not(target_arch = "wasm32"))]
 mod folder;
@@ -23,7 +22,6 @@ use crate::detections::{Detection, ImageDetections};
 use crate::error::{Error, Result};
 
 pub use annotated::{AnnotationFormat, annotated};
-pub use archive::zip;
 pub use file_names::{file_names, safe_path};
 #[cfg(not(target_arch = "wasm32"))]
 pub use folder::write_folder;

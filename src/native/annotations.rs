@@ -8,7 +8,12 @@ use std::{
 
 use super::session::{Session, unexpected};
 use crate::{
-    annotations::{ImageAnnotations, dataset::ImageInfo, gather::Gathered, names},
+    annotations::{
+        ImageAnnotations,
+        dataset::ImageInfo,
+        gather::Gathered,
+        recognise::{AnnotationKind, Recognised, recognise},
+    },
     channels::{Groups, ImageEntry},
     error::Result,
     export::NamedBytes,
@@ -18,8 +23,6 @@ use crate::{
 
 /// What cells are called where only masks say where they are.
 const MASKED: &str = "cell";
-/// Endings that the name of an annotation may have where its image has none.
-const CHANNELS: [&str; 5] = ["_red", "_green", "_blue", "_yellow", "_merged"];
 /// Bytes of files that are read together; the files of one image always are.
 const BATCH_BYTES: u64 = 1 << 30;
 
@@ -49,7 +52,10 @@ pub fn find(
     let mut found = Found::default();
     let images: Vec<ImageInfo> = groups.images.iter().map(|image| info(image, measured)).collect();
     let orientations = measured.iter().map(|(name, m)| (name.clone(), m.orientation)).collect::<BTreeMap<_, _>>();
-    for paths in batches(groups) {
+    // Whether a text is a table does not matter here, so that no file is opened for it.
+    let names: Vec<(&str, &[u8])> = groups.annotations.iter().map(|path| (path.as_str(), &[][..])).collect();
+    let recognised: BTreeMap<&String, Recognised> = groups.annotations.iter().zip(recognise(&names, &images)).collect();
+    for paths in batches(groups, &recognised) {
         let mut files = Vec::new();
         for path in paths {
             match files::read_file(Path::new(path)) {
@@ -65,7 +71,7 @@ pub fn find(
             orientations: orientations.clone(),
         };
         match session.run(command)? {
-            Outcome::Annotations(gathered) => found.take(gathered, &images, &files),
+            Outcome::Annotations(gathered) => found.take(gathered, &images, &files, &recognised),
             other => return Err(unexpected(&other)),
         }
     }
@@ -99,19 +105,23 @@ pub fn some_of(names: &[&str]) -> String {
 
 /// Files that are read together: what belongs to one image by its name stays together, and lists of class names are in
 /// every batch.
-fn batches(groups: &Groups) -> Vec<Vec<&String>> {
-    let (lists, singles): (Vec<&String>, Vec<&String>) = groups.annotations.iter().partition(|path| is_list(path));
-    let mut owned: Vec<(String, &String)> = singles.into_iter().map(|path| (names::stem(path), path)).collect();
+fn batches<'a>(groups: &'a Groups, recognised: &BTreeMap<&'a String, Recognised>) -> Vec<Vec<&'a String>> {
+    let is_list = |path: &&String| recognised[path].kind == AnnotationKind::ClassList;
+    let (lists, singles): (Vec<&String>, Vec<&String>) = groups.annotations.iter().partition(is_list);
+    let owner = |path: &String| {
+        let Recognised { image, stem, .. } = &recognised[path];
+        image.as_ref().unwrap_or(stem).clone()
+    };
+    let mut owned: Vec<(String, &String)> = singles.into_iter().map(|path| (owner(path), path)).collect();
     for image in &groups.images {
-        let stem = names::base_name(&image.name);
-        owned.extend(image.mask.iter().chain(&image.object_masks).map(|mask| (stem.clone(), mask)));
+        owned.extend(image.mask.iter().chain(&image.object_masks).map(|mask| (image.name.clone(), mask)));
     }
     owned.sort();
     let mut batches: Vec<Vec<&String>> = Vec::new();
     let (mut bytes, mut last) = (BATCH_BYTES, None);
-    for (stem, path) in owned {
+    for (owner, path) in owned {
         let size = fs::metadata(path).map_or(0, |file| file.len());
-        if bytes + size > BATCH_BYTES && last.as_ref() != Some(&stem) {
+        if bytes + size > BATCH_BYTES && last.as_ref() != Some(&owner) {
             batches.push(lists.clone());
             bytes = 0;
         }
@@ -119,32 +129,23 @@ fn batches(groups: &Groups) -> Vec<Vec<&String>> {
             batch.push(path);
         }
         bytes += size;
-        last = Some(stem);
+        last = Some(owner);
     }
     batches
 }
 
-/// A list of class names, which is not an annotation by itself.
-fn is_list(path: &str) -> bool {
-    matches!(extension(path).as_str(), "yaml" | "yml" | "names")
-        || matches!(names::base_name(path).to_ascii_lowercase().as_str(), "classes.txt" | "labels.txt")
-}
-
-/// Whether an annotation file of that stem is called after the image, or after one of its channels.
-fn is_of(stem: &str, image: &str) -> bool {
-    stem == image || CHANNELS.iter().any(|channel| stem.strip_suffix(channel) == Some(image))
-}
-
-fn extension(path: &str) -> String {
-    names::base_name(path).rsplit_once('.').map_or_else(String::new, |(_, e)| e.to_ascii_lowercase())
-}
-
 impl Found {
-    fn take(&mut self, gathered: Gathered, images: &[ImageInfo], files: &[NamedBytes]) {
+    fn take(
+        &mut self,
+        gathered: Gathered,
+        images: &[ImageInfo],
+        files: &[NamedBytes],
+        recognised: &BTreeMap<&String, Recognised>,
+    ) {
         self.notes.extend(gathered.warnings);
         self.without_image.extend(gathered.without_image);
         for sentence in gathered.rejected {
-            self.reject(sentence, images, files);
+            self.reject(sentence, images, files, recognised);
         }
         for (annotations, source) in gathered.annotations.into_iter().zip(gathered.sources) {
             match self.annotations.entry(annotations.image.clone()) {
@@ -158,14 +159,20 @@ impl Found {
     }
 
     /// One object costs itself; a file costs its image, unless it was not an annotation file to begin with.
-    fn reject(&mut self, sentence: String, images: &[ImageInfo], files: &[NamedBytes]) {
+    fn reject(
+        &mut self,
+        sentence: String,
+        images: &[ImageInfo],
+        files: &[NamedBytes],
+        recognised: &BTreeMap<&String, Recognised>,
+    ) {
         let of = |name: &str| sentence.strip_prefix(name).filter(|rest| rest.starts_with([':', ',']));
         let file = files.iter().filter(|file| of(&file.name).is_some()).max_by_key(|file| file.name.len());
         let image = images.iter().map(|image| &image.name).filter(|name| of(name).is_some()).max_by_key(|n| n.len());
         let rest = file.map(|file| &file.name).or(image).and_then(|name| of(name)).unwrap_or_default();
         if rest.starts_with(", object") || rest.contains("is a second set") {
             self.notes.push(format!("left out: {sentence}"));
-        } else if file.is_some_and(|file| !is_annotation(file, images)) {
+        } else if file.is_some_and(|file| !is_annotation(file, recognised.get(&file.name))) {
             self.notes.push(format!("left out, as it is not an annotation of these images: {sentence}"));
         } else {
             self.bad.push(sentence);
@@ -175,19 +182,20 @@ impl Found {
 
 /// Whether a file says by its name and content that it annotates one of the images. Microscopes and other programs leave
 /// XML, JSON and tables of their own beside images.
-fn is_annotation(file: &NamedBytes, images: &[ImageInfo]) -> bool {
+fn is_annotation(file: &NamedBytes, recognised: Option<&Recognised>) -> bool {
+    // A label image was found by its name.
+    let Some(Recognised { kind, image, is_ambiguous, .. }) = recognised else { return true };
     // UTF-16 has a zero in each letter of a tag.
     let text: Vec<u8> = file.bytes.iter().copied().filter(|byte| *byte != 0).collect();
     let says = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
-    let stem = names::stem(&file.name);
-    let has_image = || images.iter().any(|image| is_of(&stem, &names::base_name(&image.name)));
-    match extension(&file.name).as_str() {
-        "xml" => has_image() && (says(b"<annotation") || text.trim_ascii().is_empty()),
-        "json" => (says(b"\"annotations\"") && says(b"\"images\"")) || (has_image() && says(b"\"shapes\"")),
-        "csv" | "tsv" => false,
-        "txt" => has_image(),
-        "yaml" | "yml" | "names" => false,
-        // A label image, which was found by its name.
-        _ => true,
+    let has_image = image.is_some() || *is_ambiguous;
+    match kind {
+        AnnotationKind::Voc => has_image && (says(b"<annotation") || text.trim_ascii().is_empty()),
+        AnnotationKind::Json => (says(b"\"annotations\"") && says(b"\"images\"")) || (has_image && says(b"\"shapes\"")),
+        AnnotationKind::Yolo | AnnotationKind::Outlines => has_image,
+        AnnotationKind::Table | AnnotationKind::ImageLabels | AnnotationKind::ClassList | AnnotationKind::Unknown => {
+            false
+        }
+        AnnotationKind::LabelImage => true,
     }
 }

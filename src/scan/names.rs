@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    annotations::reference,
     channels::{Groups, ImageEntry},
     error::{Error, Result},
 };
@@ -76,12 +77,14 @@ impl Names {
         let Some(first) = entry.files.first() else { return Called::new(&entry.name, &entry.name, &self.root) };
         let first_file = self.below(&first.file);
         let folder = first_file.rsplit_once('/').map(|(folder, _)| folder);
-        let in_folder = |name: &str| folder.map_or_else(|| name.to_owned(), |folder| format!("{folder}/{name}"));
         let stem = entry.name.rsplit(['/', '\\']).next().unwrap_or_default();
-        let image = if stem == entry.name { stem.to_owned() } else { in_folder(stem) };
-        let merged = in_folder(&format!("{stem}.png"));
-        let is_alone = entry.files.len() == 1 || self.files.contains(&merged);
-        Called::new(&image, if is_alone { &first_file } else { &merged }, &self.root)
+        let image = match folder {
+            Some(folder) if stem != entry.name => format!("{folder}/{stem}"),
+            _ => stem.to_owned(),
+        };
+        let files: Vec<String> = entry.files.iter().map(|file| self.below(&file.file)).collect();
+        let file = reference::file_of(stem, &files, |file| self.files.contains(file));
+        Called::new(&image, &file, &self.root)
     }
 
     /// A file's path below the root.

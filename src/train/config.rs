@@ -1,9 +1,11 @@
 //! Every number of a training run, with defaults that work.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use super::augment::Augment;
-use super::schedule::{Decay, Schedule};
+use super::schedule::{Decay, DecayKind, Schedule};
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -56,7 +58,23 @@ pub enum OptimizerConfig {
     AdamW { beta1: f32, beta2: f32, epsilon: f32, weight_decay: f32 },
 }
 
+/// An optimizer without its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    Sgd,
+    AdamW,
+}
+
 impl OptimizerConfig {
+    /// With its usual numbers.
+    pub const fn of_kind(kind: OptimizerKind) -> Self {
+        match kind {
+            OptimizerKind::Sgd => Self::sgd(),
+            OptimizerKind::AdamW => Self::adamw(),
+        }
+    }
+
     pub const fn sgd() -> Self {
         Self::Sgd { momentum: 0.9, weight_decay: 1e-4 }
     }
@@ -154,6 +172,17 @@ fn unscaled() -> f32 {
     1.0
 }
 
+/// The least and the greatest batch size.
+pub const BATCH_SIZES: RangeInclusive<usize> = 1..=64;
+/// The least and the greatest weight of the classes' own loss.
+pub const CLASS_LOSS_WEIGHTS: RangeInclusive<f32> = 0.0..=100.0;
+/// The least and the greatest detection scale.
+pub const DETECTION_SCALES: RangeInclusive<f32> = 0.5..=2.0;
+/// Crops are no smaller than this, in pixels.
+pub const LEAST_CROP: u32 = 64;
+/// Crops are a multiple of it, in pixels: the stride of the coarsest feature map of a ResNet.
+pub const CROP_STEP: u32 = 32;
+
 impl TrainConfig {
     /// With fewer images a split would leave nothing to measure.
     pub const LEAST_TO_SPLIT: usize = 5;
@@ -171,7 +200,7 @@ impl TrainConfig {
                 base: 0.0025,
                 warmup_steps: 50,
                 warmup_factor: 1e-3,
-                decay: Decay::Step { shares: vec![0.6, 0.85], gamma: 0.1 },
+                decay: Decay::of_kind(DecayKind::Step),
             },
             class_loss_weight: 0.0,
             ema_decay: 0.0,
@@ -199,7 +228,7 @@ impl TrainConfig {
                 base: 1e-3,
                 warmup_steps: 30,
                 warmup_factor: 1e-2,
-                decay: Decay::Cosine { end: 0.01 },
+                decay: Decay::of_kind(DecayKind::Cosine),
             },
             class_loss_weight: 2.0,
             ema_decay: 0.99,
@@ -214,8 +243,9 @@ impl TrainConfig {
     /// A number that no training can work with.
     pub fn validate(&self) -> Result<()> {
         let fault = |what: String| Err(Error::Config(what));
-        if !(1..=64).contains(&self.batch_size) {
-            return fault(format!("batch_size is {}; it must be between 1 and 64", self.batch_size));
+        if !BATCH_SIZES.contains(&self.batch_size) {
+            let (least, most) = (BATCH_SIZES.start(), BATCH_SIZES.end());
+            return fault(format!("batch_size is {}; it must be between {least} and {most}", self.batch_size));
         }
         if !(1..=1000).contains(&self.repeats) {
             return fault(format!("repeats is {}; it must be between 1 and 1000", self.repeats));
@@ -231,14 +261,16 @@ impl TrainConfig {
         if !(rate.is_finite() && rate > 0.0 && rate <= 10.0) {
             return fault(format!("the learning rate is {rate}; it must be above 0 and at most 10"));
         }
-        if !(0.0..=100.0).contains(&self.class_loss_weight) {
-            return fault(format!("class_loss_weight is {}; it must be from 0 to 100", self.class_loss_weight));
+        if !CLASS_LOSS_WEIGHTS.contains(&self.class_loss_weight) {
+            let most = CLASS_LOSS_WEIGHTS.end();
+            return fault(format!("class_loss_weight is {}; it must be from 0 to {most}", self.class_loss_weight));
         }
         if !(0.0..1.0).contains(&self.ema_decay) {
             return fault(format!("ema_decay is {}; it must be from 0 to below 1", self.ema_decay));
         }
-        if !(0.5..=2.0).contains(&self.detection_scale) {
-            return fault(format!("detection_scale is {}; it must be from 0.5 to 2", self.detection_scale));
+        if !DETECTION_SCALES.contains(&self.detection_scale) {
+            let (least, most) = (DETECTION_SCALES.start(), DETECTION_SCALES.end());
+            return fault(format!("detection_scale is {}; it must be from {least} to {most}", self.detection_scale));
         }
         if self.gradient_clip.is_some_and(|c| !(c.is_finite() && c > 0.0)) {
             return fault("gradient_clip must be above 0".into());
@@ -250,9 +282,10 @@ impl TrainConfig {
             return fault("validate_every is 0; it must be at least 1".into());
         }
         if let Some(crop) = self.augment.crop
-            && !(crop.is_multiple_of(32) && (64..=limits::NETWORK_SIDE).contains(&crop))
+            && !(crop.is_multiple_of(CROP_STEP) && (LEAST_CROP..=limits::NETWORK_SIDE).contains(&crop))
         {
-            return fault(format!("crop is {crop}; it must be a multiple of 32 from 64 to {}", limits::NETWORK_SIDE));
+            let most = limits::NETWORK_SIDE;
+            return fault(format!("crop is {crop}; it must be a multiple of {CROP_STEP} from {LEAST_CROP} to {most}"));
         }
         if self.norm.is_some() && self.trainable != Trainable::All {
             return fault("batch norms train only where every stage does".into());

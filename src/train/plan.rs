@@ -4,7 +4,9 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::anchor_check::{AnchorReport, AnchorSet};
-use super::config::{Budget, TrainConfig, Trainable};
+use super::augment::Augment;
+use super::config::{Budget, CROP_STEP, LEAST_CROP, OptimizerConfig, OptimizerKind, TrainConfig, Trainable};
+use super::schedule::{Decay, DecayKind};
 use super::setup::{self, Layout, ShapeOptions};
 use super::truth::Example;
 use crate::channels::Merge;
@@ -13,10 +15,6 @@ use crate::model::config::Changes;
 use crate::model::transform::resized;
 use crate::model::{Architecture, Detector, DetectorConfig};
 use crate::weights::{self, LoadReport};
-
-/// Crops are no smaller than this, and a multiple of [`CROP_STEP`].
-const LEAST_CROP: u32 = 64;
-const CROP_STEP: u32 = 32;
 
 /// What a training run starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +51,24 @@ pub struct Overrides {
     pub trainable: Option<Trainable>,
     /// Seed of the random number generator.
     pub seed: Option<u64>,
+    pub optimizer: Option<OptimizerKind>,
+    /// One of another kind has its usual numbers; of the same kind, those of the recipe or the preset.
+    pub decay: Option<DecayKind>,
+    pub warmup_steps: Option<u64>,
+    /// 0 for none.
+    pub gradient_clip: Option<f32>,
+    pub class_loss_weight: Option<f32>,
+    pub ema_decay: Option<f32>,
+    pub detection_scale: Option<f32>,
+    pub validation_share: Option<f32>,
+    pub use_difficult: Option<bool>,
+    pub checkpoint_seconds: Option<f64>,
+    /// Whether images are flipped, in both directions.
+    pub flips: Option<bool>,
+    pub quarter_turns: Option<bool>,
+    pub brightness: Option<f32>,
+    /// `Some(false)` leaves every image at its size.
+    pub scales: Option<bool>,
 }
 
 impl Overrides {
@@ -67,11 +83,36 @@ impl Overrides {
         settings.batch_size = self.batch_size.unwrap_or(settings.batch_size);
         settings.trainable = self.trainable.unwrap_or(settings.trainable);
         settings.seed = self.seed.unwrap_or(settings.seed);
-        if let Some(side) = self.crop {
-            settings.augment.crop = (side > 0).then_some(side);
+        settings.optimizer = self.optimizer.map_or(settings.optimizer, OptimizerConfig::of_kind);
+        if let Some(kind) = self.decay.filter(|kind| *kind != settings.schedule.decay.kind()) {
+            settings.schedule.decay = Decay::of_kind(kind);
         }
+        settings.schedule.warmup_steps = self.warmup_steps.unwrap_or(settings.schedule.warmup_steps);
+        if let Some(length) = self.gradient_clip {
+            settings.gradient_clip = (length != 0.0).then_some(length);
+        }
+        settings.class_loss_weight = self.class_loss_weight.unwrap_or(settings.class_loss_weight);
+        settings.ema_decay = self.ema_decay.unwrap_or(settings.ema_decay);
+        settings.detection_scale = self.detection_scale.unwrap_or(settings.detection_scale);
+        settings.validation_share = self.validation_share.unwrap_or(settings.validation_share);
+        settings.use_difficult = self.use_difficult.unwrap_or(settings.use_difficult);
+        settings.checkpoint_seconds = self.checkpoint_seconds.unwrap_or(settings.checkpoint_seconds);
+        self.augment(&mut settings.augment);
         settings.validate()?;
         Ok(settings)
+    }
+
+    fn augment(&self, augment: &mut Augment) {
+        if let Some(side) = self.crop {
+            augment.crop = (side > 0).then_some(side);
+        }
+        augment.flip_x = self.flips.unwrap_or(augment.flip_x);
+        augment.flip_y = self.flips.unwrap_or(augment.flip_y);
+        augment.quarter_turns = self.quarter_turns.unwrap_or(augment.quarter_turns);
+        augment.brightness = self.brightness.unwrap_or(augment.brightness);
+        if self.scales == Some(false) {
+            augment.scale = [1.0, 1.0];
+        }
     }
 }
 
@@ -279,5 +320,26 @@ mod tests {
         let settings = plan.settings(&DetectorConfig::default(), &layouts(64)).unwrap();
         assert_eq!((settings.seed, settings.schedule.base, settings.augment.crop), (7, 0.5, None));
         assert_eq!(settings.budget, recipe.budget);
+    }
+
+    #[test]
+    fn what_a_user_chose_lies_on_top_of_the_preset() {
+        // As the page says it: what was not chosen is null.
+        let overrides: Overrides = serde_json::from_str(
+            r#"{"rate": null, "optimizer": "adamw", "decay": "cosine", "gradientClip": 0, "flips": false, "scales": false}"#,
+        )
+        .unwrap();
+        let settings = overrides.apply(TrainConfig::fine_tune()).unwrap();
+        assert_eq!(settings.schedule.base, TrainConfig::fine_tune().schedule.base);
+        assert_eq!(settings.optimizer, TrainConfig::from_scratch().optimizer);
+        assert_eq!(settings.schedule.decay, TrainConfig::from_scratch().schedule.decay);
+        assert_eq!((settings.gradient_clip, settings.augment.scale), (None, [1.0, 1.0]));
+        assert!(!settings.augment.flip_x && !settings.augment.flip_y && settings.augment.quarter_turns);
+        // Of the same kind the numbers stay.
+        let mut recipe = TrainConfig::fine_tune();
+        recipe.schedule.decay = Decay::Step { shares: vec![0.5], gamma: 0.5 };
+        let same = Overrides { decay: Some(DecayKind::Step), scales: Some(true), ..Overrides::default() };
+        assert_eq!(same.apply(recipe.clone()).unwrap(), recipe);
+        assert!(Overrides { ema_decay: Some(1.0), ..Overrides::default() }.apply(recipe).is_err());
     }
 }

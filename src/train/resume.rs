@@ -75,8 +75,8 @@ fn compare_detector(plan: &Plan, has: &DetectorConfig, differing: &mut Vec<Strin
     let mut wanted = has.with(&plan.detector)?;
     wanted.architecture = shape.architecture.unwrap_or(wanted.architecture);
     wanted.backbone = shape.backbone.unwrap_or(wanted.backbone);
-    wanted.fpn_channels = shape.fpn_channels.unwrap_or(wanted.fpn_channels);
-    wanted.representation_size = shape.representation.unwrap_or(wanted.representation_size);
+    wanted.fpn_channels = shape.fpn_channels().unwrap_or(wanted.fpn_channels);
+    wanted.representation_size = shape.representation().unwrap_or(wanted.representation_size);
     if let Some(anchors) = plan.anchors.clone() {
         anchors.put_into(&mut wanted);
     }

@@ -18,6 +18,34 @@ pub enum Decay {
     },
 }
 
+/// How the rate falls, without numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DecayKind {
+    Constant,
+    Step,
+    Cosine,
+}
+
+impl Decay {
+    /// With its usual numbers.
+    pub fn of_kind(kind: DecayKind) -> Self {
+        match kind {
+            DecayKind::Constant => Self::Constant,
+            DecayKind::Step => Self::Step { shares: vec![0.6, 0.85], gamma: 0.1 },
+            DecayKind::Cosine => Self::Cosine { end: 0.01 },
+        }
+    }
+
+    pub fn kind(&self) -> DecayKind {
+        match self {
+            Self::Constant => DecayKind::Constant,
+            Self::Step { .. } => DecayKind::Step,
+            Self::Cosine { .. } => DecayKind::Cosine,
+        }
+    }
+}
+
 /// Warm-up, then decay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {

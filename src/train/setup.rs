@@ -27,11 +27,29 @@ pub struct Shape {
 
 impl Default for Shape {
     fn default() -> Self {
-        Self {
-            architecture: Architecture::MaskRcnn,
-            backbone: Backbone::ResNet18,
-            fpn_channels: 128,
-            representation: 512,
+        let (fpn_channels, representation) = HeadWidth::default().sizes();
+        Self { architecture: Architecture::MaskRcnn, backbone: Backbone::ResNet18, fpn_channels, representation }
+    }
+}
+
+/// The widths of the heads to choose from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeadWidth {
+    Narrow,
+    #[default]
+    Medium,
+    /// As torchvision.
+    Wide,
+}
+
+impl HeadWidth {
+    /// Channels of the pyramid, and the width of the box head.
+    fn sizes(self) -> (usize, usize) {
+        match self {
+            Self::Narrow => (64, 128),
+            Self::Medium => (128, 512),
+            Self::Wide => (256, 1024),
         }
     }
 }
@@ -42,18 +60,30 @@ impl Default for Shape {
 pub struct ShapeOptions {
     pub architecture: Option<Architecture>,
     pub backbone: Option<Backbone>,
+    /// Both of the next at once, where they are not given.
+    pub width: Option<HeadWidth>,
     pub fpn_channels: Option<usize>,
     pub representation: Option<usize>,
 }
 
 impl ShapeOptions {
+    /// Channels of the pyramid, where they are asked for.
+    pub fn fpn_channels(self) -> Option<usize> {
+        self.fpn_channels.or(self.width.map(|width| width.sizes().0))
+    }
+
+    /// Width of the box head, where it is asked for.
+    pub fn representation(self) -> Option<usize> {
+        self.representation.or(self.width.map(|width| width.sizes().1))
+    }
+
     pub fn shape(self) -> Shape {
         let default = Shape::default();
         Shape {
             architecture: self.architecture.unwrap_or(default.architecture),
             backbone: self.backbone.unwrap_or(default.backbone),
-            fpn_channels: self.fpn_channels.unwrap_or(default.fpn_channels),
-            representation: self.representation.unwrap_or(default.representation),
+            fpn_channels: self.fpn_channels().unwrap_or(default.fpn_channels),
+            representation: self.representation().unwrap_or(default.representation),
         }
     }
 }

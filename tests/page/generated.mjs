@@ -21,20 +21,42 @@ function protocol() {
   return `${NOTE}${declarations}\n\n${declarations.answers()}\n`;
 }
 
-/** Caps of src/limits.rs that the page's own readers keep as well. */
-const LIMITS = ['FILE_BYTES', 'DETECTOR_BYTES', 'IMAGE_SIDE', 'CHANNELS', 'OBJECTS', 'LABEL_CHARS', 'CLASSES', 'TABLE_IMAGES'];
+/** Numbers of the engine that the page keeps as well, by the file that has them. */
+const NUMBERS = {
+  'limits.rs': ['FILE_BYTES', 'DETECTOR_BYTES', 'IMAGE_SIDE', 'CHANNELS', 'OBJECTS', 'LABEL_CHARS', 'CLASSES', 'TABLE_IMAGES', 'NETWORK_SIDE', 'PROPOSALS'],
+  'channels/sniff.rs': ['HEAD_BYTES'],
+  'channels/depth.rs': ['DEPTHS'],
+  'channels/merge.rs': ['LARGEST_WEIGHT'],
+  'predict.rs': ['LOWEST_SCORE'],
+  'train/config.rs': ['BATCH_SIZES', 'CLASS_LOSS_WEIGHTS', 'DETECTION_SCALES', 'CROP_STEP'],
+  'web/file_store.rs': ['FOLDER'],
+};
 
-/** A cap with its reason, as `src/limits.rs` has it. @param {string} source @param {string} name */
-function limit(source, name) {
-  const [, docs, expression] = new RegExp(`((?:^/// .*\\n)+)pub const ${name}: \\w+ = ([\\d_]+(?: << \\d+)?);`, 'm').exec(source) ?? [];
-  if (!expression) throw new Error(`src/limits.rs has no ${name} that can be read`);
+/** What says too little where the page has it. @type {Record<string, string>} */
+const OTHER_NAMES = { FOLDER: 'CHECKPOINTS_FOLDER', DEPTHS: 'BIT_DEPTHS' };
+
+/** A Rust expression in JavaScript. @param {string} expression */
+function valueOf(expression) {
+  if (/^"\w+"$/.test(expression)) return `'${expression.slice(1, -1)}'`;
+  const range = /^([\d._]+)\.\.=([\d._]+)$/.exec(expression);
+  if (range) return `[${Number(range[1])}, ${Number(range[2])}]`;
   const [value, shift = 0] = expression.replaceAll('_', '').split(' << ').map(Number);
+  if (!Number.isFinite(value * 2 ** shift)) throw new Error(`what is ${expression}?`);
+  return String(value * 2 ** shift);
+}
+
+/** A number with its reason, a text, or the two ends of a range, as the engine has it. @param {string} file @param {string} name */
+function number(file, name) {
+  const source = readFileSync(path.join(ROOT, 'src', file), 'utf8');
+  const pattern = `((?:^/// .*\\n)+)(?:pub(?:\\([a-z]+\\))? )?const ${name}: [\\w<&>]+ = ([^;]+);`;
+  const [, docs, expression] = new RegExp(pattern, 'm').exec(source) ?? [];
+  if (!expression) throw new Error(`src/${file} has no ${name} that can be read`);
   const reason = docs
     .trim()
     .replaceAll('/// ', '')
     .replace(/\n/g, ' ')
     .replace(/\[(`\w+`)\]/g, '$1');
-  return `/** ${reason} */\nexport const ${name} = ${value * 2 ** shift};\n`;
+  return `/** ${reason} */\nexport const ${OTHER_NAMES[name] ?? name} = ${valueOf(expression)};\n`;
 }
 
 /** The characters that src/annotations/label.rs takes in no label, as a class of a regular expression. */
@@ -49,9 +71,9 @@ function forbidden() {
 }
 
 function limits() {
-  const source = readFileSync(path.join(ROOT, 'src/limits.rs'), 'utf8');
+  const numbers = Object.entries(NUMBERS).flatMap(([file, names]) => names.map((name) => number(file, name)));
   const characters = `/** Characters that are invisible or turn the direction of text, which no label may have. */\nexport const FORBIDDEN_IN_LABELS = /${forbidden()}/u;\n`;
-  return `${NOTE}${LIMITS.map((name) => limit(source, name)).join('')}${characters}`;
+  return `${NOTE}${numbers.join('')}${characters}`;
 }
 
 /** The elements of index.html that have an id, each with its kind. */

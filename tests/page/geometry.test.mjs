@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { boxArea, clipBox, iou, sameBox, shiftBox, touchesEdge } from '../../www/js/canvas/geometry.js';
-import { outlines, runs, area } from '../../www/js/canvas/masks.js';
+import { runs } from '../../www/js/shared/run-lengths.js';
 import { MAX_SCALE, View } from '../../www/js/canvas/view.js';
 
 const SIZE = { width: 100, height: 50 };
@@ -37,24 +37,6 @@ test('overlap, area, edges and equality', () => {
   assert.equal(sameBox([1, 2, 3, 4], [1, 2, 3, 5]), false);
 });
 
-test('run lengths become closed outlines along the pixel edges; holes go round the other way', () => {
-  // 4 × 4 pixels, foreground in the middle four; column by column.
-  const square = { size: [4, 4], counts: [5, 2, 2, 2, 5] };
-  assert.equal(area(square), 4);
-  const [outline] = outlines(square);
-  assert.equal(outlines(square).length, 1);
-  assert.equal(Math.abs(shoelace(outline)), 4);
-  const ring = { size: [3, 3], counts: [0, 4, 1, 4] };
-  const areas = outlines(ring)
-    .map(shoelace)
-    .sort((a, b) => a - b);
-  assert.deepEqual(
-    areas.map(Math.abs).sort((a, b) => a - b),
-    [1, 9],
-  );
-  assert.ok(areas[0] < 0 && areas[1] > 0);
-});
-
 test('the compressed text of pycocotools is read: counts from the third on are differences', () => {
   // As `pycocotools.mask.encode` writes the middle four of 4 × 4 pixels: 5, 2, 2, 2, 5.
   assert.deepEqual([...runs({ size: [4, 4], counts: '52203' }).counts], [5, 2, 2, 2, 5]);
@@ -77,14 +59,3 @@ test('a view zooms about a point, keeps within its bounds and finds its way back
   assert.ok(view.offsetX < view.width && view.offsetY < view.height);
   assert.equal(view.fitted, false);
 });
-
-/** The signed area of a polygon. */
-function shoelace(polygon) {
-  let sum = 0;
-  for (let i = 0; i < polygon.length; i += 2) {
-    const [x1, y1] = polygon.slice(i, i + 2);
-    const [x2, y2] = [polygon[(i + 2) % polygon.length], polygon[(i + 3) % polygon.length]];
-    sum += x1 * y2 - x2 * y1;
-  }
-  return sum / 2;
-}

@@ -16,7 +16,7 @@ const MAY_IMPORT = {
   annotate: ['shared', 'ui', 'engine', 'images', 'canvas'],
   detect: ['shared', 'ui', 'engine', 'images', 'canvas'],
   train: ['shared', 'ui', 'engine', 'images'],
-  project: ['shared', 'ui', 'engine', 'images', 'canvas', 'annotate', 'train'],
+  project: ['shared', 'ui', 'engine', 'images', 'annotate', 'train'],
   app: ['shared', 'ui', 'engine', 'images', 'canvas', 'annotate', 'detect', 'train', 'project'],
 };
 

@@ -32,10 +32,31 @@ export type AnnotationFormat =
   /** `STEM_mask.png` for each image of which an object has a mask; value k is the k-th object. */
   | 'masks';
 
+/** The kinds of file that hold annotations. */
+export type AnnotationKind =
+  /** Names of classes, which the numbers of YOLO's files stand for. */
+  | 'classList'
+  /** A picture whose values are object numbers. */
+  | 'labelImage'
+  /** Pascal VOC, of one image. */
+  | 'voc'
+  /** COCO, VIA or LabelMe, of one image or of many. */
+  | 'json'
+  /** Cellpose's outlines, of one image. */
+  | 'outlines'
+  /** The Atlas's table of labels for whole images, which needs no image and no size. */
+  | 'imageLabels'
+  /** A table of boxes, of many images. */
+  | 'table'
+  /** YOLO, of one image, whose size it needs. */
+  | 'yolo'
+  | 'unknown';
+
 /** One cell that a person boxed. */
 export interface AnnotationsObject {
   /** Pixels of the original merged image. */
   box: BoxXyxy;
+  /** The class. */
   label: string;
   /** Hard even for a person; evaluation does not count it. */
   difficult: boolean;
@@ -67,7 +88,7 @@ export interface Augment {
   /** A square of this side, in pixels of the network's input, is cut out at random. */
   crop: number | null;
   /**
-   * Objects of which a crop leaves less than this share of the area are not learnt; what is left of them is no background
+   * Objects of which a crop leaves less than this share of the area are not learnt; what is left of them is not background
    * either.
    */
   least_area: number;
@@ -133,10 +154,11 @@ export type BitDepth = number;
 /** A box with `0 ≤ x1 < x2 ≤ W` and `0 ≤ y1 < y2 ≤ H`. */
 export type BoxXyxy = [number, number, number, number];
 
-/** How long a training goes on. */
+/** How long a run trains. */
 export type Budget =
   /** Times through the training images. */
   | { epochs: number }
+  /** Of computing; pauses do not count. */
   | { minutes: number };
 
 /** Keys of a `DetectorConfig` with the values that they are to have. */
@@ -193,6 +215,8 @@ export type Command =
   | { type: 'start'; device: DeviceChoice; probe?: Probe | null; }
   /** Sorts files by what they are and which image they belong to. Done: `Outcome::Groups`. */
   | { type: 'group'; files: DroppedFile[]; }
+  /** Says what the first bytes of image files tell. Done: `Outcome::Glances`, one a file. */
+  | { type: 'glance'; files: DroppedFile[]; }
   /** Decodes and merges one image for the screen. Done: `Outcome::Image`. */
   | { type: 'open'; image: ImageInput; thumbnail: number; }
   /**
@@ -211,26 +235,37 @@ export type Command =
    * own limit lets through. Done: `Outcome::Detections`.
    */
   | { type: 'detect'; image: ImageInput; score: number; maxDetections?: number | null; }
-  /** Writes results in one or several formats; `zip` puts them into one file. Done: `Outcome::Files`. */
-  | { type: 'export'; images: ImageDetections[]; classes: string[]; formats: Format[]; zip: boolean; }
+  /** Traces masks for the screen. Done: `Outcome::Outlines`, one a mask. */
+  | { type: 'outline'; masks: Rle[]; }
+  /** Writes results in one or several formats. Done: `Outcome::Files`. */
+  | { type: 'export'; images: ImageDetections[]; classes: string[]; formats: Format[]; }
+  /**
+   * Says what annotation files are, and after which of the images they are named. Done: `Outcome::AnnotationFiles`, one a
+   * file.
+   */
+  | { type: 'recogniseAnnotations'; files: DroppedFile[]; images: ImageInfo[]; }
   /**
    * Reads annotation files of every kind and brings them to the images; `number_pieces` gives each connected piece of a
    * label image a number of its own. Done: `Outcome::Annotations`.
    */
   | { type: 'readAnnotations'; files: NamedBytes[]; images: ImageInfo[]; label: string; numberPieces?: boolean; orientations?: Record<string, number>; }
+  /** Finds the box of each mask of a label image that came by itself. Done: `Outcome::MaskOfBox`. */
+  | { type: 'attachMasks'; boxes: BoxXyxy[]; masks: Rle[]; }
   /** Writes annotations in one or several formats. Done: `Outcome::Files`. */
-  | { type: 'writeAnnotations'; images: ImageAnnotations[]; classes: string[]; formats: AnnotationFormat[]; zip: boolean; }
+  | { type: 'writeAnnotations'; images: ImageAnnotations[]; classes: string[]; formats: AnnotationFormat[]; }
+  /** Says which file stands for each image in results. Done: `Outcome::Names`. */
+  | { type: 'nameFiles'; images: ImageInfo[]; }
   /** Looks at what is to be trained on, without its pictures. Done: `Outcome::Preparation`. */
   | { type: 'prepare'; images: ImageAnnotations[]; plan: Plan; }
   /** Trains, and takes the new detector for the old one. Tells `Event::Training`; done: `Outcome::Trained`. */
   | { type: 'train'; } & TrainJob
-  /** Tells a training that runs what to do next. Done: `Outcome::Nothing`. */
+  /** Pauses, resumes or finishes a training run. Done: `Outcome::Nothing`. */
   | { type: 'controlTraining'; request: number; control: TrainControl; }
   /** Compares what the detector finds with annotations. Done: `Outcome::Evaluation`. */
   | { type: 'evaluate'; images: AnnotatedInput[]; options: EvaluateOptions; }
   /** Draws curves. Done: `Outcome::Plots`. */
   | { type: 'plot'; charts: Chart[]; }
-  /** Writes a training down as one HTML file. Done: `Outcome::Files`. */
+  /** Writes a training run down as one HTML file. Done: `Outcome::Files`. */
   | { type: 'report'; material: Material; evaluation?: Evaluation | null; }
   /**
    * Makes synthetic images of `side` × `side` pixels, with boxes and masks, for somebody who has none at hand. Done:
@@ -269,15 +304,22 @@ export interface Curve {
 /** How the learning rate falls after the warm-up. */
 export type Decay =
   | { kind: 'constant'; }
-  /** Multiplied by `gamma` when each share (0–1) of the training is done, as `MultiStepLR`. */
+  /** Multiplied by `gamma` when each share (0–1) of the training run is done, as `MultiStepLR`. */
   | { kind: 'step'; shares: number[]; gamma: number; }
   /** Half a cosine from 1 down to `end`, as `CosineAnnealingLR`. */
   | { kind: 'cosine'; end: number; };
+
+/** How the rate falls, without numbers. */
+export type DecayKind =
+  | 'constant'
+  | 'step'
+  | 'cosine';
 
 /** One cell that was found. */
 export interface Detection {
   /** Pixels of the original merged image. */
   box: BoxXyxy;
+  /** The class. */
   label: string;
   /** 0–1. */
   score: number;
@@ -369,20 +411,27 @@ export type DeviceChoice =
   | 'gpu'
   /** A WebGPU or Vulkan adapter that runs on the CPU, for tests. */
   | 'software'
+  /** The CPU. */
   | 'cpu';
 
+/** The kinds of devices. */
 export type DeviceKind =
+  /** A graphics card. */
   | 'gpu'
+  /** A graphics adapter that runs on the CPU. */
   | 'software'
+  /** The CPU without an adapter. */
   | 'cpu';
 
 /** Which device runs, and why. */
 export interface DeviceReport {
+  /** What it is. */
   kind: DeviceKind;
   /** The adapter, or the CPU form. */
   name: string;
   /** A sentence for people. */
   why: string;
+  /** What it was asked, and how well it answered. */
   selfTest: SelfTest[];
 }
 
@@ -390,7 +439,7 @@ export interface DeviceReport {
 export interface DroppedFile {
   /** With its folders, if there are any. */
   name: string;
-  /** Its first 64 bytes, or all of a shorter file. */
+  /** Its first `crate::channels::HEAD_BYTES`, or all of a shorter file. */
   head: Uint8Array<ArrayBuffer>;
 }
 
@@ -403,7 +452,7 @@ export type EntryState =
   /** Not before its files change. */
   | 'unusable';
 
-/** What a training will take, roughly. */
+/** Estimated time and memory of a training run. */
 export interface Estimate {
   parameters: number;
   /** Of one step at its largest, and of a checkpoint. */
@@ -510,6 +559,13 @@ export interface Gathered {
   rejected: string[];
 }
 
+export interface Glance {
+  /** Width and height, where they stand there and are within the caps. */
+  size: [number, number] | null;
+  /** Whether its samples may have 16 bits. */
+  mayBeDeep: boolean;
+}
+
 /** All files, each in one place; images are ordered by name. */
 export interface Groups {
   images: ImageEntry[];
@@ -521,6 +577,13 @@ export interface Groups {
   projects: string[];
   ignored: Ignored[];
 }
+
+/** The widths of the heads to choose from. */
+export type HeadWidth =
+  | 'narrow'
+  | 'medium'
+  /** As torchvision. */
+  | 'wide';
 
 export interface Ignored {
   file: string;
@@ -576,8 +639,11 @@ export interface ImageDetections {
    * where unknown.
    */
   file?: string;
+  /** In pixels. */
   width: number;
+  /** In pixels. */
   height: number;
+  /** Best first. */
   detections: Detection[];
   /** Weights with which channels were merged; `None` for a picture that was taken as it is. */
   merge?: Merge | null;
@@ -699,10 +765,15 @@ export interface LoadReport {
 
 /** The losses of a step, named as in torchvision. */
 export interface Losses {
+  /** Cross-entropy of the box head's classes. */
   loss_classifier: number;
+  /** Smooth L1 of the box head's corners. */
   loss_box_reg: number;
+  /** Binary cross-entropy of the masks; 0 for a Faster R-CNN. */
   loss_mask: number;
+  /** Binary cross-entropy of the RPN's objectness. */
   loss_objectness: number;
+  /** Smooth L1 of the RPN's corners. */
   loss_rpn_box_reg: number;
 }
 
@@ -759,7 +830,7 @@ export interface NormConfig {
   /** Weight of the newest batch in the running mean and variance. */
   momentum: number;
   /**
-   * When this share (0–1) of the training is done, the norms are folded and the rest of the training goes on without
+   * When this share (0–1) of the training run is done, the norms are folded and the rest of the run trains without
    * them, so that the network also learns with the statistics that it will be used with.
    */
   fold_at: number;
@@ -801,18 +872,30 @@ export type OptimizerConfig =
   /** `torch.optim.AdamW`. */
   | { kind: 'adam_w'; beta1: number; beta2: number; epsilon: number; weight_decay: number; };
 
+/** An optimizer without its numbers. */
+export type OptimizerKind =
+  | 'sgd'
+  | 'adamw';
+
 export type Outcome =
   | { type: 'nothing'; }
   | { type: 'device'; } & DeviceReport
   | { type: 'groups'; } & Groups
+  | { type: 'glances'; glances: Glance[]; }
   | { type: 'image'; } & OpenedImage
   /** `None` for 8-bit images. */
   | { type: 'depth'; depth: BitDepth | null; }
   | { type: 'measured'; } & Measured
   | { type: 'model'; } & ModelReport
   | { type: 'detections'; detections: ImageDetections; seconds: number; warnings: string[]; }
+  /** Closed polygons `x, y, x, y, …` along the edges of the pixels; see `Rle::outlines`. */
+  | { type: 'outlines'; outlines: number[][][]; }
   | { type: 'files'; files: NamedBytes[]; }
+  | { type: 'annotationFiles'; files: Recognised[]; }
   | { type: 'annotations'; } & Gathered
+  /** The number of the mask that each box gets; `None` where a mask has no box. */
+  | { type: 'maskOfBox'; masks: (number | null)[] | null; }
+  | { type: 'names'; names: string[]; }
   | { type: 'preparation'; } & Preparation
   | { type: 'trained'; } & Trained
   | { type: 'evaluation'; evaluation: Evaluation; detections: ImageDetections[]; }
@@ -822,14 +905,36 @@ export type Outcome =
 
 /** Settings that a user chose one by one; what is absent stays as the recipe or the preset has it. */
 export interface Overrides {
+  /** How long to train. */
   budget?: Budget | null;
   /** The base learning rate of the schedule. */
   rate?: number | null;
+  /** Samples in a step. */
   batchSize?: number | null;
-  /** Side of the crops; 0 for whole images. */
+  /** Side of the crops in pixels, a multiple of 32; 0 for whole images. */
   crop?: number | null;
+  /** Layers that are trained. */
   trainable?: Trainable | null;
+  /** Seed of the random number generator. */
   seed?: number | null;
+  optimizer?: OptimizerKind | null;
+  /** One of another kind has its usual numbers; of the same kind, those of the recipe or the preset. */
+  decay?: DecayKind | null;
+  warmupSteps?: number | null;
+  /** 0 for none. */
+  gradientClip?: number | null;
+  classLossWeight?: number | null;
+  emaDecay?: number | null;
+  detectionScale?: number | null;
+  validationShare?: number | null;
+  useDifficult?: boolean | null;
+  checkpointSeconds?: number | null;
+  /** Whether images are flipped, in both directions. */
+  flips?: boolean | null;
+  quarterTurns?: boolean | null;
+  brightness?: number | null;
+  /** `Some(false)` leaves every image at its size. */
+  scales?: boolean | null;
 }
 
 /** What the pages of a TIFF file are that does not say it. */
@@ -839,7 +944,7 @@ export type Pages =
   /** One channel a page, because the user said so. */
   | 'channels';
 
-/** A training as it is asked for. */
+/** A training run as it was requested. */
 export interface Plan {
   start: Start;
   /** The preset for the way of starting when absent. */
@@ -848,11 +953,11 @@ export interface Plan {
   overrides?: Overrides;
   /** Anchors to use instead of the detector's own. */
   anchors?: AnchorSet | null;
-  /** Numbers of the detector instead of those that the data or the detector to go on from would give. */
+  /** Detector settings that override those of the data or of the base detector. */
   detector?: Changes;
 }
 
-/** What is to be known before a training. */
+/** What is known before a training run. */
 export interface Preparation {
   settings: TrainConfig;
   config: DetectorConfig;
@@ -895,7 +1000,9 @@ export interface Problem {
 export interface Progress {
   /** What is being done, for people: `backbone`, `proposals`, `masks`, … */
   stage: string;
+  /** Parts that are done. */
   done: number;
+  /** Parts in all. */
   total: number;
 }
 
@@ -907,6 +1014,17 @@ export type ProtocolEvent =
   | { type: 'done'; id: number; outcome: Outcome; }
   | { type: 'cancelled'; id: number; }
   | { type: 'failed'; id: number; code: string; sentence: string; };
+
+/** One annotation file before it is read. */
+export interface Recognised {
+  kind: AnnotationKind;
+  /** What an image without folders would be called for the file to be named after it. */
+  stem: string;
+  /** The image that it is named after. What it says itself may be another. */
+  image: string | null;
+  /** Several images have the name, and the folders do not tell which of them is meant. */
+  isAmbiguous: boolean;
+}
 
 /** One thing asked of the engine. */
 export interface Request {
@@ -934,9 +1052,11 @@ export interface Schedule {
 
 /** One known answer that a device was asked for. */
 export interface SelfTest {
+  /** What it computed. */
   operator: string;
   /** The largest difference from the known answer, relative to its largest value. */
   error: number;
+  /** Whether the difference is small enough. */
   passed: boolean;
 }
 
@@ -950,11 +1070,13 @@ export interface Series {
 export interface ShapeOptions {
   architecture?: Architecture | null;
   backbone?: Backbone | null;
+  /** Both of the next at once, where they are not given. */
+  width?: HeadWidth | null;
   fpnChannels?: number | null;
   representation?: number | null;
 }
 
-/** Where a training begins. */
+/** What a training run starts from. */
 export type Start =
   /** A network that knows nothing yet. */
   | { from: 'scratch'; shape?: ShapeOptions; }
@@ -991,7 +1113,7 @@ export interface Thumbnail {
   rgba: Uint8Array<ArrayBuffer>;
 }
 
-/** A training. `TrainConfig::fine_tune` and `TrainConfig::from_scratch` are the two ways to start. */
+/** A training run. `TrainConfig::fine_tune` and `TrainConfig::from_scratch` are the two ways to start. */
 export interface TrainConfig {
   /** All chance comes from it: the same seed on the same CPU gives the same detector, bit for bit. */
   seed: number;
@@ -1010,7 +1132,7 @@ export interface TrainConfig {
   class_loss_weight: number;
   /**
    * How much of a moving average of all parameters stays at each step, below 1. The average is what validations measure
-   * and what the training gives. 0 is no average.
+   * and what the training run gives. 0 turns averaging off.
    */
   ema_decay: number;
   /**
@@ -1026,13 +1148,13 @@ export interface TrainConfig {
   norm: NormConfig | null;
   augment: Augment;
   /**
-   * Share of the images that is kept out of the training to measure it, where no other images are given. At least one
+   * Share of the images that is held out for validation, where no other images are given. At least one
    * image stays on each side; with fewer than `TrainConfig::LEAST_TO_SPLIT` images all are trained on.
    */
   validation_share: number;
   /** Epochs between two validations. */
   validate_every: number;
-  /** Whether objects marked `difficult` are learnt. Those that are not are no background either. */
+  /** Whether objects marked `difficult` are learnt. Those that are not are not background either. */
   use_difficult: boolean;
   /** Seconds between two checkpoints. */
   checkpoint_seconds: number;
@@ -1040,6 +1162,7 @@ export interface TrainConfig {
 
 /** What the user wants of the run next. */
 export type TrainControl =
+  /** Train on. */
   | 'continue'
   /** Wait between two steps. */
   | 'pause'
@@ -1048,7 +1171,9 @@ export type TrainControl =
 
 /** Everything that happens in a training run. */
 export type TrainEvent =
+  /** The images are read, and the first step follows. */
   | { type: 'started'; images: number; validationImages: number; steps: number | null; fromStep: number; }
+  /** A step was done. */
   | { type: 'step'; step: number; epoch: number; losses: Losses; total: number; gradientNorm: number; learningRate: number; imagesPerSecond: number; progress: number; secondsLeft: number; }
   /** Something that the user should know: how the run starts, or what was changed during it. */
   | { type: 'notice'; step: number; sentence: string; }
@@ -1056,12 +1181,14 @@ export type TrainEvent =
   | { type: 'skipped'; step: number; sentence: string; }
   /** The batch norms were folded; from here on the network is trained as it will be used. */
   | { type: 'folded'; step: number; }
+  /** The detector was measured on the held-out images. */
   | { type: 'validation'; } & Validation
+  /** The run was saved at this step. */
   | { type: 'checkpoint'; step: number; }
   /** The run continues, but could not be saved at this step. */
   | { type: 'unsaved'; step: number; sentence: string; };
 
-/** A training. */
+/** A training run. */
 export interface TrainJob {
   /** What the detector will be called. */
   name: string;
@@ -1103,7 +1230,7 @@ export type Trainable =
   /** Everything. */
   | 'all';
 
-/** What a training gave. */
+/** The result of a training run. */
 export interface Trained {
   /** The engine has this detector now. */
   report: ModelReport;
@@ -1112,17 +1239,21 @@ export interface Trained {
   best: [number, number] | null;
   steps: number;
   seconds: number;
-  /** Images that were kept out of the training. */
+  /** Images held out for validation. */
   validationImages: string[];
 }
 
 /** The detector's metrics on held-out images. */
 export interface Validation {
+  /** Counted from 1. */
   step: number;
+  /** Epochs done, with their fraction. */
   epoch: number;
-  /** As `crate::evaluate::Evaluation` has them; 0 where nothing is annotated. */
+  /** Average precision at IoU 0.5, the mean over the classes; 0 where nothing is annotated. */
   map50: number;
+  /** The same, averaged over IoU 0.5 to 0.95. */
   map5095: number;
+  /** Class-agnostic AP at IoU 0.5. */
   classAgnostic50: number;
   /** AP at IoU 0.5 of each class. */
   perClass: Record<string, number>;
@@ -1134,15 +1265,20 @@ export interface Validation {
 export interface Answers {
   start: 'device';
   group: 'groups';
+  glance: 'glances';
   open: 'image';
   survey: 'depth';
   measure: 'measured';
   merge: 'files';
   loadModel: 'model';
   detect: 'detections';
+  outline: 'outlines';
   export: 'files';
+  recogniseAnnotations: 'annotationFiles';
   readAnnotations: 'annotations';
+  attachMasks: 'maskOfBox';
   writeAnnotations: 'files';
+  nameFiles: 'names';
   prepare: 'preparation';
   train: 'trained';
   controlTraining: 'nothing';

@@ -235,6 +235,7 @@ fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
             shape: ShapeOptions {
                 architecture: arguments.arch,
                 backbone: arguments.backbone,
+                width: None,
                 fpn_channels: arguments.fpn_channels,
                 representation: arguments.representation,
             },
@@ -247,6 +248,7 @@ fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
         crop: arguments.crop,
         trainable: arguments.trainable,
         seed: arguments.seed,
+        ..Overrides::default()
     };
     Ok(Plan { start, settings, overrides, anchors: None, detector: arguments.detector.clone() })
 }

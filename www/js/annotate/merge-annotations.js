@@ -1,14 +1,13 @@
 /** What annotation files say, put to the images: masks to their boxes, and nothing over a user's own work unasked. */
 import { commit } from './annotations.js';
 import { ask, plural } from '../ui/dom.js';
-import { clipBox, iou } from '../canvas/geometry.js';
+import { clipBox } from '../canvas/geometry.js';
+import { connection } from '../images/images.js';
 import { store } from '../shared/page-state.js';
 
 /** @typedef {import('../shared/page-state.js').ImageEntry} ImageEntry */
 /** @typedef {import('../shared/page-state.js').Annotations} Annotations */
 
-/** A mask and a box that overlap as much are of the same cell. */
-const SAME_CELL = 0.5;
 /** What stands as it came out of a file, and may be replaced by a file. @type {WeakSet<object>} */
 const imported = new WeakSet();
 
@@ -41,24 +40,19 @@ function leftOutOf({ ignored = [], incomplete = false }) {
 /**
  * Boxes with the masks of a label image that came without any; null where one of its objects has no box.
  * @template {{objects: import('../shared/page-state.js').AnnotatedObject[]}} Boxes
- * @param {Boxes} boxes @param {{objects: import('../shared/page-state.js').AnnotatedObject[]}} masks
- * @returns {Boxes|null}
+ * @param {Boxes} boxes @param {{objects: import('../shared/page-state.js').AnnotatedObject[]}} found
+ * @returns {Promise<Boxes|null>}
  */
-export function withMasks(boxes, masks) {
+export async function withMasks(boxes, found) {
   const bare = boxes.objects.length > 0 && boxes.objects.every(({ mask }) => !mask);
-  if (!bare || masks.objects.length === 0 || !masks.objects.every(({ mask }) => mask)) return null;
-  const objects = [...boxes.objects];
-  const open = new Set(objects.keys());
-  for (const { box, mask } of masks.objects) {
-    let best = -1;
-    let most = SAME_CELL;
-    for (const index of open) {
-      const overlap = iou(objects[index].box, box);
-      if (overlap >= most) [best, most] = [index, overlap];
-    }
-    if (!open.delete(best)) return null;
-    objects[best] = { ...objects[best], mask };
-  }
+  const masks = found.objects.flatMap(({ mask }) => (mask ? [mask] : []));
+  if (!bare || masks.length === 0 || masks.length < found.objects.length) return null;
+  const { masks: numbers } = await connection.request({ type: 'attachMasks', boxes: boxes.objects.map(({ box }) => box), masks });
+  if (!numbers) return null;
+  const objects = boxes.objects.map((object, index) => {
+    const number = numbers[index];
+    return number === null ? object : { ...object, mask: masks[number] };
+  });
   return { ...boxes, objects };
 }
 
@@ -78,7 +72,7 @@ export async function putAnnotations(found) {
     const after = { verified: Boolean(one.verified), objects: objectsOf(one, image), ...leftOutOf(one) };
     const before = image.annotations;
     if (before && JSON.stringify(before) === JSON.stringify(after)) continue;
-    const both = before && !boxed && withMasks(before, after);
+    const both = before && !boxed && (await withMasks(before, after));
     if (both) {
       masked.add(both);
       edits.push([image, both]);

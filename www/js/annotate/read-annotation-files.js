@@ -6,6 +6,7 @@ import { putAnnotations, withMasks } from './merge-annotations.js';
 import { nextLabel } from './annotations.js';
 import { openClassChart } from './class-chart.js';
 import { notify, plural, sentenceOf } from '../ui/dom.js';
+import { imageInfos } from '../images/file-names.js';
 import { connection, measure } from '../images/images.js';
 import { openLeftOut } from '../images/left-out.js';
 import { store } from '../shared/page-state.js';
@@ -15,6 +16,8 @@ import { store } from '../shared/page-state.js';
  * @typedef {import('../shared/page-state.js').ImageEntry} ImageEntry
  * @typedef {import('../shared/page-state.js').Annotations} Annotations
  * @typedef {{file: string, object: string, reason: string}} Remark
+ * @typedef {import('../engine/protocol.js').Recognised} Recognised
+ * @typedef {Map<string, Pick<Recognised, 'kind'|'stem'|'image'>>} Kinds what each file is, and which image it is named after
  *
  * @typedef {Object} Batch files of one request
  * @property {string[]} paths
@@ -27,8 +30,10 @@ import { store } from '../shared/page-state.js';
 const BATCH_FILES = 200;
 const BATCH_BYTES = 32 << 20;
 const READERS = 16;
-/** The Atlas's tables of labels for whole images need no image and no size. */
-const IMAGE_LABELS = /^\W*id\W*,\W*(target|label)\W/i;
+/** Of one image, after which they are named. @type {Set<Recognised['kind']>} */
+const SINGLE = new Set(['voc', 'yolo', 'outlines', 'labelImage', 'unknown']);
+/** Of many images, whose sizes they may need. @type {Set<Recognised['kind']>} */
+const OF_MANY = new Set(['json', 'table']);
 
 /** What was read, and of which images; a file is read again when it has changed. @type {Map<string, {file: File, images: Set<string>}>} */
 const read = new Map();
@@ -45,16 +50,6 @@ let lastImages = '';
 /** The project that all of this is about. */
 let project = '';
 
-/** @param {string} path */
-const baseOf = (path) => path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
-/** @param {string} path */
-const folderOf = (path) => path.slice(0, Math.max(0, path.length - baseOf(path).length - 1));
-/** @param {string} path */
-const stemOf = (path) => baseOf(path).replace(/(_cp_outlines)?\.(xml|txt|json|csv|tsv)$/i, '');
-/** @param {string} path */
-const isClassList = (path) => /^(classes|labels|class_?names)\.txt$|\.(names|ya?ml)$/i.test(baseOf(path));
-/** @param {string} path */
-const isPicture = (path) => /\.(png|tiff?)$/i.test(path);
 /** The label image, or the files of one object each. @param {import('../engine/protocol.js').GroupedImage} image */
 const masksOf = ({ mask, objectMasks = [] }) => (mask ? [mask] : objectMasks);
 
@@ -65,10 +60,24 @@ function fileAt(known, path) {
   return one.file;
 }
 
-/** @param {string} path @param {Known} known */
-function isTable(path, known) {
-  if (/\.(csv|tsv|json)$/i.test(path)) return true;
-  return /\.txt$/i.test(path) && /[,;\t|]/.test(new TextDecoder().decode(known.get(path)?.head));
+/**
+ * What the annotation files are: by the engine's word, and the label images as they were grouped.
+ * @param {import('../engine/protocol.js').Groups} groups @param {Known} known @returns {Promise<Kinds>}
+ */
+async function recognise(groups, known) {
+  const paths = groups.annotations.filter((path) => known.has(path));
+  const files = paths.map((name) => ({ name, head: known.get(name)?.head ?? new Uint8Array() }));
+  const answer = paths.length ? await connection.request({ type: 'recogniseAnnotations', files, images: imageInfos(store.state.images) }) : { files: [] };
+  /** @type {Kinds} */
+  const kinds = new Map(paths.map((path, index) => [path, answer.files[index]]));
+  for (const image of groups.images) for (const path of masksOf(image)) kinds.set(path, { kind: 'labelImage', stem: image.name, image: image.name });
+  return kinds;
+}
+
+/** Files of one owner are read together: an image, or a name that no image has yet. @param {Kinds} kinds @param {string} path */
+function ownerOf(kinds, path) {
+  const one = kinds.get(path);
+  return one?.image ?? one?.stem ?? path;
 }
 
 /**
@@ -83,10 +92,11 @@ export async function takeAnnotations(groups, known) {
   const images = store.state.images.map(({ name }) => name).join('\n');
   const grown = images !== lastImages;
   lastImages = images;
-  const paths = wantedPaths(groups, known, grown);
+  const kinds = await recognise(groups, known);
+  const paths = wantedPaths(kinds, known, grown);
   if (paths.size === 0) return;
-  const batches = batched([...paths], groups, known);
-  await measureFor(batches, known);
+  const batches = batched([...paths], kinds, known);
+  await measureFor(batches, kinds);
   /** @type {Map<ImageEntry, Found>} */
   const found = new Map();
   /** @type {Map<string, string[]>} */
@@ -94,15 +104,15 @@ export async function takeAnnotations(groups, known) {
   let done = 0;
   for (const batch of batches) {
     store.set({ reading: `Reading annotations: ${done.toLocaleString('en')} of ${paths.size.toLocaleString('en')} files …` });
-    await readBatch(batch, groups, known, found, imageLabels);
+    await readBatch(batch, kinds, known, found, imageLabels);
     done += batch.paths.length;
   }
   for (const path of paths) read.set(path, { file: fileAt(known, path), images: read.get(path)?.images ?? new Set() });
   if (imageLabels.size) takeImageLabels(imageLabels);
   await measure([...found.keys()], tellMeasure);
   store.set({ reading: '' });
-  const taken = await putAnnotations([...found].map(([image, one]) => ({ image, found: one.found, boxed: hasBoxes(one) })));
-  showRemarks();
+  const taken = await putAnnotations([...found].map(([image, one]) => ({ image, found: one.found, boxed: hasBoxes(one, kinds) })));
+  showRemarks(kinds);
   report(taken, paths);
   offerNumbers(groups, known);
 }
@@ -128,71 +138,73 @@ function offerNumbers(groups, known) {
 
 /**
  * Files that are new or have changed, with what belongs to them; and the waiting ones, if there are more images now.
- * @param {import('../engine/protocol.js').Groups} groups @param {Known} known @param {boolean} grown
+ * @param {Kinds} kinds @param {Known} known @param {boolean} grown
  */
-function wantedPaths(groups, known, grown) {
+function wantedPaths(kinds, known, grown) {
   /** @param {string} path */
   const isNew = (path) => known.has(path) && read.get(path)?.file !== known.get(path)?.file;
+  const list = [...kinds].some(([path, { kind }]) => kind === 'classList' && isNew(path));
   /** @type {Set<string>} */
-  const wanted = new Set(groups.annotations.filter((path) => isNew(path) || (grown && waiting.has(path))));
+  const wanted = new Set();
   /** @type {Map<string, string[]>} */
-  const byStem = new Map();
-  for (const path of groups.annotations.filter((one) => !isTable(one, known))) byStem.set(stemOf(path), [...(byStem.get(stemOf(path)) ?? []), path]);
-  // Boxes and masks of an image are read together: value k of the mask is the k-th box.
-  for (const image of groups.images) {
-    const masks = masksOf(image);
-    if (masks.length === 0) continue;
-    const all = byStem.get(image.name) ?? byStem.get(baseOf(image.name)) ?? [];
-    const beside = all.filter((path) => [folderOf(masks[0]), folderOf(image.files[0]?.file ?? '')].includes(folderOf(path)));
-    const boxes = beside.length ? beside : all;
-    if (masks.some(isNew) || boxes.some((path) => wanted.has(path))) for (const path of [...masks, ...boxes]) wanted.add(path);
+  const byOwner = new Map();
+  for (const [path, { kind, image }] of kinds) {
+    if (kind !== 'labelImage' && (isNew(path) || (grown && waiting.has(path)))) wanted.add(path);
+    if (list && kind === 'yolo') wanted.add(path);
+    if (image === null || !SINGLE.has(kind)) continue;
+    byOwner.set(image, [...(byOwner.get(image) ?? []), path]);
   }
-  const list = groups.annotations.find(isClassList);
-  if (list && isNew(list)) for (const path of groups.annotations) if (/\.txt$/i.test(path)) wanted.add(path);
+  // Boxes and masks of an image are read together: value k of the mask is the k-th box.
+  for (const all of byOwner.values()) {
+    const masks = all.filter((path) => kinds.get(path)?.kind === 'labelImage');
+    if (masks.length > 0 && (masks.some(isNew) || all.some((path) => wanted.has(path)))) for (const path of all) wanted.add(path);
+  }
   return wanted;
 }
 
 /**
  * Single files in batches, all of one image together; then each table by itself. @returns {Batch[]}
- * @param {string[]} paths @param {import('../engine/protocol.js').Groups} groups @param {Known} known
+ * @param {string[]} paths @param {Kinds} kinds @param {Known} known
  */
-function batched(paths, groups, known) {
-  const owner = new Map(groups.images.flatMap((image) => masksOf(image).map((path) => [path, baseOf(image.name)])));
-  /** @param {string} path */
-  const stem = (path) => owner.get(path) ?? stemOf(path);
-  const apart = new Set([...numbered].map(stem));
+function batched(paths, kinds, known) {
+  const apart = new Set([...numbered].map((path) => ownerOf(kinds, path)));
   /** @type {Batch[]} */
   const batches = [];
-  /** @type {Map<boolean, {batch: Batch, bytes: number}>} */
+  /** @type {Map<boolean, {batch: Batch, bytes: number, owner: string}>} */
   const open = new Map();
-  const single = paths.filter((path) => !isTable(path, known) && !isClassList(path));
-  for (const path of single.sort((a, b) => (stem(a) < stem(b) ? -1 : 1))) {
-    const isNumbered = apart.has(stem(path));
+  /** @param {string} path */
+  const isSingle = (path) => SINGLE.has(kinds.get(path)?.kind ?? 'unknown');
+  const single = paths.filter(isSingle).map((path) => ({ path, owner: ownerOf(kinds, path) }));
+  for (const { path, owner } of single.sort((a, b) => (a.owner < b.owner ? -1 : 1))) {
+    const isNumbered = apart.has(owner);
     const { size } = fileAt(known, path);
     let last = open.get(isNumbered);
     const full = last && (last.batch.paths.length >= BATCH_FILES || last.bytes + size > BATCH_BYTES);
-    const splits = last && stem(path) === stem(last.batch.paths.at(-1) ?? '');
-    if (!last || (full && !splits)) {
-      last = { batch: { paths: [], alone: false, numbered: isNumbered }, bytes: 0 };
+    if (!last || (full && owner !== last.owner)) {
+      last = { batch: { paths: [], alone: false, numbered: isNumbered }, bytes: 0, owner };
       open.set(isNumbered, last);
       batches.push(last.batch);
     }
     last.batch.paths.push(path);
     last.bytes += size;
+    last.owner = owner;
   }
-  for (const path of paths) if (isTable(path, known) && !isClassList(path)) batches.push({ paths: [path], alone: true });
+  for (const path of paths) if (!isSingle(path) && kinds.get(path)?.kind !== 'classList') batches.push({ paths: [path], alone: true });
   return batches;
 }
 
 /**
  * Opens images whose size the files need: parts of the image, boxes without one, edges to check against.
- * @param {Batch[]} batches @param {Known} known
+ * @param {Batch[]} batches @param {Kinds} kinds
  */
-async function measureFor(batches, known) {
-  const tables = batches.some(({ alone, paths }) => alone && !IMAGE_LABELS.test(new TextDecoder().decode(known.get(paths[0])?.head)));
-  const stems = new Set(batches.flatMap(({ paths }) => paths.map(stemOf)));
-  const needed = store.state.images.filter(({ name }) => tables || stems.has(name) || stems.has(baseOf(name)));
-  await measure(needed, tellMeasure);
+async function measureFor(batches, kinds) {
+  const files = batches.flatMap(({ paths }) => paths.map((path) => kinds.get(path)));
+  const all = files.some((file) => file && OF_MANY.has(file.kind));
+  const named = new Set(files.map((file) => file?.image));
+  await measure(
+    store.state.images.filter(({ name }) => all || named.has(name)),
+    tellMeasure,
+  );
 }
 
 /** @param {number} done @param {number} total */
@@ -215,18 +227,15 @@ async function bytesOf(paths, known) {
   return files;
 }
 
-/** @param {Batch} batch @param {import('../engine/protocol.js').Groups} groups @param {Known} known @param {Map<ImageEntry, Found>} found @param {Map<string, string[]>} imageLabels */
-async function readBatch(batch, groups, known, found, imageLabels) {
-  const lists = batch.alone ? [] : groups.annotations.filter((path) => isClassList(path) && known.has(path));
+/** @param {Batch} batch @param {Kinds} kinds @param {Known} known @param {Map<ImageEntry, Found>} found @param {Map<string, string[]>} imageLabels */
+async function readBatch(batch, kinds, known, found, imageLabels) {
+  const lists = batch.alone ? [] : [...kinds].filter(([, { kind }]) => kind === 'classList').map(([path]) => path);
   for (const path of batch.paths) {
     remarks.delete(path);
     waiting.delete(path);
   }
   const byName = new Map(store.state.images.map((image) => [image.name, image]));
-  const images = store.state.images.map(({ name, size, files, absent }) => {
-    const paths = files.length ? files.map(({ file }) => file.file) : (absent ?? []).map(({ path }) => path);
-    return { name, width: size?.width ?? 0, height: size?.height ?? 0, files: paths };
-  });
+  const images = imageInfos(store.state.images);
   const orientations = Object.fromEntries(store.state.images.map(({ name, orientation }) => [name, orientation ?? 1]));
   /** @type {import('../engine/protocol.js').ReadAnnotations} */
   let outcome;
@@ -252,7 +261,7 @@ async function readBatch(batch, groups, known, found, imageLabels) {
     if (!entry || (read.get(path)?.file === known.get(path)?.file && read.get(path)?.images.has(entry.name) && batch.alone)) continue;
     const first = found.get(entry);
     // A table beside label images: the names are in the one and the outlines in the other.
-    const both = first && !hasBoxes(first) && withMasks(one, first.found);
+    const both = first && !hasBoxes(first, kinds) && (await withMasks(one, first.found));
     if (first && !both) {
       second.push(entry.name);
       continue;
@@ -266,9 +275,9 @@ async function readBatch(batch, groups, known, found, imageLabels) {
   }
 }
 
-/** Whether the boxes were in a file of their own, and not only in a label image. @param {{path: string}} found */
-function hasBoxes({ path }) {
-  return !isPicture(path);
+/** Whether the boxes were in a file of their own, and not only in a label image. @param {{path: string}} found @param {Kinds} kinds */
+function hasBoxes({ path }, kinds) {
+  return kinds.get(path)?.kind !== 'labelImage';
 }
 
 /** Splits the engine's sentence into its file, its object and the reason. @param {Batch} batch @param {string} sentence */
@@ -297,11 +306,13 @@ function takeImageLabels(fresh) {
   });
 }
 
-function showRemarks() {
+/** @param {Kinds} kinds */
+function showRemarks(kinds) {
   const list = [...remarks.values()].flat();
   for (const [file, names] of waiting) {
+    const own = kinds.get(file)?.stem;
     for (const name of names)
-      list.push({ file, object: name === stemOf(file) ? '' : name, reason: 'no matching image yet; the file is kept and applied when the image is added' });
+      list.push({ file, object: name === own ? '' : name, reason: 'no matching image yet; the file is kept and applied when the image is added' });
   }
   store.set({ remarks: list });
 }

@@ -1,9 +1,9 @@
 /** Annotations as files: of this image or of all, in the formats that other programs read. */
 import { plural } from '../ui/dom.js';
-import { save } from '../ui/save-file.js';
 import { fileNames } from '../images/file-names.js';
 import { openFormatDialog } from '../images/format-dialog.js';
 import { connection, measure } from '../images/images.js';
+import { saveAll } from '../images/save-files.js';
 import { currentImage, store } from '../shared/page-state.js';
 
 /** @typedef {import('../shared/page-state.js').ImageEntry} Entry */
@@ -16,13 +16,11 @@ const FORMATS = [
   ['csv', 'CSV', 'one table: filepath, x1, y1, x2, y2, class'],
   ['masks', 'Masks', 'one label PNG per image; value k is the k-th object'],
 ];
-/** Formats that put all images into one file; the others make a zip. */
-const ONE_FILE = new Set(['coco', 'csv']);
 
 /** @param {Entry[]} images @returns {Promise<import('../engine/protocol.js').ImageAnnotations[]>} */
 async function outgoing(images) {
   await measure(images, () => {});
-  const files = fileNames(store.state.images);
+  const files = await fileNames(store.state.images);
   return images.map((image) => {
     if (!image.size) throw new Error(`${image.name} cannot be opened, so its size is unknown: ${image.problem?.sentence ?? ''}`);
     return { image: image.name, file: files.get(image) ?? '', ...image.size, ...(image.annotations ?? { verified: false, objects: [] }) };
@@ -32,10 +30,9 @@ async function outgoing(images) {
 /** @param {Entry[]} entries @param {import('../engine/protocol.js').AnnotationFormat[]} formats */
 async function download(entries, formats) {
   const images = await outgoing(entries);
-  const alone = formats.length === 1 && (ONE_FILE.has(formats[0]) || (formats[0] !== 'yolo' && images.length === 1));
   const classes = store.state.labels.map(({ name }) => name);
-  const { files } = await connection.request({ type: 'writeAnnotations', images, classes, formats, zip: !alone });
-  for (const { name, bytes } of files) save(name, bytes);
+  const { files } = await connection.request({ type: 'writeAnnotations', images, classes, formats });
+  await saveAll('annotations.zip', files);
 }
 
 export function openSaveAnnotations() {

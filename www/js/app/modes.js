@@ -65,5 +65,5 @@ export function startModes(viewer, tools) {
       byId(`${one}-panel`).hidden = one !== tab;
     }
   });
-  store.subscribe(['mode', 'current', 'images', 'annotations', 'labels', 'selectedBox', 'score', 'show'], () => viewer.redraw());
+  store.subscribe(['mode', 'current', 'images', 'annotations', 'labels', 'selectedBox', 'score', 'show', 'outlines'], () => viewer.redraw());
 }

@@ -4,7 +4,7 @@
  */
 import { classStyle } from './colors.js';
 import { boxArea } from './geometry.js';
-import { knownPath, maskPath } from './masks.js';
+import { maskPath } from './masks.js';
 import { currentImage, store } from '../shared/page-state.js';
 
 /** @typedef {import('./geometry.js').Box} Box */
@@ -15,8 +15,6 @@ const FONT = '600 11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif'
 const LABEL_WIDTH = 44;
 /** Outlines smaller than this on the screen are not seen apart from their box. */
 const MASK_WIDTH = 5;
-/** Milliseconds of a frame that may go into tracing masks that were not drawn before. */
-const TRACE_TIME = 8;
 const HANDLE = 7;
 
 /**
@@ -92,10 +90,9 @@ export const annotationLayer = {
       drawStill(context, view, annotations, active, !drawing && Boolean(image?.result));
       if (drawing) drawActive(context, view, annotations);
     }
-    if (!drawing) return false;
+    if (!drawing) return;
     if (pending.draft) drawDraft(context, view, pending.draft);
     if (pending.cross) drawCross(context, view, pending.cross);
-    return !still.complete && annotations !== null;
   },
 };
 
@@ -150,14 +147,13 @@ function drawStill(context, view, annotations, without, quiet) {
 }
 
 /**
- * @returns {boolean} whether every mask was traced in time
+ * @returns {boolean} whether every mask was traced already
  * @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {import('../shared/page-state.js').Annotations} annotations @param {number|null} without @param {boolean} quiet
  */
 function drawAll(context, view, annotations, without, quiet) {
   const { show, mode } = store.state;
   const { corners, classes } = tableOf(annotations);
   const [left, top, right, bottom] = windowOf(view);
-  const deadline = performance.now() + TRACE_TIME;
   let complete = true;
   for (const { box } of annotations.ignored ?? []) drawIgnored(context, view, box);
   for (const { label, indices } of classes) {
@@ -171,7 +167,8 @@ function drawAll(context, view, annotations, without, quiet) {
       for (const index of seen) {
         const object = annotations.objects[index];
         if (!object.mask || (corners[index * 4 + 2] - corners[index * 4]) * view.scale < MASK_WIDTH) continue;
-        if (knownPath(object) || performance.now() < deadline) strokeMask(context, view, maskPath(object), style);
+        const path = maskPath(object.mask);
+        if (path) strokeMask(context, view, path, style);
         else complete = false;
       }
     }
@@ -251,7 +248,8 @@ function drawActive(context, view, { objects }) {
   const selected = selectedBox === null || draft ? null : objects[selectedBox];
   if (!selected) return;
   const style = classStyle(selected.label);
-  if (store.state.show.masks && selected.mask) fillMask(context, view, maskPath(selected), style);
+  const path = store.state.show.masks && selected.mask ? maskPath(selected.mask) : null;
+  if (path) fillMask(context, view, path, style);
   strongBox(context, view, selected.box, style, '#fff');
   drawHandles(context, view, selected.box);
   tag(context, view, selected.box, style, selected.difficult ? `${selected.label}, difficult` : selected.label);

@@ -4,15 +4,13 @@
  */
 import { openDetections } from './open-detections.js';
 import { classStyle } from './colors.js';
-import { knownPath, maskPath } from './masks.js';
+import { maskPath } from './masks.js';
 import { currentImage, shownDetections, store } from '../shared/page-state.js';
 
 const HALO = 'rgb(0 0 0 / 65%)';
 const FONT = '600 11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 /** Boxes narrower than this on the screen get their label only when they are pointed at. */
 const LABEL_WIDTH = 44;
-/** Milliseconds of a frame that may go into tracing masks that were not drawn before. */
-const TRACE_TIME = 8;
 
 /** What is on the canvas: above the slider, and of a class that is switched on. */
 export function visibleDetections() {
@@ -54,18 +52,14 @@ export const detectionLayer = {
     const marked = ({ index }) => index === selected || index === hovered;
     const plainOnes = inView.filter((one) => !marked(one));
     const markedOnes = inView.filter(marked);
-    const deadline = performance.now() + TRACE_TIME;
-    let untraced = false;
 
     for (const group of [plainOnes, markedOnes]) {
       for (const one of group) {
         const style = classStyle(one.detection.label);
         const strong = marked(one);
         const { detection } = one;
-        if (show.masks && detection.mask && (strong || !faint)) {
-          if (knownPath(detection) || performance.now() < deadline) drawMask(context, view, maskPath(detection), style, strong);
-          else untraced = true;
-        }
+        const path = show.masks && detection.mask && (strong || !faint) ? maskPath(detection.mask) : null;
+        if (path) drawMask(context, view, path, style, strong);
         if (faint && !strong) drawSuggestion(context, view, detection.box, style);
         else if (show.boxes || strong) drawBox(context, view, detection, style, strong, one.index === selected);
       }
@@ -74,7 +68,6 @@ export const detectionLayer = {
         if (marked(one) || (show.labels && wide && !faint)) drawLabel(context, view, one.detection, marked(one));
       }
     }
-    return untraced;
   },
 };
 

@@ -9,8 +9,7 @@ import { View } from './view.js';
 
 /**
  * @typedef {Object} Layer drawn over the image, in the order of adding
- * @property {(context: CanvasRenderingContext2D, view: View) => boolean|void} draw in CSS pixels of the view; whether it needs
- *   another frame to be complete
+ * @property {(context: CanvasRenderingContext2D, view: View) => void} draw in CSS pixels of the view
  *
  * @typedef {{x: number, y: number, screenX: number, screenY: number, event: PointerEvent}} Point
  *   x and y in pixels of the image, screenX and screenY in CSS pixels of the view
@@ -181,17 +180,15 @@ export class Viewer {
     const context = contextOf(this.#overlayCanvas);
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.#overlayCanvas.width, this.#overlayCanvas.height);
-    let incomplete = false;
     if (this.#composed) {
       for (const layer of this.#layers) {
         context.save();
         context.setTransform(ratio, 0, 0, ratio, 0, 0);
-        if (layer.draw(context, view)) incomplete = true;
+        layer.draw(context, view);
         context.restore();
       }
     }
     this.#dirtyImage = false;
-    if (incomplete) this.redraw();
   }
 
   #resize() {

@@ -7,7 +7,8 @@ import { announce, byId, formatDuration, notify, plural } from '../ui/dom.js';
 import { detect, ensure, explain, isDeviceFailure } from '../engine/engine.js';
 import { inputOf } from '../images/images.js';
 import { detectorMark } from '../engine/detector-mark.js';
-import { plain, DETECT_SCORE } from '../engine/protocol.js';
+import { plain } from '../engine/protocol.js';
+import { LOWEST_SCORE } from '../shared/engine-limits.js';
 import { busy, currentImage, isLimited, shownDetections, store } from '../shared/page-state.js';
 import { Cancelled, WorkerDied } from '../engine/connection.js';
 
@@ -117,7 +118,7 @@ async function detectWithRetry(image, job) {
     try {
       await ensure();
       const input = await inputOf(image);
-      return await detect(input, DETECT_SCORE, {
+      return await detect(input, LOWEST_SCORE, {
         signal: job.abort.signal,
         progress(progress) {
           job.progress = progress;

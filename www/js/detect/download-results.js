@@ -3,7 +3,9 @@ import { byId, notify, plural } from '../ui/dom.js';
 import { save } from '../ui/save-file.js';
 import { fileNames } from '../images/file-names.js';
 import { openFormatDialog } from '../images/format-dialog.js';
+import { foregroundClasses } from '../engine/protocol.js';
 import { connection, inputOf } from '../images/images.js';
+import { saveAll } from '../images/save-files.js';
 import { leftInFile } from '../shared/left-in-file.js';
 import { currentImage, isLimited, store } from '../shared/page-state.js';
 import { Zip } from '../shared/zip.js';
@@ -17,9 +19,6 @@ const FORMATS = [
   ['jsonl', 'JSON lines', 'one line per image, as from the command line'],
   ['png', 'Merged PNG', 'the image as the detector sees it'],
 ];
-
-/** Formats that put all images into one file; the others make a zip. */
-const ONE_FILE = new Set(['coco', 'csv', 'jsonl']);
 
 /** @typedef {import('../shared/page-state.js').ImageEntry & {result: NonNullable<import('../shared/page-state.js').ImageEntry['result']>}} Finished */
 
@@ -44,7 +43,8 @@ function outgoing(image, files) {
  * @param {import('../engine/protocol.js').ImageDetections[]} images
  */
 function classNames(images) {
-  const names = store.state.model?.report.config.classes.slice(1) ?? [];
+  const { model } = store.state;
+  const names = model ? foregroundClasses(model.report.config) : [];
   const known = new Set(names);
   const others = new Set(images.flatMap((image) => image.detections.map(({ label }) => label)));
   return [...names, ...[...others].filter((label) => !known.has(label))];
@@ -52,12 +52,11 @@ function classNames(images) {
 
 /** @param {import('../shared/page-state.js').ImageEntry[]} entries @param {import('../engine/protocol.js').Format[]} formats */
 async function downloadResults(entries, formats) {
-  const names = fileNames(store.state.images);
+  const names = await fileNames(store.state.images);
   const images = entries.filter(isFinished).map((image) => outgoing(image, names));
   const classes = classNames(images);
-  const zip = formats.length > 1 || !(ONE_FILE.has(formats[0]) || (formats[0] === 'voc' && images.length === 1));
-  const { files } = await connection.request({ type: 'export', images, classes, formats, zip });
-  for (const { name, bytes } of files) save(name, bytes);
+  const { files } = await connection.request({ type: 'export', images, classes, formats });
+  await saveAll('cytobox-results.zip', files);
   leftInFile(entries.map((image) => image.result));
 }
 

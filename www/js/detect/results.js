@@ -1,9 +1,10 @@
 /** The results beside the canvas: score slider, counts per class, and the table of detections. */
 import { classStyle } from '../canvas/colors.js';
 import { byId, el } from '../ui/dom.js';
-import { area } from '../canvas/masks.js';
+import { area } from '../shared/run-lengths.js';
 import { visibleDetections } from '../canvas/detection-layer.js';
 import { foregroundClasses } from '../engine/protocol.js';
+import { LOWEST_SCORE } from '../shared/engine-limits.js';
 import { currentImage, isLimited, shownDetections, store } from '../shared/page-state.js';
 import { VirtualList } from '../ui/virtual-list.js';
 
@@ -113,12 +114,13 @@ function classRow(label) {
 /** @param {number} value */
 function setScore(value) {
   if (!Number.isFinite(value)) return;
-  store.set({ score: Math.min(Math.max(Math.round(value * 100) / 100, 0.05), 1) });
+  store.set({ score: Math.min(Math.max(Math.round(value * 100) / 100, LOWEST_SCORE), 1) });
 }
 
 function startScore() {
   const slider = byId('score');
   const number = byId('score-number');
+  slider.min = number.min = String(LOWEST_SCORE);
   slider.addEventListener('input', () => setScore(slider.valueAsNumber));
   number.addEventListener('change', () => setScore(number.valueAsNumber));
   store.subscribe(['score'], ({ score }) => {

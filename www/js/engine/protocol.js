@@ -9,6 +9,8 @@
  * @typedef {import('../../types/protocol.d.ts').ChannelFile} ChannelFile
  * @typedef {import('../../types/protocol.d.ts').Problem} Problem
  * @typedef {import('../../types/protocol.d.ts').Groups} Groups
+ * @typedef {import('../../types/protocol.d.ts').Glance} Glance
+ * @typedef {import('../../types/protocol.d.ts').Recognised} Recognised
  * @typedef {import('../../types/protocol.d.ts').ImageInput} ImageInput
  * @typedef {import('../../types/protocol.d.ts').OpenedImage} OpenedImage
  * @typedef {import('../../types/protocol.d.ts').Rle} Rle
@@ -45,9 +47,6 @@
  * @typedef {Extract<Outcome, {type: import('../../types/protocol.d.ts').Answers[C['type']]}>} Answer
  */
 
-/** All detections of an image down to this score are asked for; the slider filters above it without a new run. */
-export const DETECT_SCORE = 0.05;
-
 /**
  * Maps cross the boundary as `Map` or as plain objects; the page knows plain objects only.
  * @template T @param {T} value @returns {T}
@@ -56,7 +55,7 @@ export function plain(value) {
   return value instanceof Map ? /** @type {T} */ (Object.fromEntries(value)) : value;
 }
 
-/** @param {DetectorConfig} config the names that a user counts by; index 0 is the background */
+/** @param {DetectorConfig} config the names that a user counts by; index 0 is the background, whatever it is called */
 export function foregroundClasses(config) {
-  return config.classes.filter((name, index) => !(index === 0 && name === '__background__'));
+  return config.classes.slice(1);
 }

@@ -35,25 +35,9 @@ async function decide(survey) {
   for (const image of sample) {
     if (asked.has(image.files)) continue;
     // What cannot be read is said when it is opened.
-    const bits = (await mayBeDeep(image.files[0].blob)) ? await survey(image).catch(() => 0) : 0;
-    asked.set(image.files, bits);
+    asked.set(image.files, await survey(image).catch(() => 0));
   }
   const most = Math.max(0, ...sample.map(({ files }) => asked.get(files) ?? 0));
   if (most && !store.state.bitDepth) store.set({ bitDepth: most });
   return store.state.bitDepth;
-}
-
-/**
- * Whether a file may have 16 bits, as far as its first bytes tell: a JPEG has 8, and a PNG says how many (W3C PNG, 11.2.2).
- * @param {Blob} blob
- */
-async function mayBeDeep(blob) {
-  const head = new Uint8Array(
-    await blob
-      .slice(0, 25)
-      .arrayBuffer()
-      .catch(() => new ArrayBuffer(0)),
-  );
-  if (head[0] === 0xff && head[1] === 0xd8) return false;
-  return head[0] === 0x89 ? head[24] === 16 : head.length > 0;
 }

@@ -1,6 +1,7 @@
 /** What of an image is on the screen: its channels, the display range, the weights of the merge, and what is drawn. */
 import { byId, el, openDialog } from '../ui/dom.js';
 import { forget } from './images.js';
+import { LARGEST_WEIGHT } from '../shared/engine-limits.js';
 import { currentImage, store } from '../shared/page-state.js';
 
 const PARTS = ['red', 'green', 'blue'];
@@ -131,7 +132,7 @@ function openWeights() {
       el('input', {
         type: 'number',
         min: '0',
-        max: '16',
+        max: String(LARGEST_WEIGHT),
         step: 'any',
         required: true,
         value: String(round(weights[index])),

@@ -1,7 +1,5 @@
 /** Every image file of the project, by path, with the first bytes that tell its kind; and the numbers of the images. */
-
-/** What the image worker needs of each file to tell its kind. */
-const HEAD = 64;
+import { HEAD_BYTES } from '../shared/engine-limits.js';
 
 /** @typedef {{file: File, head: Uint8Array<ArrayBuffer>}} KnownFile */
 
@@ -22,5 +20,5 @@ export function takeId(id) {
 
 /** @param {Blob} file */
 export async function headOf(file) {
-  return new Uint8Array(await file.slice(0, HEAD).arrayBuffer());
+  return new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer());
 }

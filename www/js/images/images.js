@@ -5,6 +5,7 @@
  * are looked at, thumbnails when their row is on the screen, one at a time, and what is no longer looked at is let go.
  */
 import { bitDepth, decidedDepth } from './bit-depth.js';
+import { headOf, known } from './files.js';
 import { notify, sentenceOf } from '../ui/dom.js';
 import { plain } from '../engine/protocol.js';
 import { currentImage, store } from '../shared/page-state.js';
@@ -69,6 +70,8 @@ export async function inputOf(image) {
 
 /** The bits that an image by itself asks for; 0 for an 8-bit one. @param {import('../shared/page-state.js').ImageEntry} image */
 async function survey(image) {
+  const [{ mayBeDeep }] = await glances([image]);
+  if (!mayBeDeep) return 0;
   const { name, fill, pages } = image;
   const files = await bytesOf(image);
   const transfer = files.map((file) => file.bytes.buffer);
@@ -221,19 +224,18 @@ async function open(image) {
   store.touch('images');
 }
 
-/** Bytes of a PNG up to the end of its size (W3C PNG, 11.2.2). */
-const PNG_SIZE = 24;
-
 /**
- * The size that a PNG says in its first bytes; the channels of an image are all of one size.
- * @param {import('../shared/page-state.js').ImageEntry} image
+ * What the first bytes of images tell, by the first file of each: the channels of an image are all of one size and depth.
+ * @param {import('../shared/page-state.js').ImageEntry[]} images @returns {Promise<import('../engine/protocol.js').Glance[]>}
  */
-async function sizeOfPng(image) {
-  const blob = image.files[0]?.blob;
-  if (!blob) return null;
-  const view = new DataView(await blob.slice(0, PNG_SIZE).arrayBuffer());
-  if (view.byteLength < PNG_SIZE || view.getUint32(0) !== 0x89504e47 || view.getUint32(12) !== 0x49484452) return null;
-  return { width: view.getUint32(16), height: view.getUint32(20) };
+async function glances(images) {
+  const heads = images.map(async ({ files: [first] }) => {
+    const path = first?.file.file ?? '';
+    const one = known.get(path);
+    const head = one && one.file === first?.blob ? one.head : await headOf(first?.blob ?? new Blob()).catch(() => new Uint8Array());
+    return { name: path, head };
+  });
+  return (await connection.request({ type: 'glance', files: await Promise.all(heads) })).glances;
 }
 
 /**
@@ -242,10 +244,14 @@ async function sizeOfPng(image) {
  */
 export async function measure(images, onProgress = () => {}) {
   const unknown = images.filter((image) => !image.size && !image.problem);
+  if (unknown.length === 0) return;
+  // What goes wrong here is said when the image is opened.
+  const told = await glances(unknown).catch(() => []);
   for (const [index, image] of unknown.entries()) {
     onProgress(index, unknown.length);
-    image.size = await sizeOfPng(image).catch(() => null);
-    if (!image.size) await open(image);
+    const size = told[index]?.size;
+    if (size) image.size = { width: size[0], height: size[1] };
+    else await open(image);
   }
 }
 

@@ -17,7 +17,7 @@
  */
 import { BadRecord, demand, isObject, label, list, number, text, whole } from '../shared/record-fields.js';
 import * as limits from '../shared/limits.js';
-import { runs } from '../canvas/masks.js';
+import { runs } from '../shared/run-lengths.js';
 import { readCurves, readEvaluation } from '../train/kept-training.js';
 
 export { BadRecord };
@@ -62,7 +62,7 @@ function merge(value, what) {
   demand(isObject(value) && Object.keys(value).length <= limits.CHANNELS, `${what} is not a table of weights`);
   const rows = Object.entries(value).map(([channel, weights]) => {
     demand(Array.isArray(weights) && weights.length === 3, `${what} does not have three weights for ${channel}`);
-    return [text(channel, what), weights.map((weight) => number(weight, what, 0, 16))];
+    return [text(channel, what), weights.map((weight) => number(weight, what, 0, limits.LARGEST_WEIGHT))];
   });
   return Object.fromEntries(rows);
 }
@@ -120,7 +120,7 @@ export function readAnnotations(value, what, leaveOut = null) {
 export function readResult(value, what) {
   demand(isObject(value) && isObject(value.detections), `${what} is not a result`);
   const found = value.detections;
-  const detections = list(found.detections, what, limits.OBJECTS * 2, (one, name) => {
+  const detections = list(found.detections, what, limits.PROPOSALS, (one, name) => {
     demand(isObject(one), `${name} is not a detection`);
     /** @type {import('../engine/protocol.js').Detection} */
     const detection = { box: box(one.box, name), label: label(one.label, `the label of ${name}`), score: number(one.score, `the score of ${name}`, 0, 1) };
@@ -190,7 +190,7 @@ const SETTING_READERS = {
   },
   curves: (value) => (value === null ? null : readCurves(value)),
   evaluation: (value) => (value === null ? null : readEvaluation(value)),
-  bitDepth: (value) => (value === null ? null : whole(value, 'the bit depth', 9, 16)),
+  bitDepth: (value) => (value === null ? null : whole(value, 'the bit depth', limits.BIT_DEPTHS[0], limits.BIT_DEPTHS[1])),
   imageLabels: (value) =>
     new Map(
       list(value, 'the image labels', limits.TABLE_IMAGES, (one, what) => {

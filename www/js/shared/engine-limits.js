@@ -16,5 +16,27 @@ export const LABEL_CHARS = 128;
 export const CLASSES = 1000;
 /** Images that one table or COCO file may speak of; the Atlas's largest public set has a hundred thousand. */
 export const TABLE_IMAGES = 200000;
+/** The side of the resized image that enters the network. Beyond it, feature maps leave 4 GiB. */
+export const NETWORK_SIDE = 4096;
+/** Proposals and detections of one image, whatever a configuration asks for. */
+export const PROPOSALS = 20000;
+/** Bytes of a file that tell its kind; fewer will do when the file is shorter. */
+export const HEAD_BYTES = 64;
+/** The fewest and the most bits of a sample that does not fit into 8. */
+export const BIT_DEPTHS = [9, 16];
+/** The largest weight: four stops brighter than the sample. */
+export const LARGEST_WEIGHT = 16;
+/** The least score of a detection that is asked for where all of them count: COCO's curves need low scores too, and what is shown can be filtered without another run. */
+export const LOWEST_SCORE = 0.05;
+/** The least and the greatest batch size. */
+export const BATCH_SIZES = [1, 64];
+/** The least and the greatest weight of the classes' own loss. */
+export const CLASS_LOSS_WEIGHTS = [0, 100];
+/** The least and the greatest detection scale. */
+export const DETECTION_SCALES = [0.5, 2];
+/** Crops are a multiple of it, in pixels: the stride of the coarsest feature map of a ResNet. */
+export const CROP_STEP = 32;
+/** The folder of all trainings. */
+export const CHECKPOINTS_FOLDER = 'trainings';
 /** Characters that are invisible or turn the direction of text, which no label may have. */
 export const FORBIDDEN_IN_LABELS = /[\p{Cc}\u{61c}\u{200e}\u{200f}\u{2028}-\u{202e}\u{2066}-\u{2069}\u{feff}\u{fffe}\u{ffff}]/u;

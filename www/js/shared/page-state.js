@@ -58,6 +58,7 @@ const HIDDEN = 250;
 export const store = createStore({
   /** @type {ImageEntry[]} */ images: [],
   /** A bell and no value: rung when the annotations of an image have changed. */ annotations: null,
+  /** Another: rung when masks on the canvas were traced. */ outlines: null,
   /** Files that belong to no image. @type {{file: string, reason: string}[]} */ ignored: [],
   /** What is being read just now, for the list's header. @type {string} */ reading: '',
   /** @type {number|null} */ current: null,

@@ -40,9 +40,9 @@ export function list(value, what, most, read) {
   return value.map((one, index) => read(one, `${what}, ${index + 1}`));
 }
 
-/** @param {unknown} value @param {string} what */
+/** Without spaces round it, as the engine keeps it. @param {unknown} value @param {string} what */
 export function label(value, what) {
-  const one = text(value, what, limits.LABEL_CHARS * 2);
-  demand(one.trim() !== '' && [...one].length <= limits.LABEL_CHARS && !limits.FORBIDDEN_IN_LABELS.test(one), `${what} is not a valid label`);
+  const one = text(value, what, limits.LABEL_CHARS * 2).trim();
+  demand(one !== '' && [...one].length <= limits.LABEL_CHARS && !limits.FORBIDDEN_IN_LABELS.test(one), `${what} is not a valid label`);
   return one;
 }

@@ -1,9 +1,10 @@
 /**
  * Reads a zip (PKWARE's APPNOTE): stored and deflated files, whose names, sizes and places are checked before a byte of
- * them is unpacked, and their sums when they are. A zip from a stranger may be made to hurt.
+ * them is unpacked, and their sums when they are. A zip from a stranger may be made to hurt. Here and not in the engine, as a
+ * project is larger than its memory: files that are stored stay slices of the zip on the disk.
  */
 import { ARCHIVE_BYTES, ARCHIVE_FILES, ARCHIVE_NAME_BYTES } from './limits.js';
-import { crc32, crcOf } from './zip.js';
+import { DEFLATED, STORED, crc32, crcOf } from './zip.js';
 
 /** The zip cannot be used; the message says why, as a sentence. */
 export class BadZip extends Error {}
@@ -15,8 +16,6 @@ const COMMENT = 65_535;
 const SMALL = 1 << 16;
 /** Bytes that programs put between the name and the content: times, owners. */
 const EXTRA = 64;
-const STORED = 0;
-const DEFLATED = 8;
 
 /** @typedef {{name: string, method: number, crc: number, packed: number, size: number, at: number}} Entry */
 

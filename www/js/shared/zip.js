@@ -1,7 +1,6 @@
 /**
- * A zip without compression (PKWARE's APPNOTE, version 2.0), for files that are compressed already. The parts are
- * blobs, so that the browser may keep them on the disk. Under 4 GiB and 65,535 files. The engine writes zips as well, but holds
- * them in its memory, which ends long before a project does.
+ * Writes a zip (PKWARE's APPNOTE, version 2.0), under 4 GiB and 65,535 files. Here and not in the engine, whose memory ends long
+ * before a project does: the parts are blobs, which the browser may keep on the disk. So all zips of the page are written here.
  */
 import { ARCHIVE_BYTES, ARCHIVE_FILES } from './limits.js';
 
@@ -10,6 +9,10 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
   for (let k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
   return c;
 });
+
+/** The two methods of keeping a file that are written and read. */
+export const STORED = 0;
+export const DEFLATED = 8;
 
 /** Parts that make one whole. */
 const PARTS = 384;
@@ -51,30 +54,37 @@ export class Zip {
   #at = 0;
   #directorySize = 0;
 
-  /** @param {string} name @param {Uint8Array<ArrayBuffer>} bytes */
+  /** Adds a file as it is, for one that is compressed already. @param {string} name @param {Uint8Array<ArrayBuffer>} bytes */
   add(name, bytes) {
-    this.#put(name, new Blob([bytes]), crc32(bytes));
+    this.#put(name, new Blob([bytes]), { method: STORED, crc: crc32(bytes), size: bytes.length });
+  }
+
+  /** Adds a file compressed, where that makes it smaller. @param {string} name @param {Uint8Array<ArrayBuffer>} bytes */
+  async addPacked(name, bytes) {
+    const packed = await new Response(new Blob([bytes]).stream().pipeThrough(new CompressionStream('deflate-raw'))).blob();
+    if (packed.size < bytes.length) this.#put(name, packed, { method: DEFLATED, crc: crc32(bytes), size: bytes.length });
+    else this.add(name, bytes);
   }
 
   /** Adds a file that is not read into memory as a whole. @param {string} name @param {Blob} blob */
   async addBlob(name, blob) {
-    this.#put(name, blob, await crcOf(blob));
+    this.#put(name, blob, { method: STORED, crc: await crcOf(blob), size: blob.size });
   }
 
-  /** @param {string} name @param {Blob} blob @param {number} crc */
-  #put(name, blob, crc) {
+  /** @param {string} name @param {Blob} blob @param {{method: number, crc: number, size: number}} content before it was packed */
+  #put(name, blob, { method, crc, size }) {
     const path = new TextEncoder().encode(name);
-    // Version 2.0, names in UTF-8, stored, 1 January 1980.
+    // Version 2.0, names in UTF-8, 1 January 1980.
     /** @type {[number, 2|4][]} */
     const common = [
       [20, 2],
       [0x0800, 2],
-      [0, 2],
+      [method, 2],
       [0, 2],
       [0x21, 2],
       [crc, 4],
       [blob.size, 4],
-      [blob.size, 4],
+      [size, 4],
       [path.length, 2],
       [0, 2],
     ];

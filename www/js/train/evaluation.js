@@ -2,6 +2,7 @@
 import { draw, lossChart, precisionRecallChart, validationChart } from './curves.js';
 import { el, notify, openDialog, plural } from '../ui/dom.js';
 import { compute, ensure, explain } from '../engine/engine.js';
+import { foregroundClasses } from '../engine/protocol.js';
 import { save } from '../ui/save-file.js';
 import { connection as images, inputOf, measure } from '../images/images.js';
 import { detectorMark } from '../engine/detector-mark.js';
@@ -169,7 +170,7 @@ export async function downloadReport() {
   const curves = shownCurves();
   /** @type {[string, string][]} */
   const facts = [];
-  if (model) facts.push(['Detector', model.file.name], ['Classes', model.report.config.classes.slice(1).join(', ')]);
+  if (model) facts.push(['Detector', model.file.name], ['Classes', foregroundClasses(model.report.config).join(', ')]);
   if (model?.report.config.trained) facts.push(['Training', model.report.config.trained]);
   if (ending) facts.push(['Steps', String(ending.steps)], ['Training time, s', ending.seconds.toFixed(0)]);
   /** @type {[string, import('../engine/protocol.js').Chart][]} */

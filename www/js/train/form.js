@@ -1,39 +1,21 @@
 /** The training settings: few at first, the rest behind “More settings”. */
 import { el } from '../ui/dom.js';
 import { choices, choose, fromDetector } from './plan.js';
+import { BATCH_SIZES, CLASS_LOSS_WEIGHTS, CROP_STEP, DETECTION_SCALES, NETWORK_SIDE } from '../shared/engine-limits.js';
 import { store } from '../shared/page-state.js';
 
-const ARCHITECTURES = [
-  ['maskrcnn_resnet_fpn', 'Mask R-CNN: masks'],
-  ['fasterrcnn_resnet_fpn', 'Faster R-CNN: boxes'],
-];
-const BACKBONES = [
-  ['resnet18', 'ResNet-18, fastest'],
-  ['resnet34', 'ResNet-34'],
-  ['resnet50', 'ResNet-50'],
-  ['resnet101', 'ResNet-101, slowest'],
-];
-const WIDTHS = [
-  ['narrow', '64 channels'],
-  ['medium', '128 channels'],
-  ['wide', '256, as torchvision'],
-];
-const STAGES = [
-  ['heads', 'heads only'],
-  ['5+', 'stage 5 and heads'],
-  ['4+', 'stages 4–5 and heads'],
-  ['3+', 'stages 3–5 and heads'],
-  ['all', 'all layers'],
-];
-const DECAYS = [
-  ['constant', 'constant'],
-  ['step', 'step'],
-  ['cosine', 'cosine'],
-];
-const OPTIMIZERS = [
-  ['sgd', 'SGD with momentum'],
-  ['adamw', 'AdamW'],
-];
+/** @type {Record<NonNullable<Choices['architecture']>, string>} */
+const ARCHITECTURES = { maskrcnn_resnet_fpn: 'Mask R-CNN: masks', fasterrcnn_resnet_fpn: 'Faster R-CNN: boxes' };
+/** @type {Record<Choices['backbone'], string>} */
+const BACKBONES = { resnet18: 'ResNet-18, fastest', resnet34: 'ResNet-34', resnet50: 'ResNet-50', resnet101: 'ResNet-101, slowest' };
+/** @type {Record<Choices['width'], string>} */
+const WIDTHS = { narrow: '64 channels', medium: '128 channels', wide: '256, as torchvision' };
+/** @type {Record<NonNullable<Choices['trainable']>, string>} */
+const STAGES = { heads: 'heads only', '5+': 'stage 5 and heads', '4+': 'stages 4–5 and heads', '3+': 'stages 3–5 and heads', all: 'all layers' };
+/** @type {Record<NonNullable<Choices['decay']>, string>} */
+const DECAYS = { constant: 'constant', step: 'step', cosine: 'cosine' };
+/** @type {Record<NonNullable<Choices['optimizer']>, string>} */
+const OPTIMIZERS = { sgd: 'SGD with momentum', adamw: 'AdamW' };
 
 /**
  * @typedef {import('./plan.js').Choices} Choices
@@ -65,10 +47,14 @@ function put(input, text) {
 
 /**
  * A list of which one is chosen. `shown` says what stands there while the user chose nothing.
- * @param {ListKey} key @param {string} text @param {string[][]} options @param {(preset: Preset|null) => string|null} [shown]
+ * @param {ListKey} key @param {string} text @param {Record<string, string>} options @param {(preset: Preset|null) => string|null} [shown]
  */
 function list(key, text, options, shown = () => null) {
-  const input = el('select', { onchange: () => choose({ [key]: input.value }) }, ...options.map(([value, name]) => el('option', { value }, name)));
+  const input = el(
+    'select',
+    { onchange: () => choose({ [key]: input.value }) },
+    ...Object.entries(options).map(([value, name]) => el('option', { value }, name)),
+  );
   fields.push({
     refresh(preset) {
       const value = choices()[key] ?? shown(preset);
@@ -183,8 +169,8 @@ export function createForm() {
       hint: 'Max. global gradient norm; 0 turns clipping off',
     }),
     amount('classWeight', 'Class loss weight', {
-      min: 0,
-      max: 100,
+      min: CLASS_LOSS_WEIGHTS[0],
+      max: CLASS_LOSS_WEIGHTS[1],
       step: 'any',
       shown: (preset) => preset.class_loss_weight,
       hint: 'Weight of an extra classification loss on cells only. Raise it when cells are found but misclassified',
@@ -197,17 +183,17 @@ export function createForm() {
       hint: 'Decay of the exponential moving average of the weights, which is validated and saved instead of the last step; 0 turns it off',
     }),
     amount('detectionScale', 'Detection scale', {
-      min: 0.5,
-      max: 2,
+      min: DETECTION_SCALES[0],
+      max: DETECTION_SCALES[1],
       step: 'any',
       shown: (preset) => preset.detection_scale,
       hint: 'Image size at detection relative to training. Crops and scale augmentation show the network larger cells than whole images do',
     }),
-    amount('batch', 'Batch size', { min: 1, max: 64, step: 1, shown: (preset) => preset.batch_size }),
+    amount('batch', 'Batch size', { min: BATCH_SIZES[0], max: BATCH_SIZES[1], step: 1, shown: (preset) => preset.batch_size }),
     amount('crop', 'Crop, px', {
       min: 0,
-      max: 4096,
-      step: 32,
+      max: NETWORK_SIDE,
+      step: CROP_STEP,
       shown: (preset) => preset.augment.crop ?? 0,
       hint: 'Side of the square cut from each image; 0 uses whole images',
     }),
@@ -247,7 +233,7 @@ export function createForm() {
     'div',
     { class: 'train-form' },
     startField(),
-    list('architecture', 'Architecture', ARCHITECTURES, () => (fromDetector() && store.state.model?.report.config.architecture) || ARCHITECTURES[0][0]),
+    list('architecture', 'Architecture', ARCHITECTURES, () => (fromDetector() && store.state.model?.report.config.architecture) || 'maskrcnn_resnet_fpn'),
     fresh,
     stages,
     budgetField(),

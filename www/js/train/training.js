@@ -6,7 +6,7 @@ import { announce, ask as askUser, notify, plural } from '../ui/dom.js';
 import { compute, connection, ensure, explain, putModel } from '../engine/engine.js';
 import { evaluateOn } from './evaluation.js';
 import { inputOf, measure } from '../images/images.js';
-import { annotationsOf, barePlan, choices, settingsOn, trainable } from './plan.js';
+import { annotationsOf, choices, planOf, trainable } from './plan.js';
 import { store } from '../shared/page-state.js';
 import { curvesOf } from './kept-training.js';
 import { Cancelled } from '../engine/connection.js';
@@ -61,9 +61,6 @@ function remember(running) {
   store.set({ trainingSettings: { ...store.state.trainingSettings, running } });
 }
 
-/** The engine's presets by the plan that they are for and the sizes of the images. @type {Map<string, import('../engine/protocol.js').TrainConfig>} */
-const presets = new Map();
-
 /**
  * What the engine says about a run on the current annotations.
  * @param {import('./plan.js').Choices} [chosen]
@@ -74,14 +71,7 @@ export async function prepare(chosen = choices()) {
   const images = trainable();
   await measure(images);
   const annotated = images.filter((image) => image.size).map(annotationsOf);
-  const plan = barePlan(chosen);
-  /** @param {import('../engine/protocol.js').Plan} plan */
-  const ask = (plan) => compute({ type: 'prepare', images: annotated, plan });
-  const sizes = new Set(annotated.map(({ width, height }) => `${width}×${height}`));
-  const key = JSON.stringify([plan, [...sizes], store.state.model?.file.name]);
-  const preset = presets.get(key) ?? (await ask(plan)).settings;
-  presets.set(key, preset);
-  return ask({ ...plan, settings: settingsOn(preset, chosen) });
+  return compute({ type: 'prepare', images: annotated, plan: planOf(chosen) });
 }
 
 /** An interrupted run is removed only when the user agrees. @param {Running} running */
@@ -100,7 +90,7 @@ export async function begin(preparation) {
   if (before?.step && !(await mayReplace(before))) return undefined;
   const name = `${store.state.trainingSettings.name || 'trained'}.safetensors`;
   const images = trainable().map((image) => image.name);
-  const plan = { ...barePlan(), settings: preparation.settings };
+  const plan = { ...planOf(), settings: preparation.settings, overrides: {} };
   return run({ store: store.state.projectId || 'project', name, plan, images, step: 0 }, false);
 }
 
