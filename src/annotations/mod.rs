@@ -20,7 +20,7 @@ pub mod names;
 mod outline;
 mod outlines;
 pub mod reference;
-pub mod upright;
+pub(crate) mod upright;
 pub mod via;
 pub mod voc;
 pub mod yolo;

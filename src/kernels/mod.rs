@@ -15,7 +15,7 @@ mod conv;
 mod cube;
 mod flex;
 mod geometry;
-pub mod noise;
+pub(crate) mod noise;
 mod ops;
 mod parallel;
 mod pool;

@@ -10,15 +10,15 @@
 //! and a network is built of a file's values or not at all.
 
 pub mod checkpoint;
-pub mod infer;
+pub(crate) mod infer;
 pub mod load;
 pub mod names;
 pub mod pickle;
-pub mod report;
+pub(crate) mod report;
 pub mod safetensors;
 pub mod save;
 pub mod state;
-pub mod torch;
+pub(crate) mod torch;
 
 use std::collections::BTreeSet;
 
