@@ -81,7 +81,7 @@ pub fn describe(file: &str, bytes: &[u8]) -> Result<ModelInfo> {
 /// they are. The file is loaded once on the CPU, so that what does not load is not written.
 ///
 /// # Errors
-/// What [`load`] says.
+/// What `load` says.
 pub fn convert_bytes(file: &str, bytes: &[u8]) -> Result<(Vec<u8>, LoadReport)> {
     let mut state = read(file, bytes)?;
     let (config, _) = load::config_of(file, &state)?;
