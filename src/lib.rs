@@ -94,8 +94,7 @@ pub mod plot;
 pub mod predict;
 #[doc(hidden)]
 pub mod protocol;
-#[doc(hidden)]
-pub mod report;
+pub(crate) mod report;
 #[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
 pub mod scan;

@@ -70,7 +70,8 @@ pub const TRAINING_BYTES: u64 = 3 << 29;
 /// Proposals and detections of one image, whatever a configuration asks for.
 pub const PROPOSALS: usize = 20_000;
 
-/// `Err` with the cap's name if `found` is over `limit`.
+/// `Err` with the limit's name if `found` is over `limit`.
+#[doc(hidden)]
 pub fn check(subject: &str, what: &'static str, found: u64, limit: u64) -> Result<()> {
     if found > limit {
         return Err(Error::TooLarge { subject: subject.to_owned(), what, found, limit });

@@ -9,8 +9,9 @@ use std::{
 };
 
 use cytobox::{
-    Channel, DataOptions, DetectOptions, Detector, DeviceChoice, Error, Image, ImageDetections, ImageOptions,
-    NoObserver, Observer, TrainEvent, TrainObserver, TrainOptions,
+    Channel, DataOptions, DetectOptions, Detection, Detector, DeviceChoice, Error, Image, ImageDetections,
+    ImageOptions, NoObserver, Observer, TrainEvent, TrainObserver, TrainOptions,
+    boxes::iou,
     synth::{self, SynthImage, SynthOptions},
 };
 
@@ -39,6 +40,14 @@ fn bundled() -> Detector {
 
 fn everything() -> DetectOptions {
     DetectOptions { score: 0.1, ..DetectOptions::default() }
+}
+
+/// Whether two detectors find the same, but for the rounding of weights that were folded and saved.
+fn same(a: &[Detection], b: &[Detection]) -> bool {
+    let close = |(a, b): (&Detection, &Detection)| {
+        a.label == b.label && (a.score - b.score).abs() < 1e-3 && iou(a.bbox.corners(), b.bbox.corners()) > 0.99
+    };
+    a.len() == b.len() && a.iter().zip(b).all(close)
 }
 
 /// Runs an example, which `cargo test` builds beside the tests.
@@ -99,7 +108,7 @@ fn what_cannot_be_used_is_an_error_with_a_reason() {
     assert!(detector.detect(Image::files(both)).unwrap_err().to_string().contains("2 images"));
 
     let mut set = synthetic(SIDE, 0).set;
-    set.planes.values_mut().next().unwrap().width = 7;
+    set.planes.values_mut().next_back().unwrap().width = 7;
     assert_eq!(code(set.clone().into()), "channel-mismatch");
     set.planes.values_mut().for_each(|plane| plane.width = 7);
     assert_eq!(code(set.clone().into()), "image");
@@ -108,9 +117,9 @@ fn what_cannot_be_used_is_an_error_with_a_reason() {
 
     let odd = DetectOptions { score: f32::NAN, ..DetectOptions::default() };
     assert_eq!(detector.detect_with(synthetic(SIDE, 0).set, &odd, &NoObserver).unwrap_err().code(), "usage");
-    assert_eq!(Detector::open("nowhere.safetensors").err().unwrap().code(), "io");
+    assert_eq!(Detector::open("nowhere.safetensors").unwrap_err().code(), "io");
     let xml = data.path().join("synthetic-41-0.xml");
-    assert_eq!(Detector::open_on(DeviceChoice::Cpu, xml).err().unwrap().code(), "weights");
+    assert_eq!(Detector::open_on(DeviceChoice::Cpu, xml).unwrap_err().code(), "weights");
 }
 
 /// Ends a run when it has begun.
@@ -136,8 +145,8 @@ impl TrainObserver for Impatient {
 
 #[test]
 fn a_detector_is_trained_saved_and_opened_again() {
-    let data = folder(2);
-    let at = |name: &str| data.path().join(name);
+    let (data, out) = (folder(2), tempfile::tempdir().unwrap());
+    let at = |name: &str| out.path().join(name);
     let detect = |detector: &Detector| {
         detector.detect_with(synthetic(SIDE, 0).set, &everything(), &NoObserver).unwrap().detections
     };
@@ -146,20 +155,21 @@ fn a_detector_is_trained_saved_and_opened_again() {
     let options = TrainOptions { checkpoints: Some(at("run")), ..TrainOptions::epochs(1) };
     let cancelled = detector.train_with(data.path(), &options, &Impatient::default());
     assert_eq!(cancelled.unwrap_err(), Error::Cancelled);
-    assert_eq!(detect(&detector), before, "a run that is cancelled changes nothing");
+    assert!(detect(&detector) == before, "a run that is cancelled changes nothing");
 
     let summary = detector.train(data.path(), &options).unwrap();
     assert!(summary.steps >= 1 && summary.validation_images.is_empty(), "{summary:?}");
     let trained = detect(&detector);
-    assert_ne!(trained, before);
+    assert!(!same(&trained, &before));
     // The checkpoint of a finished run gives its detector again.
     let mut other = bundled();
     other.train(data.path(), &options).unwrap();
-    assert_eq!(detect(&other), trained);
+    assert!(same(&detect(&other), &trained));
 
     detector.save(at("mine.safetensors")).unwrap();
     let opened = Detector::open_on(DeviceChoice::Cpu, at("mine.safetensors")).unwrap();
-    assert_eq!((opened.classes(), detect(&opened)), (detector.classes(), trained));
+    assert_eq!(opened.classes(), detector.classes());
+    assert!(same(&detect(&opened), &trained));
     detector.save_f16(at("half.safetensors")).unwrap();
     let bytes = |name: &str| fs::metadata(at(name)).unwrap().len();
     assert!(bytes("half.safetensors") < bytes("mine.safetensors") * 2 / 3);

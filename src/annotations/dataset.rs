@@ -50,7 +50,7 @@ pub struct Matched {
 }
 
 /// Brings annotations to images by folder and name: by the file that the annotation names, or its own name. See
-/// [`super::matching`].
+/// `matching`.
 pub fn match_images(annotations: Vec<ImageAnnotations>, images: &[ImageInfo]) -> Matched {
     let index = Index::new(images);
     let claim = |annotations: ImageAnnotations| {

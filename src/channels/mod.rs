@@ -1,7 +1,7 @@
 //! Image files to channels, and channels to one picture.
 //!
-//! [`sniff`] tells what a dropped file is, [`group`] puts the files of one image together by their names, [`assemble`]
-//! decodes them into a [`ChannelSet`], and [`merge`] weighs its channels into the red, green and blue of a [`Picture`].
+//! `sniff` tells what a dropped file is, `group` puts the files of one image together by their names, `assemble`
+//! decodes them into a [`ChannelSet`], and `merge` weighs its channels into the red, green and blue of a [`Picture`].
 //! Samples keep their own depth, 8 or 16 bit, until the merge; [`BitDepth`] says what counts as full brightness in it.
 
 mod assemble;

@@ -215,7 +215,7 @@ impl ChannelSet {
         }
     }
 
-    /// Width and height in pixels; a set without planes, which [`super::assemble`] never makes, is 0 × 0.
+    /// Width and height in pixels; a set without planes, which `assemble` never makes, is 0 × 0.
     pub fn size(&self) -> (u32, u32) {
         self.planes.values().next().map_or((0, 0), |p| (p.width, p.height))
     }

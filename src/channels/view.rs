@@ -17,7 +17,7 @@ pub struct Layer {
 /// a layer alone is at most 1 off.
 ///
 /// # Errors
-/// As [`super::merge`].
+/// As `merge`.
 pub fn layers(set: &ChannelSet, merge: &Merge) -> Result<Vec<Layer>> {
     let planes = merge.weighted(set)?;
     let (width, height) = set.size();

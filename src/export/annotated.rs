@@ -21,7 +21,7 @@ pub enum AnnotationFormat {
 }
 
 /// The files of all images in each format; `classes` is without a background. Where there is one file an image,
-/// [`file_names`] says what it is called; its mask has the same name with `_mask` behind it.
+/// `file_names` says what it is called; its mask has the same name with `_mask` behind it.
 ///
 /// # Errors
 /// A label that is not among `classes`, in formats that number the classes; an image without a size, in YOLO; a mask of

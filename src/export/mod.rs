@@ -107,7 +107,7 @@ pub struct NamedBytes {
 }
 
 /// The files of all images in each format; `classes` is without the background, in the model's order. Where there is one
-/// file an image, [`file_names`] says what it is called.
+/// file an image, `file_names` says what it is called.
 ///
 /// # Errors
 /// A label that is not among `classes`, in formats that number the classes; an image without a size, in YOLO.

@@ -142,7 +142,7 @@ pub async fn peak(device: &Device, runs: u32) -> Result<(f64, f64)> {
     Ok(best)
 }
 
-/// A convolution with bias and ReLU, and its operands: [`noise`] with seeds 1 (input), 2 (weights) and 3 (bias).
+/// A convolution with bias and ReLU, and its operands: `noise` with seeds 1 (input), 2 (weights) and 3 (bias).
 pub struct BenchConv {
     g: ConvGeometry,
     burn: bool,
@@ -215,7 +215,7 @@ impl BenchConv {
     }
 }
 
-/// A tensor of [`noise`].
+/// A tensor of `noise`.
 pub fn draw<const D: usize>(shape: [usize; D], seed: u32, device: &Device) -> Tensor<D> {
     Tensor::from_data(TensorData::new(noise(shape.iter().product(), seed), shape), device)
 }

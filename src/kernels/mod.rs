@@ -15,7 +15,7 @@ mod conv;
 mod cube;
 mod flex;
 mod geometry;
-pub mod noise;
+pub(crate) mod noise;
 mod ops;
 mod parallel;
 mod pool;
@@ -177,7 +177,7 @@ pub fn upsample_add(top: Tensor<4>, lateral: Tensor<4>) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as KernelOps>::kernel_upsample(top.into_dispatch(), lateral.into_dispatch()))
 }
 
-/// The output shape `[R, S, S, C]` of [`roi_align`].
+/// The output shape `[R, S, S, C]` of `roi_align`.
 pub fn check_roi_align(levels: &[[usize; 4]], rois: &[Roi], options: &RoiAlignOptions) -> Result<[usize; 4]> {
     RoiTable::new(levels, rois, options).map(|table| table.out_shape())
 }

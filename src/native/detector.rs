@@ -1,6 +1,6 @@
 //! A detector for programs: open it, detect with it, train it, save it.
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
 use super::{
     bundled,
@@ -26,6 +26,13 @@ pub struct Detector {
     pub(super) session: Session,
     pub(super) model: ModelReport,
     device: DeviceReport,
+}
+
+impl fmt::Debug for Detector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Detector");
+        shown.field("classes", &self.classes()).field("device", &self.device.name).finish_non_exhaustive()
+    }
 }
 
 /// What is kept of what a detector finds.

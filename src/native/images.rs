@@ -27,6 +27,7 @@ impl ImageOptions {
     ///
     /// # Errors
     /// A channel that is missing; a file that cannot be read.
+    #[doc(hidden)]
     pub fn read(&self, entry: &ImageEntry) -> Result<ImageInput> {
         entry.check()?;
         let fill = if self.fill_missing { entry.missing.clone() } else { Vec::new() };

@@ -10,7 +10,7 @@
 //!                 └────► objects: boxes, masks, labels
 //! ```
 //!
-//! The same options and index give the same pixels on every machine (see [`rng`]).
+//! The same options and index give the same pixels on every machine (see `rng`).
 
 mod camera;
 mod compartments;

@@ -8,18 +8,18 @@
 //! Semantics are torchvision's (`references/detection`, `models/detection`); everything that is not dense arithmetic runs
 //! on the host, from one seeded stream of chance.
 
-pub mod anchor_check;
+pub(crate) mod anchor_check;
 pub mod augment;
-pub mod average;
+pub(crate) mod average;
 pub mod checkpoint;
 pub mod config;
-pub mod estimate;
-pub mod events;
+pub(crate) mod estimate;
+pub(crate) mod events;
 #[cfg(not(target_arch = "wasm32"))]
-pub mod folder_store;
+pub(crate) mod folder_store;
 pub mod kept;
-pub mod loss;
-pub mod mask_target;
+pub(crate) mod loss;
+pub(crate) mod mask_target;
 pub mod norms;
 pub mod optimizer;
 pub mod parameters;
@@ -27,13 +27,13 @@ pub mod plan;
 pub mod resume;
 pub mod rng;
 pub mod sampler;
-pub mod schedule;
-pub mod selection;
+pub(crate) mod schedule;
+pub(crate) mod selection;
 pub mod setup;
 pub mod step;
 pub mod targets;
-pub mod trainer;
-pub mod truth;
+pub(crate) mod trainer;
+pub(crate) mod truth;
 pub mod validation;
 
 pub use checkpoint::{MemoryStore, Parts, Store};

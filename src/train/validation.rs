@@ -12,7 +12,7 @@ use crate::predict::{self, CancelOnly, DetectOptions, Found};
 /// no box.
 ///
 /// # Errors
-/// What a detection says; [`Error::Cancelled`].
+/// What a detection says; [`crate::Error::Cancelled`].
 pub async fn validate(
     detector: &Detector,
     examples: &[Example],

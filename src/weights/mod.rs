@@ -10,15 +10,15 @@
 //! and a network is built of a file's values or not at all.
 
 pub mod checkpoint;
-pub mod infer;
+pub(crate) mod infer;
 pub mod load;
 pub mod names;
 pub mod pickle;
-pub mod report;
+pub(crate) mod report;
 pub mod safetensors;
 pub mod save;
 pub mod state;
-pub mod torch;
+pub(crate) mod torch;
 
 use std::collections::BTreeSet;
 
@@ -81,7 +81,7 @@ pub fn describe(file: &str, bytes: &[u8]) -> Result<ModelInfo> {
 /// they are. The file is loaded once on the CPU, so that what does not load is not written.
 ///
 /// # Errors
-/// What [`load`] says.
+/// What `load` says.
 pub fn convert_bytes(file: &str, bytes: &[u8]) -> Result<(Vec<u8>, LoadReport)> {
     let mut state = read(file, bytes)?;
     let (config, _) = load::config_of(file, &state)?;
