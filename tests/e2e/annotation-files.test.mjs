@@ -190,6 +190,24 @@ test('boxes and masks: in, out in every format, and in again', { skip, timeout: 
   }
 });
 
+test('boxes are found by every name that the engine knows: of a channel, with a list of classes in the folder', { timeout: SLOW }, async () => {
+  const { page, done } = await openPage({ query: '?device=cpu' });
+  const files = { 'sample_green.txt': '1 0.5 0.5 0.1 0.2\n', 'class_names.txt': 'cell\nnucleus\n' };
+  for (const [name, text] of Object.entries(files)) await writeFile(path.join(made, name), text);
+  await drop(page, [await blank('sample.png', 200, 100), ...Object.keys(files).map((name) => path.join(made, name))]);
+  await imagesListed(page, 1);
+  await allRead(page);
+  await annotate(page);
+  assert.deepEqual(await boxRows(page), [['nucleus', '90,40', '20×20', '', 'box only']]);
+  assert.deepEqual(await warnings(page), []);
+  // Another list gives the numbers other names.
+  await writeFile(path.join(made, 'class_names.txt'), 'cell\nmitosis\n');
+  await drop(page, [path.join(made, 'class_names.txt')]);
+  await allRead(page);
+  assert.deepEqual((await boxRows(page)).map(([label]) => label), ['mitosis']);
+  await done();
+});
+
 test('label images alone become objects; a table of labels of whole images becomes a chart', { skip, timeout: SLOW }, async () => {
   const { page, done } = await openPage({ query: '?device=cpu' });
   const folder = path.join(DATA, 'dsb2018/train');

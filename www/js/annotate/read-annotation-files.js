@@ -17,7 +17,8 @@ import { store } from '../shared/page-state.js';
  * @typedef {import('../shared/page-state.js').Annotations} Annotations
  * @typedef {{file: string, object: string, reason: string}} Remark
  * @typedef {import('../engine/protocol.js').Recognised} Recognised
- * @typedef {Map<string, Pick<Recognised, 'kind'|'stem'|'image'>>} Kinds what each file is, and which image it is named after
+ * @typedef {Map<string, Pick<Recognised, 'kind'|'stem'|'image'> & {isMask?: boolean}>} Kinds what each file is, and which image it is
+ *   named after; `isMask`: it was grouped with that image, by its name and its content
  *
  * @typedef {Object} Batch files of one request
  * @property {string[]} paths
@@ -70,7 +71,8 @@ async function recognise(groups, known) {
   const answer = paths.length ? await connection.request({ type: 'recogniseAnnotations', files, images: imageInfos(store.state.images) }) : { files: [] };
   /** @type {Kinds} */
   const kinds = new Map(paths.map((path, index) => [path, answer.files[index]]));
-  for (const image of groups.images) for (const path of masksOf(image)) kinds.set(path, { kind: 'labelImage', stem: image.name, image: image.name });
+  for (const image of groups.images)
+    for (const path of masksOf(image)) kinds.set(path, { kind: 'labelImage', stem: image.name, image: image.name, isMask: true });
   return kinds;
 }
 
@@ -148,15 +150,15 @@ function wantedPaths(kinds, known, grown) {
   const wanted = new Set();
   /** @type {Map<string, string[]>} */
   const byOwner = new Map();
-  for (const [path, { kind, image }] of kinds) {
-    if (kind !== 'labelImage' && (isNew(path) || (grown && waiting.has(path)))) wanted.add(path);
+  for (const [path, { kind, image, isMask }] of kinds) {
+    if (!isMask && (isNew(path) || (grown && waiting.has(path)))) wanted.add(path);
     if (list && kind === 'yolo') wanted.add(path);
     if (image === null || !SINGLE.has(kind)) continue;
     byOwner.set(image, [...(byOwner.get(image) ?? []), path]);
   }
   // Boxes and masks of an image are read together: value k of the mask is the k-th box.
   for (const all of byOwner.values()) {
-    const masks = all.filter((path) => kinds.get(path)?.kind === 'labelImage');
+    const masks = all.filter((path) => kinds.get(path)?.isMask);
     if (masks.length > 0 && (masks.some(isNew) || all.some((path) => wanted.has(path)))) for (const path of all) wanted.add(path);
   }
   return wanted;

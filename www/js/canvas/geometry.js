@@ -1,4 +1,7 @@
-/** Boxes as numbers: [x1, y1, x2, y2] in pixels of the merged image, kept as 32-bit floats like everywhere in the engine. */
+/**
+ * Boxes as numbers: [x1, y1, x2, y2] in pixels of the merged image, kept as 32-bit floats like everywhere in the engine. Only what
+ * a drag or a slider needs within the frame, for which no worker can be asked.
+ */
 
 /** @typedef {[number, number, number, number]} Box */
 /** @typedef {{width: number, height: number}} Size */

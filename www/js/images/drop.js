@@ -15,6 +15,7 @@ import { select, store } from '../shared/page-state.js';
  * @property {(archive: File) => void} openProject
  */
 
+/** What its user takes for a detector: the engine says what is wrong with one that it cannot read. Others are told by their content. */
 const DETECTOR = /\.(safetensors|pth|pt|h5|hdf5)$/i;
 const READERS = 32;
 const SAMPLES = 6;

@@ -1,7 +1,8 @@
 /**
  * The browser's database (IndexedDB): opened, written in short slices so that no frame is late, read in batches. Knows
- * nothing of images; what a failure means for a person is said here once. Written without the package `idb`: it makes a promise
- * of each request, while here a slice of requests waits for its last one alone and a transaction that waits for a promise ends.
+ * nothing of images; what a failure means for a person is said here once. Written without the package `idb`: the page is served
+ * without a bundler, so its code would have to be copied into this repository; and it makes a promise of each request, while
+ * here a slice of requests waits for its last one alone and a transaction that waits for a promise ends.
  */
 
 const NAME = 'cytobox';
