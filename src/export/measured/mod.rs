@@ -1,10 +1,12 @@
 //! Cells of an image with what was measured of them, as files for other programs.
 
+#[cfg(not(target_arch = "wasm32"))]
 mod csv;
 mod geojson;
 mod labels;
 mod rings;
 mod rois;
+#[cfg(not(target_arch = "wasm32"))]
 mod summary;
 #[cfg(not(target_arch = "wasm32"))]
 mod tables;

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::boxes::BoxXyxy;
 use crate::channels::{Channel, Plane as RecordedPlane};
@@ -49,6 +47,8 @@ fn channels_taken_as_black_are_not_measured() {
 #[cfg(not(target_arch = "wasm32"))]
 #[test]
 fn tables_of_images_with_other_channels_go_into_one_file() {
+    use std::collections::BTreeMap;
+
     let out = tempfile::tempdir().unwrap();
     let mut files = TableFiles::create(out.path(), "abc").unwrap();
     let options = Options { pixel_size: Some(0.5), ..Options::default() };
