@@ -257,3 +257,48 @@ fn a_reached_limit_is_reported_at_the_end_and_in_the_results() {
     let text = run(&["--max-detections", "2000"]);
     assert!(!text.contains("limit") && !line().contains("limit_reached"), "{text}");
 }
+
+#[test]
+fn cells_of_an_earlier_run_are_measured_from_their_files() {
+    let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for (plate, value) in [("p1", 900u16), ("p2", 2000)] {
+        fs::create_dir(folder.path().join(plate)).unwrap();
+        let image = ImageBuffer::<Luma<u16>, _>::from_fn(40, 30, |x, y| Luma([value + (x * y % 7) as u16]));
+        image.save(folder.path().join(plate).join("f.png")).unwrap();
+    }
+    let detect = |options: &[&str]| {
+        let model = model().to_str().unwrap();
+        let fixed = ["--device", "cpu", "--model", model, "--score", "0", "--max-detections", "2"];
+        cytobox("detect", &[folder.path()], out.path(), &[&fixed, options].concat())
+    };
+    succeeds(detect(&[]));
+    let again = succeeds(detect(&["--format", "measurements,labels,rois,GeoJSON", "--pixel-size", "0.5"]));
+    assert!(again.contains("2 images were done before"), "{again}");
+    let mut reader = csv::Reader::from_path(out.path().join("measurements.csv")).unwrap();
+    let header = reader.headers().unwrap().clone();
+    let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+    let number = |row: &csv::StringRecord, name: &str| -> f64 {
+        row[header.iter().position(|column| column == name).unwrap()].parse().unwrap()
+    };
+    assert!(!rows.is_empty() && rows.iter().all(|row| &row[0] == "f.png" && row[1].starts_with('p')), "{rows:?}");
+    for row in &rows {
+        let base = if &row[1] == "p1" { 900.0 } else { 2000.0 };
+        assert!(
+            (base..base + 7.0).contains(&number(row, "grey mean [grey level]")),
+            "in the depth of the file: {row:?}"
+        );
+        assert_eq!(number(row, "area [px²]") / 4.0, number(row, "area [µm²]"));
+    }
+    for name in ["measurements-summary.csv", "p1/f_labels.tif", "p2/f_rois.zip", "p2/f.geojson"] {
+        assert!(out.path().join(name).is_file(), "{name}");
+    }
+    // What is gone cannot be measured, and that is said; the rest is.
+    fs::remove_file(folder.path().join("p2/f.png")).unwrap();
+    let failed = detect(&["--format", "measurements"]);
+    assert!(!failed.status.success() && said(&failed).contains("not done: p2/f"), "{}", said(&failed));
+    let left = fs::read_to_string(out.path().join("measurements.csv")).unwrap();
+    assert!(left.contains("f.png,p1,") && !left.contains("f.png,p2,"), "{left}");
+    for bad in [["--ring", "5,2"], ["--ring", "2"], ["--pixel-size", "0"], ["--format", "exe"]] {
+        assert_eq!(detect(&bad).status.code(), Some(2), "{bad:?}");
+    }
+}

@@ -1,7 +1,12 @@
 //! Measurements against scikit-image's `regionprops`, whose values `golden/measure.py` wrote.
+#![cfg(not(target_arch = "wasm32"))]
+
+use std::io::Read;
 
 use cytobox::boxes::BoxXyxy;
-use cytobox::masks::Rle;
+use cytobox::detections::{Detection, ImageDetections};
+use cytobox::export::{MeasuredFormat, measured_file};
+use cytobox::masks::{LabelImage, Rle};
 use cytobox::measure::{Cell, Options, Plane, Ring, Samples, Table, Value, measure, shape};
 use serde_json::Value as Json;
 
@@ -176,4 +181,115 @@ fn what_does_not_fit_is_refused() {
     let table = measure(4, 4, &[cell(None)], &[plane], &none).unwrap();
     assert_eq!(value(&table, 0, "f mean [grey level]"), &Value::Missing);
     assert_eq!(value(&table, 0, "area [px²]"), &Value::Number(4.0));
+}
+
+fn mask(rows: &[&str]) -> Rle {
+    let bitmap: Vec<bool> = rows.iter().flat_map(|row| row.bytes().map(|b| b == b'#')).collect();
+    Rle::from_bitmap(rows[0].len() as u32, rows.len() as u32, &bitmap).unwrap()
+}
+
+/// An L, a cell with a hole and a second piece, two holes that meet at a corner and lie over the L, and a box.
+fn detections() -> ImageDetections {
+    let masks = [
+        mask(&["#.......", "#.......", "###.....", "........", "........", "........"]),
+        mask(&["........", "........", "........", "###...##", "#.#...##", "###....."]),
+        mask(&["####....", "#.##....", "##.#....", "####....", "........", "........"]),
+    ];
+    let bbox = BoxXyxy::new([4.0, 1.0, 6.5, 2.0], 8, 6).unwrap();
+    let detection = |(i, mask): (usize, Option<&Rle>)| Detection {
+        bbox,
+        label: ["round", "a/b: µ", "round", "=x"][i].into(),
+        score: [0.9, 0.8, 0.7, 0.6][i],
+        mask: mask.cloned(),
+    };
+    let detections = masks.iter().map(Some).chain([None]).enumerate().map(detection).collect();
+    ImageDetections { image: "a".into(), width: 8, height: 6, detections, ..ImageDetections::default() }
+}
+
+/// What [`measured_file`] makes of [`detections`].
+fn file(format: MeasuredFormat) -> Vec<u8> {
+    let image = detections();
+    let cells: Vec<Cell> = image.detections.iter().map(|d| Cell { bbox: d.bbox, mask: d.mask.as_ref() }).collect();
+    let table = measure(8, 6, &cells, &[], &Options::default()).unwrap();
+    measured_file(format, &image, &table).unwrap().unwrap()
+}
+
+#[test]
+fn a_label_image_has_the_numbers_of_the_table() {
+    let labels = LabelImage::decode("a_labels.tif", &file(MeasuredFormat::Labels)).unwrap();
+    assert_eq!((labels.width(), labels.height(), labels.bits()), (8, 6, 16));
+    let found = labels.masks();
+    let image = detections();
+    let [first, second, third] = [0, 1, 2].map(|i| image.detections[i].mask.clone().unwrap());
+    assert_eq!((&found[&1], &found[&4].bbox()), (&first, &Some([4, 1, 6, 2])));
+    // The first is above the third, and that below the second.
+    assert_eq!(found[&2], second);
+    let covered = first.union(&second).unwrap().intersection(&third).unwrap();
+    assert_eq!(found[&3].area(), third.area() - covered);
+}
+
+/// The bytes that `golden/rois.py` has read with roifile.
+#[test]
+fn outlines_for_image_j_are_those_that_roifile_reads() {
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(file(MeasuredFormat::Rois))).unwrap();
+    let mut found = serde_json::Map::new();
+    for i in 0..archive.len() {
+        let mut entry = archive.by_index(i).unwrap();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        found.insert(
+            entry.name().unwrap().into_owned(),
+            bytes.iter().map(|b| format!("{b:02x}")).collect::<String>().into(),
+        );
+    }
+    let expected: Json = serde_json::from_str(include_str!("golden/rois.json")).unwrap();
+    assert_eq!(Json::Object(found.clone()), expected["rois"], "{}", Json::Object(found));
+}
+
+#[test]
+fn outlines_for_qupath_have_holes_classes_and_measurements() {
+    let whole: Json = serde_json::from_slice(&file(MeasuredFormat::GeoJson)).unwrap();
+    assert_eq!(whole["type"], "FeatureCollection");
+    let features = whole["features"].as_array().unwrap();
+    let kinds: Vec<&str> = features.iter().map(|f| f["geometry"]["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["Polygon", "MultiPolygon", "Polygon", "Polygon"]);
+    let rings = |i: usize| features[i]["geometry"]["coordinates"].as_array().unwrap();
+    assert_eq!(
+        features[0]["geometry"]["coordinates"],
+        serde_json::json!([[[1, 0], [1, 2], [3, 2], [3, 3], [0, 3], [0, 0], [1, 0]]])
+    );
+    assert_eq!(rings(1).iter().map(|polygon| polygon.as_array().unwrap().len()).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(rings(2).len(), 3, "holes that meet at a corner are two rings");
+    let properties = &features[1]["properties"];
+    assert_eq!((&properties["objectType"], &properties["name"]), (&"detection".into(), &"2".into()));
+    assert_eq!(properties["classification"]["name"], "a/b: µ");
+    let measurements = properties["measurements"].as_object().unwrap();
+    assert_eq!((&measurements["area [px²]"], &measurements["score"]), (&12.0.into(), &0.8.into()));
+    assert!(measurements.values().all(Json::is_number), "{measurements:?}");
+}
+
+/// `cargo test --release --test measure -- --ignored --nocapture` prints how long 1,000 cells on four 16-bit channels take.
+#[test]
+#[ignore = "a benchmark"]
+fn speed() {
+    const SIDE: u32 = 2048;
+    let pixel = |seed: u32| move |i: u32| (i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 16) as u16;
+    let planes: Vec<Vec<u16>> = (0..4).map(|seed| (0..SIDE * SIDE).map(pixel(seed << 20)).collect()).collect();
+    // Discs of 40 to 58 pixels on a grid, 63 apart.
+    let disc = |i: u32| {
+        let (x, y, r) = (i % 32 * 63 + 40, i / 32 * 63 + 40, f64::from(20 + i % 10));
+        let corner = |k: u32| {
+            let angle = f64::from(k) * std::f64::consts::TAU / 48.0;
+            [f64::from(x) + r * angle.cos(), f64::from(y) + r * angle.sin()]
+        };
+        Rle::from_polygons(SIDE, SIDE, &[(0..48).map(corner).collect()]).unwrap()
+    };
+    let masks: Vec<Rle> = (0..1000).map(disc).collect();
+    let planes: Vec<Plane> =
+        planes.iter().map(|plane| Plane { name: "c".into(), samples: Samples::U16(plane) }).collect();
+    let (cells, options) = (cells(&masks), Options::default());
+    let started = std::time::Instant::now();
+    let table = measure(SIDE, SIDE, &cells, &planes, &options).unwrap();
+    let area: f64 = (0..1000).map(|row| value(&table, row, "area [px²]").number().unwrap()).sum();
+    println!("{} cells of {:.0} pixels: {} ms", table.rows().len(), area / 1000.0, started.elapsed().as_millis());
 }

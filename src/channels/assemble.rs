@@ -75,7 +75,8 @@ fn by_itself(name: &str, decoded: Decoded) -> ChannelSet {
         Layout::Channels => ((1..=limits::CHANNELS as u8).map(Channel::Index).collect(), BTreeMap::new()),
     };
     let planes = channels.into_iter().zip(decoded.planes).collect();
-    let set = ChannelSet { colours, warnings: decoded.warnings, ..ChannelSet::new(name, planes) };
+    let (warnings, pixel_size) = (decoded.warnings, decoded.pixel_size);
+    let set = ChannelSet { colours, warnings, pixel_size, ..ChannelSet::new(name, planes) };
     with_own_depth(set, decoded.stated)
 }
 
@@ -106,9 +107,11 @@ fn from_channels<B: AsRef<[u8]>>(
 
     let mut planes = BTreeMap::new();
     let (mut warnings, mut stated) = (Vec::new(), None);
+    let mut sizes = Vec::new();
     for (channel, (file, bytes)) in by_channel {
         let mut decoded = decode(file, bytes, options.pages)?;
         stated = stated.max(decoded.stated);
+        sizes.push(decoded.pixel_size);
         warnings.append(&mut decoded.warnings);
         planes.insert(channel, one_plane(file, channel, decoded, &mut warnings)?);
     }
@@ -124,7 +127,9 @@ fn from_channels<B: AsRef<[u8]>>(
         let (verb, noun) = if missing.len() == 1 { ("is", "channel") } else { ("are", "channels") };
         warnings.push(format!("{name}: the {} {noun} {verb} filled with black", in_words(&missing)));
     }
-    let set = ChannelSet { filled: missing, warnings, ..ChannelSet::new(name, planes) };
+    // Files that state different sizes state none.
+    let pixel_size = sizes.first().copied().flatten().filter(|_| sizes.windows(2).all(|pair| pair[0] == pair[1]));
+    let set = ChannelSet { filled: missing, warnings, pixel_size, ..ChannelSet::new(name, planes) };
     Ok(with_own_depth(set, stated))
 }
 

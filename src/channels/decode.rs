@@ -53,6 +53,8 @@ pub struct Decoded {
     pub colours: Vec<Option<[f32; 3]>>,
     /// What the camera digitised 16-bit samples to, where the file states it.
     pub stated: Option<BitDepth>,
+    /// The side of a pixel in µm, where the file states it and it is a square.
+    pub pixel_size: Option<f64>,
 }
 
 /// What a file claims before it is decoded.
@@ -334,6 +336,7 @@ fn read(
         warnings,
         colours: Vec::new(),
         stated: None,
+        pixel_size: None,
     })
 }
 

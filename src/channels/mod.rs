@@ -18,6 +18,7 @@ pub(crate) mod mask_owner;
 mod merge;
 mod ome_xml;
 mod orientation;
+mod pixel_size;
 mod set;
 mod sniff;
 mod tiff;

@@ -5,6 +5,7 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::colour::{self, Colours};
 use super::depth::BitDepth;
+use super::pixel_size::{Sides, micrometres};
 use super::tiff_description::{Axes, Description};
 
 /// The first image of an OME-XML text; `None` for another text. What is broken ends where it breaks: a file whose pages
@@ -47,6 +48,7 @@ struct Pixels {
     /// `SizeC`, `SizeZ`, `SizeT`.
     sizes: Option<[u64; 3]>,
     significant_bits: Option<u64>,
+    pixel_size: Option<Sides>,
     colours: Colours,
     names: Colours,
     /// Page and channel, where the file says which is which.
@@ -71,6 +73,13 @@ impl Pixels {
         let size = |name| number(tag, name);
         self.sizes = size("SizeC").zip(size("SizeZ")).zip(size("SizeT")).map(|((c, z), t)| [c, z, t]);
         self.significant_bits = number(tag, "SignificantBits");
+        let side = |axis: &str| {
+            let length: f64 = attribute(tag, &format!("PhysicalSize{axis}"))?.parse().ok()?;
+            let unit = attribute(tag, &format!("PhysicalSize{axis}Unit"));
+            // µm is the schema's default.
+            Some(length * unit.map_or(Some(1.0), |unit| micrometres(&unit))?)
+        };
+        self.pixel_size = side("X").zip(side("Y")).map(|(x, y)| [x, y]);
     }
 
     fn channel(&mut self, tag: &BytesStart) {
@@ -103,7 +112,8 @@ impl Pixels {
                 }
             }
         }
-        Description { axes, colours, depth: self.significant_bits.and_then(BitDepth::stated), at: 0 }
+        let depth = self.significant_bits.and_then(BitDepth::stated);
+        Description { axes, colours, depth, pixel_size: self.pixel_size, at: 0 }
     }
 }
 
@@ -130,6 +140,16 @@ mod tests {
         assert!(read("ImageJ=1.53").is_none() && read("").is_none() && read("<svg/>").is_none());
         assert_eq!(read("<OME><Pixels SizeZ='5'").unwrap().axes, None);
         assert_eq!(read("<OME><Pixels SizeZ='-1' SizeC='1' SizeT='1'/>").unwrap().axes, None);
+    }
+
+    #[test]
+    fn pixel_sizes_in_any_unit() {
+        let size = |attributes: &str| read(&format!("<OME><Pixels {attributes}/></OME>")).unwrap().pixel_size;
+        assert_eq!(size("PhysicalSizeX='0.25' PhysicalSizeY='0.5'"), Some([0.25, 0.5]));
+        let unit = "PhysicalSizeXUnit='mm' PhysicalSizeYUnit='µm'";
+        assert_eq!(size(&format!("PhysicalSizeX='2.5e-4' PhysicalSizeY='0.25' {unit}")), Some([0.25, 0.25]));
+        assert_eq!(size("PhysicalSizeX='1' PhysicalSizeY='1' PhysicalSizeXUnit='pixel'"), None);
+        assert_eq!(size("PhysicalSizeX='1'"), None);
     }
 
     #[test]

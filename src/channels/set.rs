@@ -154,6 +154,8 @@ pub struct ChannelSet {
     pub own_depth: Option<BitDepth>,
     /// Weights into red, green and blue that the file states for channels without a colour of their own.
     pub colours: BTreeMap<Channel, [f32; 3]>,
+    /// The side of a pixel in µm, where the files state it and it is a square.
+    pub pixel_size: Option<f64>,
 }
 
 impl ChannelSet {
@@ -168,6 +170,7 @@ impl ChannelSet {
             white: if deep { u16::MAX } else { u8::MAX.into() },
             own_depth: None,
             colours: BTreeMap::new(),
+            pixel_size: None,
         }
     }
 

@@ -13,6 +13,7 @@ use ::tiff::{TiffError, tags::Tag};
 use super::decode::{
     Decoded, Header, Layout, Pages, alpha_warning, check_bytes, check_plausible, check_size, grey_if_equal,
 };
+use super::pixel_size::square;
 use super::set::{Plane, Samples, zeros};
 use super::sniff::FileKind;
 use super::tiff_description::Description;
@@ -53,7 +54,8 @@ pub(super) fn decode(name: &str, bytes: &[u8], asked: Pages) -> Result<Decoded> 
     // Of colours for other planes than these nobody knows whose they are.
     let colours = if description.colours.len() == planes.len() { description.colours } else { Vec::new() };
     let stated = description.depth.or(pages[0].stated);
-    Ok(Decoded { kind: FileKind::Tiff, layout, planes, warnings, colours, stated })
+    let pixel_size = description.pixel_size.and_then(square);
+    Ok(Decoded { kind: FileKind::Tiff, layout, planes, warnings, colours, stated, pixel_size })
 }
 
 /// The pages that are the picture: at least one, all of one size and depth, within the caps.

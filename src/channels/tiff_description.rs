@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::colour::{self, Colours};
 use super::depth::BitDepth;
 use super::ome_xml;
+use super::pixel_size::{self, Sides};
 use super::tiff_directory::{read_number, tag_bytes};
 
 /// What the description of a file says of all its planes.
@@ -15,6 +16,7 @@ pub(super) struct Description {
     /// The colour of each channel in the order of the planes; empty where none is stated.
     pub colours: Colours,
     pub depth: Option<BitDepth>,
+    pub pixel_size: Option<Sides>,
     /// Where the text of the description stands in the file.
     pub at: usize,
 }
@@ -45,6 +47,8 @@ impl Description {
         this.at = found.map_or(0, |found| found.at);
         this.axes = this.axes.or_else(|| lsm(bytes, ifd)).or_else(|| metamorph(bytes, ifd));
         this.depth = this.depth.or_else(|| micro_manager(bytes, ifd));
+        let stated = this.pixel_size.or_else(|| lsm_voxel(bytes, ifd));
+        this.pixel_size = stated.or_else(|| pixel_size::of_tags(bytes, ifd));
         this
     }
 }
@@ -101,7 +105,11 @@ fn image_j(text: &str, bytes: &[u8], ifd: u64) -> Option<Description> {
     let slices = slices.max(images / channels.saturating_mul(frames).max(1));
     let axes = Axes { channels, slices, frames, images: 1 };
     let (luts, labels) = image_j_channels(bytes, ifd).unwrap_or_default();
-    Some(Description { axes: Some(axes), colours: colour::stated(luts, labels), ..Description::default() })
+    let unit = lines.iter().find(|(key, _)| *key == "unit").and_then(|(_, unit)| pixel_size::micrometres(unit));
+    // Programs that know nothing write inches too; those are as for any other TIFF.
+    let unit = unit.filter(|unit| *unit < 1e4);
+    let pixel_size = unit.and_then(|unit| pixel_size::of_resolution(bytes, ifd, unit));
+    Some(Description { axes: Some(axes), colours: colour::stated(luts, labels), pixel_size, ..Description::default() })
 }
 
 /// The brightest colour of each look-up table, and the colours that the labels of the planes name, from ImageJ's private
@@ -168,6 +176,17 @@ fn lsm(bytes: &[u8], ifd: u64) -> Option<Axes> {
     let info = tag_bytes(bytes, ifd, LSM_INFO)?.bytes;
     let number = |at: usize| Some(read_number(info.get(at..at + 4)?, bytes.starts_with(b"II")) as u64);
     Some(Axes { slices: number(16)?, channels: number(20)?, frames: number(24)?, images: 1 })
+}
+
+/// Zeiss, in metres.
+fn lsm_voxel(bytes: &[u8], ifd: u64) -> Option<Sides> {
+    let info = tag_bytes(bytes, ifd, LSM_INFO)?.bytes;
+    let little = bytes.starts_with(b"II");
+    let side = |at: usize| {
+        let digits: [u8; 8] = info.get(at..at + 8)?.try_into().ok()?;
+        Some(1e6 * if little { f64::from_le_bytes(digits) } else { f64::from_be_bytes(digits) })
+    };
+    Some([side(40)?, side(48)?])
 }
 
 /// MetaMorph: all planes of a stack stand behind one directory, and this tag has as many values.

@@ -8,6 +8,7 @@ mod annotated;
 mod file_names;
 #[cfg(not(target_arch = "wasm32"))]
 mod folder;
+mod measured;
 
 use std::borrow::Cow;
 use std::io::{BufRead, Write};
@@ -25,6 +26,9 @@ pub use annotated::{AnnotationFormat, annotated};
 pub use file_names::{file_names, safe_path};
 #[cfg(not(target_arch = "wasm32"))]
 pub use folder::write_folder;
+#[cfg(not(target_arch = "wasm32"))]
+pub use measured::TableFiles;
+pub use measured::{MeasuredFormat, measured, measured_file};
 
 /// A format that detections are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

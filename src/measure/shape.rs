@@ -13,7 +13,7 @@ pub struct Shape {
     /// Number of pixels (`area`).
     pub area: f64,
     /// Length of the line through the centres of the boundary pixels, with the weights of Benkrid & Crookes for straight and
-    /// diagonal steps (`perimeter`, neighbourhood 4). 0 for one pixel; halves of lines are not counted twice.
+    /// diagonal steps (`perimeter`, neighbourhood 4). 0 for one pixel.
     pub perimeter: f64,
     /// Diameter of the circle of that area (`equivalent_diameter_area`).
     pub equivalent_diameter: f64,

@@ -84,6 +84,11 @@ impl Done {
         self.images.contains_key(&line)
     }
 
+    /// In the order of the lines.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.images.values().map(|entry| &entry.source)
+    }
+
     pub fn len(&self) -> usize {
         self.images.len()
     }

@@ -163,6 +163,11 @@ impl Journal {
         Ok(())
     }
 
+    /// Where the files of each of [`Journal::images`] lie.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.done.sources()
+    }
+
     /// The finished images in the order in which they were done; a journal that can no longer be opened is one error.
     pub fn images(&self) -> Box<dyn Iterator<Item = Result<ImageDetections>> + '_> {
         let file = match File::open(&self.path) {

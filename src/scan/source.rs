@@ -1,4 +1,8 @@
-use std::{fs, path::Path, time::UNIX_EPOCH};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -32,5 +36,10 @@ impl Source {
         };
         let files = entry.files.iter().map(|f| Path::new(&f.file));
         files.map(|path| file(path).map_err(|e| Error::io(path, e))).collect::<Result<_>>().map(Self)
+    }
+
+    /// Its files, from the root of the disk.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.0.iter().map(|file| PathBuf::from(&file.path)).collect()
     }
 }

@@ -6,7 +6,7 @@ use cytobox::{
     channels::ImageEntry,
     detections::ImageDetections,
     device::DeviceChoice,
-    export::{self, Format},
+    export::{self, Format, MeasuredFormat},
     limits,
     native::{
         bundled,
@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     data,
     images::{self, Channels},
+    measured::Measuring,
 };
 
 /// What the network proposes at most; it cannot find more.
@@ -32,7 +33,8 @@ const PROPOSALS: i64 = limits::PROPOSALS as i64;
 const NAMED: usize = 10;
 
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  cytobox detect plate1/ --out results --format csv,coco --score 0.7")]
+#[command(after_help = "Example:\n  cytobox detect plate1/ --out results --format csv,coco --score 0.7\n  \
+                  cytobox detect plate1/ --out results --format measurements --pixel-size 0.325")]
 pub struct Arguments {
     /// Images or folders.
     #[arg(required = true)]
@@ -43,9 +45,9 @@ pub struct Arguments {
     /// The folder for the results.
     #[arg(long)]
     out: PathBuf,
-    /// voc, coco, yolo, csv, jsonl; several with commas.
-    #[arg(long, value_delimiter = ',', default_value = "jsonl")]
-    format: Vec<Format>,
+    /// voc, coco, yolo, csv, jsonl, measurements, labels, rois, geojson; several with commas.
+    #[arg(long, value_delimiter = ',', default_value = "jsonl", value_parser = format)]
+    format: Vec<Written>,
     /// The lowest score that is kept.
     #[arg(long, default_value_t = DEFAULT_SCORE, value_parser = score)]
     score: f32,
@@ -59,7 +61,24 @@ pub struct Arguments {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
+    measuring: Measuring,
+    #[command(flatten)]
     channels: Channels,
+}
+
+/// A format of `--format`.
+#[derive(Debug, Clone, Copy)]
+enum Written {
+    Detections(Format),
+    Measured(MeasuredFormat),
+}
+
+fn format(text: &str) -> Result<Written, String> {
+    let found = text.parse().map(Written::Detections).or_else(|_| text.parse().map(Written::Measured));
+    found.map_err(|_: cytobox::Error| {
+        let names = Format::ALL.map(Format::name).into_iter().chain(MeasuredFormat::ALL.map(MeasuredFormat::name));
+        format!("the format {text:?} is unknown; there are {}", names.collect::<Vec<_>>().join(", "))
+    })
 }
 
 fn score(text: &str) -> Result<f32, String> {
@@ -112,11 +131,19 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     bar.finish();
 
+    let mut measured = Vec::new();
     for format in &arguments.format {
-        export::write_folder(&arguments.out, *format, &classes, || journal.images())?;
+        match format {
+            Written::Detections(format) => {
+                export::write_folder(&arguments.out, *format, &classes, || journal.images())?
+            }
+            Written::Measured(format) => measured.push(*format),
+        }
     }
+    arguments.measuring.write(&arguments.out, &measured, &journal, &settings.model, &options, &mut failures)?;
     say_limited(&journal);
-    failures.finish(todo.len())
+    // Measuring goes over those that were done before too.
+    failures.finish(if measured.is_empty() { todo.len() } else { groups.images.len().max(journal.len()) })
 }
 
 /// Finds the cells of one image and notes them in the journal.

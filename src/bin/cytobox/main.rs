@@ -18,6 +18,8 @@ mod evaluate;
 #[cfg(not(target_arch = "wasm32"))]
 mod images;
 #[cfg(not(target_arch = "wasm32"))]
+mod measured;
+#[cfg(not(target_arch = "wasm32"))]
 mod merge;
 #[cfg(not(target_arch = "wasm32"))]
 mod models;
