@@ -613,7 +613,7 @@ export interface IgnoredRegion {
 export interface ImageAnnotations {
   /** The image's name without extension, by which annotations and images find each other. */
   image: string;
-  /** The name of the image's file as the annotation says it; may be empty, may have folders (`reference`). */
+  /** The name of the image's file as the annotation says it; may be empty, may have folders (`mod@reference`). */
   file: string;
   /**
    * 0 where the annotation does not say it; then boxes are checked against the right and lower edge when the image is

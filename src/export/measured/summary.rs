@@ -69,12 +69,12 @@ impl Group {
 }
 
 /// By class; `None`, which comes first, is all of them.
-type Groups = BTreeMap<Option<String>, Group>;
+type ByClass = BTreeMap<Option<String>, Group>;
 
 /// The summary of a run: the rows of each image as it comes, and those of all images at the end.
 pub(super) struct Summary {
     columns: Vec<Column>,
-    all: Groups,
+    all: ByClass,
 }
 
 impl Summary {
@@ -100,7 +100,7 @@ impl Summary {
     pub fn of_image(&mut self, of: &ImageTable) -> Vec<Vec<Value>> {
         let columns: Vec<Column> = self.numbers().cloned().collect();
         let places = places(&columns, &of.table);
-        let mut groups = Groups::from([(None, Group::default())]);
+        let mut groups = ByClass::from([(None, Group::default())]);
         for row in of.table.rows() {
             let class = row.get(CLASS).and_then(Value::text).unwrap_or_default();
             for name in [None, Some(class.to_owned())] {
@@ -117,7 +117,7 @@ impl Summary {
     }
 }
 
-fn rows(image: &str, folder: &str, groups: &Groups, columns: usize) -> Vec<Vec<Value>> {
+fn rows(image: &str, folder: &str, groups: &ByClass, columns: usize) -> Vec<Vec<Value>> {
     let row = |(class, group): (&Option<String>, &Group)| {
         let mut row = [image, folder, class.as_deref().unwrap_or(ALL)].map(Value::from).to_vec();
         row.push(Value::from(group.cells as f64));
