@@ -36,6 +36,7 @@ export type AnnotationFormat =
 export interface AnnotationsObject {
   /** Pixels of the original merged image. */
   box: BoxXyxy;
+  /** The class. */
   label: string;
   /** Hard even for a person; evaluation does not count it. */
   difficult: boolean;
@@ -137,6 +138,7 @@ export type BoxXyxy = [number, number, number, number];
 export type Budget =
   /** Times through the training images. */
   | { epochs: number }
+  /** Of computing; pauses do not count. */
   | { minutes: number };
 
 /** Keys of a `DetectorConfig` with the values that they are to have. */
@@ -278,6 +280,7 @@ export type Decay =
 export interface Detection {
   /** Pixels of the original merged image. */
   box: BoxXyxy;
+  /** The class. */
   label: string;
   /** 0–1. */
   score: number;
@@ -369,20 +372,27 @@ export type DeviceChoice =
   | 'gpu'
   /** A WebGPU or Vulkan adapter that runs on the CPU, for tests. */
   | 'software'
+  /** The CPU. */
   | 'cpu';
 
+/** The kinds of devices. */
 export type DeviceKind =
+  /** A graphics card. */
   | 'gpu'
+  /** A graphics adapter that runs on the CPU. */
   | 'software'
+  /** The CPU without an adapter. */
   | 'cpu';
 
 /** Which device runs, and why. */
 export interface DeviceReport {
+  /** What it is. */
   kind: DeviceKind;
   /** The adapter, or the CPU form. */
   name: string;
   /** A sentence for people. */
   why: string;
+  /** What it was asked, and how well it answered. */
   selfTest: SelfTest[];
 }
 
@@ -565,8 +575,11 @@ export interface ImageDetections {
    * where unknown.
    */
   file?: string;
+  /** In pixels. */
   width: number;
+  /** In pixels. */
   height: number;
+  /** Best first. */
   detections: Detection[];
   /** Weights with which channels were merged; `None` for a picture that was taken as it is. */
   merge?: Merge | null;
@@ -688,10 +701,15 @@ export interface LoadReport {
 
 /** The losses of a step, named as in torchvision. */
 export interface Losses {
+  /** Cross-entropy of the box head's classes. */
   loss_classifier: number;
+  /** Smooth L1 of the box head's corners. */
   loss_box_reg: number;
+  /** Binary cross-entropy of the masks; 0 for a Faster R-CNN. */
   loss_mask: number;
+  /** Binary cross-entropy of the RPN's objectness. */
   loss_objectness: number;
+  /** Smooth L1 of the RPN's corners. */
   loss_rpn_box_reg: number;
 }
 
@@ -811,13 +829,17 @@ export type Outcome =
 
 /** Settings that a user chose one by one; what is absent stays as the recipe or the preset has it. */
 export interface Overrides {
+  /** How long to train. */
   budget?: Budget | null;
   /** The base learning rate of the schedule. */
   rate?: number | null;
+  /** Samples in a step. */
   batchSize?: number | null;
-  /** Side of the crops; 0 for whole images. */
+  /** Side of the crops in pixels, a multiple of 32; 0 for whole images. */
   crop?: number | null;
+  /** Layers that are trained. */
   trainable?: Trainable | null;
+  /** Seed of the random number generator. */
   seed?: number | null;
 }
 
@@ -884,7 +906,9 @@ export interface Problem {
 export interface Progress {
   /** What is being done, for people: `backbone`, `proposals`, `masks`, … */
   stage: string;
+  /** Parts that are done. */
   done: number;
+  /** Parts in all. */
   total: number;
 }
 
@@ -934,9 +958,11 @@ export interface Schedule {
 
 /** One known answer that a device was asked for. */
 export interface SelfTest {
+  /** What it computed. */
   operator: string;
   /** The largest difference from the known answer, relative to its largest value. */
   error: number;
+  /** Whether the difference is small enough. */
   passed: boolean;
 }
 
@@ -1040,7 +1066,9 @@ export interface TrainConfig {
 
 /** Everything that happens in a training. */
 export type TrainEvent =
+  /** The images are read, and the first step follows. */
   | { type: 'started'; images: number; validationImages: number; steps: number | null; fromStep: number; }
+  /** A step was done. */
   | { type: 'step'; step: number; epoch: number; losses: Losses; total: number; gradientNorm: number; learningRate: number; imagesPerSecond: number; progress: number; secondsLeft: number; }
   /** Something that whoever trains should know: how the training begins, or what was changed on the way. */
   | { type: 'notice'; step: number; sentence: string; }
@@ -1048,7 +1076,9 @@ export type TrainEvent =
   | { type: 'skipped'; step: number; sentence: string; }
   /** The batch norms were folded; from here on the network is trained as it will be used. */
   | { type: 'folded'; step: number; }
+  /** The detector was measured on the held-out images. */
   | { type: 'validation'; } & Validation
+  /** The run was saved at this step. */
   | { type: 'checkpoint'; step: number; }
   /** The training goes on, but could not be saved at this step. */
   | { type: 'unsaved'; step: number; sentence: string; };
@@ -1110,11 +1140,15 @@ export interface Trained {
 
 /** How good the detector is on images that it is not trained on. */
 export interface Validation {
+  /** Counted from 1. */
   step: number;
+  /** Epochs done, with their fraction. */
   epoch: number;
-  /** As `crate::evaluate::Evaluation` has them; 0 where nothing is annotated. */
+  /** Average precision at IoU 0.5, the mean over the classes; 0 where nothing is annotated. */
   map50: number;
+  /** The same, averaged over IoU 0.5 to 0.95. */
   map5095: number;
+  /** Class-agnostic AP at IoU 0.5. */
   classIgnoring50: number;
   /** AP at IoU 0.5 of each class. */
   perClass: Record<string, number>;
@@ -1124,6 +1158,7 @@ export interface Validation {
 
 /** What whoever watches wants next. */
 export type Wish =
+  /** Train. */
   | 'goOn'
   /** Wait between two steps. */
   | 'pause'
