@@ -64,7 +64,7 @@ impl ImageDetections {
                 return Err(Error::Usage(format!("{}: a mask has another size than the image", self.image)));
             }
             if !(0.0..=1.0).contains(&detection.score) {
-                return Err(Error::Usage(format!("{}: {} is no score from 0 to 1", self.image, detection.score)));
+                return Err(Error::Usage(format!("{}: {} is not a score from 0 to 1", self.image, detection.score)));
             }
         }
         Ok(())

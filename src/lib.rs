@@ -123,6 +123,6 @@ pub use masks::Rle;
 #[doc(inline)]
 pub use native::{DataOptions, DetectOptions, Detector, Image, ImageOptions, TrainOptions, TrainSummary};
 #[doc(inline)]
-pub use observe::{Observer, Progress, Unwatched};
+pub use observe::{NoObserver, Observer, Progress};
 #[doc(inline)]
-pub use train::{Budget, Losses, Overrides, TrainEvent, TrainObserver, Trainable, Validation, Wish};
+pub use train::{Budget, Losses, Overrides, TrainControl, TrainEvent, TrainObserver, Trainable, Validation};

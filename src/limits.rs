@@ -63,7 +63,7 @@ pub const NETWORK_SIDE: u32 = 4096;
 /// Channels of the pyramid, of which torchvision has 256. The finest level of a picture of [`NETWORK_SIDE`] has a quarter of
 /// its side; with more channels it would pass the 2³⁰ elements that the kernels take.
 pub const PYRAMID_CHANNELS: usize = 1 << 10;
-/// Pictures that a training holds at once, as floats: 500 images of 512² pixels. A wasm memory ends at 4 GiB.
+/// Pictures that a training run holds at once, as floats: 500 images of 512² pixels. A wasm memory ends at 4 GiB.
 pub const TRAINING_BYTES: u64 = 3 << 29;
 /// Proposals and detections of one image, whatever a configuration asks for.
 pub const PROPOSALS: usize = 20_000;

@@ -1,4 +1,4 @@
-//! How long work is watched and ended: progress out, cancellation in.
+//! Progress and cancellation of long work.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ pub struct Progress {
     pub total: u32,
 }
 
-/// Whoever waits for a command. By default nothing is shown and nothing cancelled.
+/// Receives the progress of a command and can cancel it. By default it does neither.
 pub trait Observer {
     /// Hears how far the work is.
     fn progress(&self, _: Progress) {}
@@ -26,23 +26,22 @@ pub trait Observer {
         false
     }
 
-    /// Gives whoever else runs on this thread a turn. In a browser that is the event loop, through which a cancellation
-    /// arrives.
-    fn turn(&self) -> impl Future<Output = ()> {
+    /// Yields to other work on this thread; in a browser to the event loop, through which a cancellation arrives.
+    fn yield_now(&self) -> impl Future<Output = ()> {
         async {}
     }
 
-    /// Tells where the work is, and ends it with [`Error::Cancelled`] if it is no longer wanted.
+    /// Reports the current stage, and returns [`Error::Cancelled`] if the command was cancelled.
     fn stage(&self, stage: &str, done: u32, total: u32) -> impl Future<Output = Result<()>> {
         async move {
             self.progress(Progress { stage: stage.to_owned(), done, total });
-            self.turn().await;
+            self.yield_now().await;
             if self.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
         }
     }
 }
 
-/// Nobody watches, nobody cancels.
-pub struct Unwatched;
+/// Ignores progress and never cancels.
+pub struct NoObserver;
 
-impl Observer for Unwatched {}
+impl Observer for NoObserver {}

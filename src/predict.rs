@@ -36,13 +36,13 @@ pub struct Found {
     pub limit_reached: Option<usize>,
 }
 
-/// Hears a cancellation between the stages of an image, for work that tells of images and not of stages.
-pub struct Unseen<'a, O>(pub &'a O);
+/// Passes on a cancellation between the stages of an image but not its progress, for work that reports whole images.
+pub struct CancelOnly<'a, O>(pub &'a O);
 
-impl<O: Observer> Progress for Unseen<'_, O> {
+impl<O: Observer> Progress for CancelOnly<'_, O> {
     fn at(&self, _: Stage, _: f32) -> Go<'_> {
         Box::pin(async {
-            self.0.turn().await;
+            self.0.yield_now().await;
             if self.0.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
         })
     }

@@ -23,7 +23,7 @@ use crate::{
     plot::Chart,
     report::Material,
     synth::SynthOptions,
-    train::{Estimate, Plan, TrainConfig, TrainEvent, Wish, anchor_check::AnchorReport},
+    train::{Estimate, Plan, TrainConfig, TrainControl, TrainEvent, anchor_check::AnchorReport},
     weights::LoadReport,
 };
 
@@ -85,13 +85,13 @@ pub enum Command {
     Prepare { images: Vec<ImageAnnotations>, plan: Box<Plan> },
     /// Trains, and takes the new detector for the old one. Tells [`Event::Training`]; done: [`Outcome::Trained`].
     Train(Box<TrainJob>),
-    /// Tells a training that runs what to do next. Done: [`Outcome::Nothing`].
-    Steer { request: u32, wish: Wish },
+    /// Pauses, resumes or finishes a training run. Done: [`Outcome::Nothing`].
+    ControlTraining { request: u32, control: TrainControl },
     /// Compares what the detector finds with annotations. Done: [`Outcome::Evaluation`].
     Evaluate { images: Vec<AnnotatedInput>, options: EvaluateOptions },
     /// Draws curves. Done: [`Outcome::Plots`].
     Plot { charts: Vec<Chart> },
-    /// Writes a training down as one HTML file. Done: [`Outcome::Files`].
+    /// Writes a training run down as one HTML file. Done: [`Outcome::Files`].
     Report { material: Material, evaluation: Option<Box<Evaluation>> },
     /// Makes synthetic images of `side` × `side` pixels, with boxes and masks, for somebody who has none at hand. Done:
     /// [`Outcome::Files`], as if they had been dropped.
@@ -162,7 +162,7 @@ pub struct AnnotatedInput {
     pub annotations: ImageAnnotations,
 }
 
-/// A training.
+/// A training run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TrainJob {
@@ -275,7 +275,7 @@ pub enum Outcome {
     Bench(BenchResult),
 }
 
-/// What is to be known before a training.
+/// What is known before a training run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Preparation {
@@ -291,7 +291,7 @@ pub struct Preparation {
     pub estimate: Estimate,
 }
 
-/// What a training gave.
+/// The result of a training run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Trained {
@@ -303,7 +303,7 @@ pub struct Trained {
     pub best: Option<(f64, f64)>,
     pub steps: u64,
     pub seconds: f64,
-    /// Images that were kept out of the training.
+    /// Images held out for validation.
     pub validation_images: Vec<String>,
 }
 

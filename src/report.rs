@@ -61,7 +61,7 @@ fn evaluated(page: &mut String, e: &Evaluation) -> Result<()> {
         row(page, label, Some(class.boxes), class.average.ap_50, class.average.ap_50_95);
     }
     row(page, "mean over classes", None, e.map_50, e.map_50_95);
-    row(page, "class-agnostic", None, e.class_ignoring.ap_50, e.class_ignoring.ap_50_95);
+    row(page, "class-agnostic", None, e.class_agnostic.ap_50, e.class_agnostic.ap_50_95);
     page.push_str("</table>");
     for sentence in e.limits() {
         let _ = write!(page, "<p>{}</p>", escaped(&sentence));

@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use common::real_data;
 use cytobox::{
     channels::{BitDepth, Channel, ChannelSet, Merge, ReadOptions, Samples, assemble, depth_of, merge},
-    engine::{Engine, Unwatched},
+    engine::{Engine, NoObserver},
     model::{Architecture, config::Changes},
     protocol::{Command, Outcome},
     train::{Budget, Overrides, Plan, Start, TrainConfig, setup::ShapeOptions},
@@ -61,7 +61,7 @@ fn one_hot_pixel_changes_nothing_but_itself() {
 }
 
 #[test]
-fn images_of_one_set_have_one_scale_and_what_goes_beyond_it_is_named() {
+fn images_of_one_set_have_one_full_scale_and_samples_beyond_it_are_reported() {
     let dim = read(png(300, None), 12);
     let bright = read(png(4000, None), 12);
     assert_eq!((dim.white, bright.white), (4095, 4095));
@@ -102,7 +102,7 @@ fn the_bit_depth_that_a_file_states_counts() {
 
 /// 10, 12 and 14 bits that are packed without gaps, most significant first, in both byte orders and inverted.
 #[test]
-fn packed_samples_of_a_camera_are_read_and_state_their_depth() {
+fn packed_camera_samples_are_read_with_their_depth() {
     for bits in [10u32, 12, 14] {
         let top = (1u32 << bits) - 1;
         let rows: Vec<Vec<u32>> = (0..7).map(|y| (0..5).map(|x| (y * 977 + x * 331) % (top + 1)).collect()).collect();
@@ -164,7 +164,7 @@ fn a_detector_keeps_the_bit_depth_of_its_training() {
     let mut engine = Engine::default();
     let mut run = |command: serde_json::Value| {
         let command: Command = serde_json::from_value(command).unwrap();
-        pollster::block_on(engine.run(command, &Unwatched))
+        pollster::block_on(engine.run(command, &NoObserver))
     };
     run(json!({ "type": "start", "device": "cpu", "probe": null })).unwrap();
     let images = [annotated("a", 300, None), annotated("b", 3000, Some(65_535))];

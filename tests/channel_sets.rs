@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use common::real_data;
 use cytobox::Result;
 use cytobox::channels::{
-    self, Channel, ChannelSet, EntryState, FileHead, FileKind, Merge, Pages, Plane, ReadOptions, Remedy, Samples,
-    decode, group, layers, merge, sniff, sniff_named, thumbnail,
+    self, Channel, ChannelSet, EntryState, FileHead, FileKind, Fix, Merge, Pages, Plane, ReadOptions, Samples, decode,
+    group, layers, merge, sniff, sniff_named, thumbnail,
 };
 use image_files::Png;
 
@@ -226,7 +226,7 @@ fn real_sets() {
             assert_eq!((set.size(), set.warnings.len()), ((1728, 1728), 4), "{:?}", set.warnings);
         } else {
             assert_eq!((image.state, image.missing.len()), (EntryState::NeedsFill, 3));
-            assert_eq!(image.problems[0].remedy, Remedy::FillBlack { channels: image.missing.clone() });
+            assert_eq!(image.problems[0].fix, Fix::FillBlack { channels: image.missing.clone() });
             assert_eq!(assemble(&image.name, &files, &[]).unwrap_err().code(), "channel-missing");
             let set = assemble(&image.name, &files, &image.missing).unwrap();
             assert_eq!(set.filled, image.missing);

@@ -127,7 +127,7 @@ fn a_scan_tells_images_of_one_name_apart() {
 
 #[cfg(unix)]
 #[test]
-fn what_cannot_be_read_is_said_and_the_rest_goes_on() {
+fn unreadable_files_are_reported_and_the_rest_continues() {
     let folder = tempfile::tempdir().unwrap();
     let [images, out] = ["images", "out"].map(|name| folder.path().join(name));
     picture(&images.join("good.png"), 10);
@@ -149,7 +149,7 @@ fn what_cannot_be_read_is_said_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_broken_channel_is_said_and_never_filled() {
+fn a_broken_channel_is_reported_and_never_filled() {
     let folder = tempfile::tempdir().unwrap();
     let [images, out] = ["images", "out"].map(|name| folder.path().join(name));
     for channel in ["green", "blue", "yellow"] {
@@ -169,7 +169,7 @@ fn a_broken_channel_is_said_and_never_filled() {
 }
 
 #[test]
-fn what_is_odd_about_an_image_is_said() {
+fn image_warnings_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let [images, out] = ["images", "out"].map(|name| folder.path().join(name));
     picture(&images.join("good.png"), 10);
@@ -239,7 +239,7 @@ fn images_of_one_name_in_two_plates_are_told_apart_in_every_result_file() {
 }
 
 #[test]
-fn a_limit_that_was_reached_is_said_at_the_end_and_in_the_results() {
+fn a_reached_limit_is_reported_at_the_end_and_in_the_results() {
     let folder = tempfile::tempdir().unwrap();
     let [images, out] = ["images", "out"].map(|name| folder.path().join(name));
     let noise = |i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8;

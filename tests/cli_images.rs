@@ -30,7 +30,7 @@ fn first(path: &Path) -> u8 {
 }
 
 #[test]
-fn a_folder_of_16_bit_images_has_one_brightness_that_is_said_once() {
+fn a_folder_of_16_bit_images_has_one_full_scale_reported_once() {
     let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let save = |name: &str, top: u16, hot: bool| {
         let mut samples = vec![top; 64 * 64];

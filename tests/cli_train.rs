@@ -114,7 +114,7 @@ fn a_resumed_run_takes_a_longer_budget_and_refuses_what_cannot_change() {
     child.wait().unwrap();
     let steps = bench.events("m.safetensors").iter().filter(|e| e["type"] == "step").count() as u64;
 
-    // Neither a run that begins anew…
+    // Neither a run that starts over…
     let text = fails(&mut bench.narrow("m.safetensors", &["--epochs", "1"]));
     assert!(text.contains("did not end") && text.contains("--resume"), "{text}");
     // …nor one that is another takes its place.

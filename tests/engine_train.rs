@@ -11,13 +11,15 @@ use cytobox::{
     annotations::dataset::ImageInfo,
     channels::{Channel, ChannelFile, Pages},
     device::DeviceChoice,
-    engine::{Engine, Host, Unwatched},
+    engine::{Engine, Host, NoObserver},
     export::NamedBytes,
     model::{Architecture, Backbone},
     observe::{Observer, Progress},
     protocol::{AnnotatedInput, Command, ImageFile, ImageInput, Outcome, TrainJob, Trained},
     synth::SynthOptions,
-    train::{Budget, FolderStore, Overrides, Plan, Start, TrainEvent, TrainObserver, Wish, setup::ShapeOptions},
+    train::{
+        Budget, FolderStore, Overrides, Plan, Start, TrainControl, TrainEvent, TrainObserver, setup::ShapeOptions,
+    },
 };
 
 const SIDE: u32 = 96;
@@ -50,7 +52,7 @@ impl Observer for Keeper {
         false
     }
 
-    async fn turn(&self) {}
+    async fn yield_now(&self) {}
 }
 
 impl TrainObserver for Keeper {
@@ -58,9 +60,9 @@ impl TrainObserver for Keeper {
         self.events.borrow_mut().push(event);
     }
 
-    fn wish(&self) -> Wish {
+    fn control(&self) -> TrainControl {
         self.asked.set(self.asked.get() + 1);
-        if self.started.elapsed() < self.pause { Wish::Pause } else { Wish::GoOn }
+        if self.started.elapsed() < self.pause { TrainControl::Pause } else { TrainControl::Continue }
     }
 }
 
@@ -78,7 +80,7 @@ fn ask(engine: &mut Engine, command: Command, host: &impl Host) -> cytobox::Resu
 
 fn engine() -> Engine {
     let mut engine = Engine::default();
-    ask(&mut engine, Command::Start { device: DeviceChoice::Cpu, probe: None }, &Unwatched).unwrap();
+    ask(&mut engine, Command::Start { device: DeviceChoice::Cpu, probe: None }, &NoObserver).unwrap();
     engine
 }
 
@@ -87,7 +89,7 @@ fn images(engine: &mut Engine) -> Vec<AnnotatedInput> {
     let options = SynthOptions { width: SIDE, height: SIDE, seed: 37, ..SynthOptions::default() };
     let one = |index| {
         let command = Command::Synthesize { options: options.clone(), index };
-        let Outcome::Files { files } = ask(engine, command, &Unwatched).unwrap() else { panic!("files") };
+        let Outcome::Files { files } = ask(engine, command, &NoObserver).unwrap() else { panic!("files") };
         let name = format!("synthetic-37-{index}");
         let (channels, annotations): (Vec<NamedBytes>, Vec<NamedBytes>) = files
             .into_iter()
@@ -99,7 +101,7 @@ fn images(engine: &mut Engine) -> Vec<AnnotatedInput> {
             number_pieces: false,
             orientations: Default::default(),
         };
-        let Outcome::Annotations(found) = ask(engine, command, &Unwatched).unwrap() else { panic!("annotations") };
+        let Outcome::Annotations(found) = ask(engine, command, &NoObserver).unwrap() else { panic!("annotations") };
         let channel = |file: &NamedBytes| Channel::HPA.into_iter().find(|c| file.name.contains(&format!("_{c}.")));
         let file = |file: NamedBytes| ImageFile {
             file: ChannelFile { channel: channel(&file), file: file.name.clone() },
@@ -165,7 +167,7 @@ fn a_finished_run_gives_its_detector_again_and_continues_for_more_epochs() {
 }
 
 #[test]
-fn a_run_whose_checkpoint_is_gone_does_not_begin_anew_unseen() {
+fn a_run_without_its_checkpoint_does_not_restart_silently() {
     let folder = tempfile::tempdir().unwrap();
     let mut engine = engine();
     let images = images(&mut engine);

@@ -10,7 +10,7 @@ use std::{
 
 use cytobox::{
     Channel, DataOptions, DetectOptions, Detection, Detector, DeviceChoice, Error, Image, ImageDetections,
-    ImageOptions, Observer, TrainEvent, TrainObserver, TrainOptions, Unwatched,
+    ImageOptions, NoObserver, Observer, TrainEvent, TrainObserver, TrainOptions,
     boxes::iou,
     synth::{self, SynthImage, SynthOptions},
 };
@@ -80,7 +80,7 @@ fn files_and_decoded_channels_give_the_same() {
     let image = synthetic(SIDE, 0);
     let detector = bundled();
     let options = everything();
-    let detect = |image: Image| detector.detect_with(image, &options, &Unwatched).unwrap();
+    let detect = |image: Image| detector.detect_with(image, &options, &NoObserver).unwrap();
     let decoded = detect(image.set.clone().into());
     assert!(!decoded.detections.is_empty());
     let files = detect(Image::files(channels(data.path(), &image.name)));
@@ -116,7 +116,7 @@ fn what_cannot_be_used_is_an_error_with_a_reason() {
     assert_eq!(code(set.into()), "image");
 
     let odd = DetectOptions { score: f32::NAN, ..DetectOptions::default() };
-    assert_eq!(detector.detect_with(synthetic(SIDE, 0).set, &odd, &Unwatched).unwrap_err().code(), "usage");
+    assert_eq!(detector.detect_with(synthetic(SIDE, 0).set, &odd, &NoObserver).unwrap_err().code(), "usage");
     assert_eq!(Detector::open("nowhere.safetensors").unwrap_err().code(), "io");
     let xml = data.path().join("synthetic-41-0.xml");
     let refused = Detector::open_on(DeviceChoice::Cpu, xml).unwrap_err().to_string();
@@ -149,7 +149,7 @@ fn a_detector_is_trained_saved_and_opened_again() {
     let (data, out) = (folder(2), tempfile::tempdir().unwrap());
     let at = |name: &str| out.path().join(name);
     let detect = |detector: &Detector| {
-        detector.detect_with(synthetic(SIDE, 0).set, &everything(), &Unwatched).unwrap().detections
+        detector.detect_with(synthetic(SIDE, 0).set, &everything(), &NoObserver).unwrap().detections
     };
     let mut detector = bundled();
     let before = detect(&detector);

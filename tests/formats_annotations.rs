@@ -105,7 +105,7 @@ fn blood_cells_read_but_for_two_clicks() {
 }
 
 #[test]
-fn odd_files_read_or_say_what_is_wrong() {
+fn odd_files_are_read_or_give_a_clear_error() {
     let Some(data) = data() else { return };
     let parsed: Vec<_> = files(&data.join("voc_odd"), ".xml").iter().map(|f| read_voc(f)).collect();
     assert_eq!(parsed.len(), 41);
@@ -299,7 +299,7 @@ fn every_layout_is_found() {
 }
 
 #[test]
-fn what_readers_leave_out_is_no_background() {
+fn objects_left_out_by_readers_are_not_background() {
     let Some(data) = data() else { return };
     let field = data.join("field/03-left-out-objects-become-background");
     let (_, rotated) = gathered(&field.join("35-only-rotated-boxes"), &CELL);
@@ -328,7 +328,7 @@ fn masks_of_other_programs_belong_to_their_images() {
 }
 
 #[test]
-fn label_images_of_real_sets_raise_no_doubt() {
+fn label_images_of_real_sets_raise_no_warning() {
     let Some(data) = data() else { return };
     let mut seen = 0;
     for (folder, ending, step) in
@@ -440,7 +440,7 @@ fn xml_is_read_in_the_encoding_that_it_declares() {
 }
 
 #[test]
-fn text_files_that_are_no_annotations_are_named_once() {
+fn other_text_files_are_reported_once() {
     let files: [(&str, &[u8]); 3] = [
         ("README.roboflow.txt", b"This dataset was exported"),
         ("train.txt", b"data/a.png\n"),

@@ -74,7 +74,7 @@ fn every_png_colour_type_and_depth() {
 }
 
 #[test]
-fn a_grey_palette_is_grey_and_a_transparent_colour_is_said() {
+fn a_grey_palette_is_grey_and_a_transparent_colour_is_reported() {
     let palette: Vec<u8> = (0..4u8).flat_map(|i| [i * 80; 3]).collect();
     let png = Png { palette: &palette, ..Png::new(4, 1, 2, 3) };
     let decoded = decode("a.png", &png.file(&[3, 0, 1, 2])).unwrap();

@@ -114,7 +114,7 @@ fn refused(value: &Py) -> String {
 }
 
 #[test]
-fn checkpoints_load_whatever_stands_beside_the_weights() {
+fn checkpoints_load_with_other_values_beside_the_weights() {
     for key in ["model", "state_dict", "model_state_dict"] {
         let value = checkpoint(key, torch_files::state_dict(state(), ""));
         for (what, file) in [
@@ -165,7 +165,7 @@ fn weights_in_other_places_are_found_or_asked_for() {
     ] {
         assert!(read(&torch_files::zip(&value, 2)).tensors == state().tensors);
     }
-    // The weights that go on being trained come before their average, which is named.
+    // The weights that continue being trained come before their average, which is named.
     let mut averaged = state().clone();
     averaged.tensors.retain(|name, _| name.starts_with("rpn."));
     let both = dict([("model_ema", torch_files::state_dict(&averaged, "module.")), ("model", weights())]);

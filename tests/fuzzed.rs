@@ -151,7 +151,7 @@ fn thousands_of_damaged_files_are_made() {
 }
 
 #[test]
-fn damage_is_the_same_in_every_run_and_differs_from_round_to_round() {
+fn mutations_are_reproducible_and_differ_from_round_to_round() {
     let bytes = b"<annotation><size><width>64</width></size></annotation>".repeat(4);
     let some = |seed| {
         let mut mutations = Mutations::new(seed, 0);

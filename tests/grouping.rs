@@ -1,7 +1,7 @@
 //! Grouping files into images, and the messages for files that do not fit.
 #![cfg(not(target_arch = "wasm32"))]
 
-use cytobox::channels::{Channel, EntryState, FileHead, FileKind, Groups, ImageEntry, Remedy, group};
+use cytobox::channels::{Channel, EntryState, FileHead, FileKind, Fix, Groups, ImageEntry, group};
 
 fn heads(names: &[&str]) -> Vec<FileHead> {
     let kind = |name: &str| match name.rsplit('.').next().unwrap_or_default() {
@@ -60,7 +60,7 @@ fn an_old_set_without_yellow_is_offered_black() {
     assert_eq!(found[0].state, EntryState::NeedsFill);
     assert_eq!(found[0].missing, [Channel::Yellow]);
     assert_eq!(found[0].problems[0].sentence, "A: the yellow channel is missing; add its file, or fill it with black");
-    assert_eq!(found[0].problems[0].remedy, Remedy::FillBlack { channels: vec![Channel::Yellow] });
+    assert_eq!(found[0].problems[0].fix, Fix::FillBlack { channels: vec![Channel::Yellow] });
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn two_files_for_a_channel_need_a_choice() {
     let found = images(&["A_red.png", "A_red.tif", "A_green.png", "A_blue.png", "A_yellow.png"]);
     assert_eq!((found[0].state, codes(&found[0])), (EntryState::Unusable, vec!["channel-double"]));
     let both = vec!["A_red.png".to_owned(), "A_red.tif".to_owned()];
-    assert_eq!(found[0].problems[0].remedy, Remedy::KeepOne { files: both });
+    assert_eq!(found[0].problems[0].fix, Fix::KeepOne { files: both });
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn masks_belong_to_their_image() {
 }
 
 #[test]
-fn masks_and_figures_of_other_programs_are_no_images() {
+fn masks_and_figures_of_other_programs_are_not_images() {
     let files = [
         "c/f01.png",
         "c/f01_cp_masks.tif",
@@ -183,7 +183,7 @@ fn json_for_the_page() {
     assert_eq!(image["state"], "needsFill");
     assert_eq!(image["files"][0], serde_json::json!({ "channel": "red", "file": "A_red.png" }));
     assert_eq!(
-        image["problems"][0]["remedy"],
+        image["problems"][0]["fix"],
         serde_json::json!({ "action": "fillBlack", "channels": ["green", "yellow"] })
     );
     let head: FileHead = serde_json::from_str(r#"{"name":"a.png","kind":"png"}"#).unwrap();

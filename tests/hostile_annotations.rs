@@ -188,7 +188,7 @@ fn many_attributes_and_elements_take_linear_time() {
 }
 
 #[test]
-fn hostile_geometry_does_not_eat_time_or_memory() {
+fn hostile_geometry_does_not_exhaust_time_or_memory() {
     let head = r#"{"images":[{"id":1,"file_name":"a","width":8192,"height":8192}],"categories":[{"id":1,"name":"c"}],"annotations":["#;
     let zigzag: Vec<String> =
         (0..100_000).map(|i| if i % 2 == 0 { "0,0".into() } else { "8192,8192".to_owned() }).collect();
@@ -263,7 +263,7 @@ fn noise_is_no_label_image() {
 }
 
 #[test]
-fn lists_without_end_are_refused() {
+fn endless_lists_are_refused() {
     let zeros = "0,".repeat(2_000_000);
     let head = r#"{"images":[{"id":1,"file_name":"a","width":8,"height":8}],"categories":[],"annotations":["#;
     for (what, json) in [

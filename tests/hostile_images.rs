@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use tiff::encoder::{Compression, TiffEncoder, colortype};
 
 /// Remembers the largest allocation of each thread, so of each test.
-struct Watch;
+struct CountingAllocator;
 
 thread_local! {
     static LARGEST: Cell<usize> = const { Cell::new(0) };
@@ -29,7 +29,7 @@ fn note(size: usize) {
     let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
 }
 
-unsafe impl GlobalAlloc for Watch {
+unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, memory: Memory) -> *mut u8 {
         note(memory.size());
         unsafe { System.alloc(memory) }
@@ -48,7 +48,7 @@ unsafe impl GlobalAlloc for Watch {
 }
 
 #[global_allocator]
-static WATCH: Watch = Watch;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Pages that say nothing of themselves are channels here.
 fn decode(name: &str, bytes: &[u8]) -> Result<Decoded> {
@@ -186,7 +186,7 @@ fn every_bit_of_the_heads_flipped() {
 }
 
 #[test]
-fn a_flipped_bit_in_png_data_is_never_taken_silently() {
+fn a_flipped_bit_in_png_data_is_never_accepted_silently() {
     let png = &valid()[2].1;
     let whole = decode("x.png", png).unwrap();
     for at in 41..png.len() - 12 {

@@ -104,7 +104,7 @@ fn every_truncation_is_refused() {
 }
 
 #[test]
-fn headers_that_lie_are_refused() {
+fn inconsistent_headers_are_refused() {
     let mut huge = good().to_vec();
     huge[..8].copy_from_slice(&(9u64 << 20).to_le_bytes());
     assert_eq!(refused(&huge).code(), "too-large");
@@ -120,7 +120,7 @@ fn headers_that_lie_are_refused() {
     refused_for(&with_header(|h| h[CONV]["dtype"] = json!("U16")), "type");
     refused_for(&with_header(|h| h[CONV]["dtype"] = json!("BOOL")), "broken");
     refused_for(&joined(&json!({}), &[]), "is missing");
-    refused_for(&joined(&json!([1, 2]), &[]), "no safetensors");
+    refused_for(&joined(&json!([1, 2]), &[]), "not a safetensors");
     refused(b"");
     refused(b"{}");
     refused(&[0; 4096]);
@@ -128,7 +128,7 @@ fn headers_that_lie_are_refused() {
 }
 
 #[test]
-fn values_that_are_no_weights_are_refused() {
+fn values_other_than_weights_are_refused() {
     let (nan, infinite) = ([0x00, 0x7e], [0x00, 0xfc]);
     refused_for(&with_tensor(CONV, |b| b[10..12].copy_from_slice(&nan)), "finite");
     refused_for(&with_tensor(CONV, |b| b[10..12].copy_from_slice(&infinite)), CONV);
@@ -155,7 +155,7 @@ fn tensors_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn configurations_that_lie_are_refused() {
+fn inconsistent_configurations_are_refused() {
     refused(&with_config(|c| c["backbone"] = json!("resnet50")));
     refused(&with_config(|c| c["backbone"] = json!("resnet99")));
     refused(&with_config(|c| c["architecture"] = json!("maskrcnn_resnet_fpn")));
@@ -176,7 +176,7 @@ fn configurations_that_lie_are_refused() {
 }
 
 #[test]
-fn what_does_not_fit_is_drawn_when_training_starts() {
+fn heads_that_do_not_fit_are_initialised_when_training_starts() {
     let config = DetectorConfig { classes: ["__background__", "a", "b"].map(String::from).to_vec(), ..config() };
     let (detector, report) = weights::load_into(config, "good", good(), false, 3, &Device::flex()).unwrap();
     assert_eq!(detector.config.num_classes(), 3);
@@ -241,7 +241,7 @@ fn heads_are_taken_over_by_the_names_of_the_classes() {
 }
 
 #[test]
-fn heads_of_other_classes_are_drawn_anew() {
+fn heads_of_other_classes_are_reinitialised() {
     let all = |report: &LoadReport| {
         let named = HEADS.iter().flat_map(|head| ["weight", "bias"].map(|part| format!("{head}.{part}")));
         report.missing.len() == 6 && named.into_iter().all(|name| report.missing.contains(&name))
@@ -286,15 +286,15 @@ fn pickles_that_do_more_than_hold_values_are_refused() {
     refused(b"\x80\x02Nr\xff\xff\xff\x7f.", "no writer gives");
     refused(b"\x80\x02R.", "empty");
     refused(b"\x80\x02}(Nu.", "no value");
-    refused(b"\x80\x02N(Nu.", "no dictionary");
-    refused(b"\x80\x02NNa.", "no list");
+    refused(b"\x80\x02N(Nu.", "not a dictionary");
+    refused(b"\x80\x02NNa.", "not a list");
     refused(b"\x80\x02NQ.", "storage");
     refused(b"", "ends early");
 }
 
 /// Depth costs nothing, since nothing is walked.
 #[test]
-fn pickles_may_nest_without_end() {
+fn deeply_nested_pickles_are_handled() {
     let deep = [&[0x80, 2][..], &b")"[..], &b"\x85".repeat(100_000)[..], b"."].concat();
     let lists = [&[0x80, 2][..], &b"]".repeat(100_000)[..], &b"a".repeat(99_999)[..], b"."].concat();
     // Each level holds the one below twice: 2^60 values of a small file.

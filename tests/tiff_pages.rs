@@ -34,7 +34,7 @@ fn refused(description: &[u8], count: u32) -> String {
 }
 
 #[test]
-fn stacks_of_every_program_and_spelling_are_refused_by_name() {
+fn stacks_of_every_program_and_spelling_are_recognised() {
     let ome = "<OME xmlns=\"http://www.openmicroscopy.org/Schemas/OME/2016-06\"><Image><Pixels SizeC=\"1\" SizeZ=\"5\" SizeT=\"1\" \
                PhysicalSizeXUnit=\"@\"/></Image></OME>";
     let latin1: Vec<u8> = ome.bytes().map(|b| if b == b'@' { 0xb5 } else { b }).collect();
@@ -66,7 +66,7 @@ fn stacks_of_every_program_and_spelling_are_refused_by_name() {
 }
 
 #[test]
-fn pages_that_nobody_has_explained_are_asked_about() {
+fn unexplained_pages_need_a_choice() {
     for description in [
         &b""[..],
         b"Leica SP8",

@@ -185,7 +185,7 @@ fn the_weight_on_classes_reaches_the_step() {
 
 /// Crops may show remnants alone: nobody knows what any anchor or proposal holds, and there is nothing to learn.
 #[test]
-fn where_everything_is_ignored_nothing_is_learnt() {
+fn an_all_ignored_batch_changes_no_weights() {
     let (learner, _) = learner(OptimizerConfig::sgd());
     let mut batch = batch(&[0, 1]);
     for sample in &mut batch.samples {
@@ -355,7 +355,7 @@ fn frozen_stages_have_no_gradient() {
 }
 
 #[test]
-fn what_is_not_finite_is_named_and_changes_nothing() {
+fn non_finite_values_are_reported_and_change_nothing() {
     let (mut learner, _) = learner(OptimizerConfig::sgd());
     let (config, train) = (config(), train_config(OptimizerConfig::sgd()));
     let before = collect(&learner.network, &learner.names);

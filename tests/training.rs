@@ -1,4 +1,4 @@
-//! The promises of a training: it goes on bit for bit, it gives the average, it comes back from what is not finite, it
+//! The promises of a training run: it continues bit for bit, it gives the average, it comes back from what is not finite, it
 //! learns, and torchvision takes what it learnt.
 #![cfg(not(target_arch = "wasm32"))]
 
@@ -16,7 +16,9 @@ use cytobox::model::{Detector, DetectorConfig};
 use cytobox::observe::{Observer, Progress};
 use cytobox::train::augment::Augment;
 use cytobox::train::checkpoint::Checkpoint;
-use cytobox::train::{Budget, Example, MemoryStore, Parts, TrainConfig, TrainEvent, TrainObserver, Trainer, Wish};
+use cytobox::train::{
+    Budget, Example, MemoryStore, Parts, TrainConfig, TrainControl, TrainEvent, TrainObserver, Trainer,
+};
 use cytobox::weights::{self, Precision};
 use safetensors::tensor::{Dtype, TensorView};
 use scene::{SIDE, config, example, values};
@@ -44,14 +46,14 @@ fn short_training() -> TrainConfig {
 
 /// Notes events; stops after some steps, or in the first validation.
 #[derive(Default)]
-struct Watch {
+struct RequestObserver {
     events: RefCell<Vec<TrainEvent>>,
     cancel_after: Option<u64>,
     cancel_validation: bool,
     validating: Cell<bool>,
 }
 
-impl Watch {
+impl RequestObserver {
     fn steps(&self) -> Vec<f32> {
         let total = |e: &TrainEvent| if let TrainEvent::Step { total, .. } = e { Some(*total) } else { None };
         self.events.borrow().iter().filter_map(total).collect()
@@ -77,7 +79,7 @@ impl Watch {
     }
 }
 
-impl Observer for Watch {
+impl Observer for RequestObserver {
     fn progress(&self, progress: Progress) {
         self.validating.set(progress.stage == "validation");
     }
@@ -87,10 +89,10 @@ impl Observer for Watch {
             || self.cancel_validation && self.validating.get()
     }
 
-    async fn turn(&self) {}
+    async fn yield_now(&self) {}
 }
 
-impl TrainObserver for Watch {
+impl TrainObserver for RequestObserver {
     fn event(&self, event: TrainEvent) {
         self.events.borrow_mut().push(event);
     }
@@ -106,7 +108,7 @@ fn resume(checkpoint: &[u8]) -> Trainer {
 }
 
 /// The checkpoint of a short training that ended when `watch` wanted it to.
-fn cut_off(watch: &Watch) -> MemoryStore {
+fn cut_off(watch: &RequestObserver) -> MemoryStore {
     let mut store = MemoryStore::default();
     let cancelled = pollster::block_on(trainer(short_training()).run(&mut store, watch));
     assert_eq!(cancelled.unwrap_err(), cytobox::Error::Cancelled);
@@ -116,8 +118,8 @@ fn cut_off(watch: &Watch) -> MemoryStore {
 /// Six steps at once, or cut off after every number of steps or in a validation and gone on from the last checkpoint:
 /// before the norms are folded, and after. What is finished stays as it is.
 #[test]
-fn a_training_goes_on_bit_for_bit() {
-    let (mut store, watch) = (MemoryStore::default(), Watch::default());
+fn a_resumed_run_is_bit_identical() {
+    let (mut store, watch) = (MemoryStore::default(), RequestObserver::default());
     let mut whole = trainer(short_training());
     let finished = pollster::block_on(whole.run(&mut store, &watch)).unwrap();
     let expected = pollster::block_on(whole.checkpoint()).unwrap();
@@ -127,12 +129,15 @@ fn a_training_goes_on_bit_for_bit() {
     assert_eq!(watch.count(|e| matches!(e, TrainEvent::Folded { step: 5 })), 1, "{steps:?}");
     assert_eq!(validations.iter().map(|v| v.0).collect::<Vec<_>>(), [2, 4, 6]);
 
-    let after = |cut| Watch { cancel_after: Some(cut), ..Watch::default() };
-    let cuts = [1, 2, 3, 5].map(after).into_iter().chain([Watch { cancel_validation: true, ..Watch::default() }]);
+    let after = |cut| RequestObserver { cancel_after: Some(cut), ..RequestObserver::default() };
+    let cuts = [1, 2, 3, 5]
+        .map(after)
+        .into_iter()
+        .chain([RequestObserver { cancel_validation: true, ..RequestObserver::default() }]);
     for watch in cuts {
         let mut store = cut_off(&watch);
         let cut = watch.steps().len();
-        let (mut resumed, rest) = (resume(&store.checkpoint.clone().unwrap()), Watch::default());
+        let (mut resumed, rest) = (resume(&store.checkpoint.clone().unwrap()), RequestObserver::default());
         pollster::block_on(resumed.run(&mut store, &rest)).unwrap();
         assert_eq!([watch.steps(), rest.steps()].concat(), steps, "after {cut}");
         assert_eq!([watch.validations(), rest.validations()].concat(), validations, "after {cut}");
@@ -141,7 +146,7 @@ fn a_training_goes_on_bit_for_bit() {
         assert!(found.tensors == expected.tensors, "after {cut}");
         assert_eq!((found.state.rng, found.state.sampler), (expected.state.rng, expected.state.sampler));
     }
-    let again = Watch::default();
+    let again = RequestObserver::default();
     let once_more = pollster::block_on(resume(&expected).run(&mut store, &again)).unwrap();
     assert_eq!((again.steps().len(), again.validations().len()), (0, 0), "nothing is left to do");
     let state = |d: &Detector| pollster::block_on(weights::save::state_dict(d, Precision::F32)).unwrap();
@@ -154,7 +159,7 @@ fn a_training_goes_on_bit_for_bit() {
 /// What is validated and given is the moving average of the parameters and of the norms' running moments, for images of the
 /// size that was asked for.
 #[test]
-fn the_average_is_what_a_training_gives() {
+fn a_run_returns_the_moving_average() {
     const DECAY: f32 = 0.15;
     let mut trainer = trainer(TrainConfig { ema_decay: DECAY, detection_scale: 1.25, ..short_training() });
     let state =
@@ -199,7 +204,7 @@ fn with_frozen_norms() -> Detector {
 
 /// Scales are in the checkpoint, and beside the weights in the file of the detector.
 #[test]
-fn a_fine_tuning_with_frozen_norms_goes_on_bit_for_bit() {
+fn a_resumed_run_with_frozen_norms_is_bit_identical() {
     let train = TrainConfig { ema_decay: 0.9, validation_share: 0.0, ..TrainConfig::fine_tune() };
     let mut straight =
         Trainer::new(train, with_frozen_norms(), vec![example(0), example(1)], vec![example(0)]).unwrap();
@@ -250,18 +255,18 @@ impl Observer for Pausing {
         false
     }
 
-    async fn turn(&self) {}
+    async fn yield_now(&self) {}
 }
 
 impl TrainObserver for Pausing {
     fn event(&self, _: TrainEvent) {}
 
-    fn wish(&self) -> Wish {
+    fn control(&self) -> TrainControl {
         self.asked.set(self.asked.get() + 1);
         let now = std::time::Instant::now();
         let until = self.until.get().unwrap_or(now + std::time::Duration::from_millis(400));
         self.until.set(Some(until));
-        if now < until { Wish::Pause } else { Wish::Stop }
+        if now < until { TrainControl::Pause } else { TrainControl::Stop }
     }
 }
 
@@ -275,13 +280,13 @@ fn a_pause_does_not_keep_a_processor_busy() {
 
 /// What the images lack is said at the beginning, and that boxes stood in for masks is kept in the detector.
 #[test]
-fn what_a_training_cannot_learn_from_is_said() {
+fn objects_unusable_for_training_are_reported() {
     let begin = |change: fn(&mut Vec<Example>)| {
         let mut examples = vec![example(0), example(1), Example { incomplete: true, ..example(2) }];
         change(&mut examples);
         let detector = Detector::init(small(), 5, &Device::flex()).unwrap();
         let mut trainer = Trainer::new(short_training(), detector, examples, vec![]).unwrap();
-        let watch = Watch { cancel_after: Some(0), ..Watch::default() };
+        let watch = RequestObserver { cancel_after: Some(0), ..RequestObserver::default() };
         let cancelled = pollster::block_on(trainer.run(&mut MemoryStore::default(), &watch)).unwrap_err();
         assert_eq!(cancelled, cytobox::Error::Cancelled);
         let notice =
@@ -302,12 +307,12 @@ fn what_a_training_cannot_learn_from_is_said() {
     assert!(!from_boxes && notices.contains("1 of 5 objects"), "{notices}");
 }
 
-/// Parameters that are no numbers: the last checkpoint is gone back to once, and its next step goes at half the rate.
+/// Parameters that are not numbers: the last checkpoint is gone back to once, and its next step goes at half the rate.
 #[test]
 fn the_last_good_state_is_restored_once() {
-    let mut store = cut_off(&Watch { cancel_after: Some(2), ..Watch::default() });
+    let mut store = cut_off(&RequestObserver { cancel_after: Some(2), ..RequestObserver::default() });
     let good = store.checkpoint.clone().unwrap();
-    let straight = Watch::default();
+    let straight = RequestObserver::default();
     pollster::block_on(resume(&good).run(&mut store.clone(), &straight)).unwrap();
 
     let mut poisoned = Checkpoint::from_bytes(&good).unwrap();
@@ -315,7 +320,7 @@ fn the_last_good_state_is_restored_once() {
         poisoned.tensors.get_mut(&format!("{of}:roi_heads.box_predictor.cls_score.bias")).unwrap()[1] = f32::NAN;
     }
     let poisoned = poisoned.to_bytes().unwrap();
-    let (mut trainer, watch) = (resume(&poisoned), Watch::default());
+    let (mut trainer, watch) = (resume(&poisoned), RequestObserver::default());
     pollster::block_on(trainer.run(&mut store, &watch)).unwrap();
     // Two validations and three steps.
     assert_eq!(watch.count(|e| matches!(e, TrainEvent::Skipped { .. })), 5);
@@ -326,7 +331,7 @@ fn the_last_good_state_is_restored_once() {
     assert_eq!((end.step, end.restored, end.finished), (6, 1, true));
 
     let mut store = MemoryStore { checkpoint: Some(poisoned.clone()), ..MemoryStore::default() };
-    let watch = Watch::default();
+    let watch = RequestObserver::default();
     let error = pollster::block_on(resume(&poisoned).run(&mut store, &watch)).unwrap_err();
     assert!(error.to_string().contains("NaN"), "{error}");
     assert_eq!(watch.count(|e| matches!(e, TrainEvent::Notice { .. })), 1);
@@ -347,7 +352,8 @@ fn write_tensors(path: &std::path::Path, tensors: &[(String, Vec<usize>, Vec<f32
 fn torchvision_takes_what_was_trained() {
     if golden::folder().is_some() {
         let mut store = MemoryStore::default();
-        let trained = pollster::block_on(trainer(short_training()).run(&mut store, &Watch::default())).unwrap();
+        let trained =
+            pollster::block_on(trainer(short_training()).run(&mut store, &RequestObserver::default())).unwrap();
         torchvision_takes(&trained.detector);
     }
 }
@@ -408,7 +414,7 @@ fn two_images_are_learnt() {
     (train.budget, train.repeats, train.augment) = (Budget::Epochs(20), 2, Augment::none());
     train.schedule.base = 1e-3;
     (train.validate_every, train.checkpoint_seconds) = (1000, 1e9);
-    let (mut store, watch) = (MemoryStore::default(), Watch::default());
+    let (mut store, watch) = (MemoryStore::default(), RequestObserver::default());
     let finished = pollster::block_on(trainer(train).run(&mut store, &watch)).unwrap();
     let steps = watch.steps();
     let mean = |v: &[f32]| v.iter().sum::<f32>() / v.len() as f32;

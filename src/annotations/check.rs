@@ -1,4 +1,4 @@
-//! The data check before a training: what a person should look at first.
+//! The data check before a training run: what a person should look at first.
 
 use serde::{Deserialize, Serialize};
 

@@ -55,7 +55,7 @@ pub fn gather(files: &[(&str, &[u8])], images: &[ImageInfo], label: &str) -> Gat
 /// Reads `files`, each with its name, and brings what they hold to `images`. A size of 0 × 0 is one that is not known yet;
 /// then the annotation's own size is taken. Folders in the names, and [`ImageInfo::files`], tell images of one name apart.
 ///
-/// A file that cannot be read is listed, and the others go on.
+/// A file that cannot be read is listed, and the others continue.
 pub fn gather_with(files: &[(&str, &[u8])], images: &[ImageInfo], options: &Options) -> Gathered {
     let mut reading = Reading {
         out: Gathered::default(),
@@ -134,7 +134,7 @@ impl Reading<'_> {
             "json" => self.json(name, bytes)?,
             _ if classes::is_list(name) => {}
             "csv" | "tsv" | "txt" => self.text(name, bytes)?,
-            _ => return Err(Error::annotation(name, "is no kind of annotation file that is known here")),
+            _ => return Err(Error::annotation(name, "is not a known kind of annotation file")),
         }
         Ok(())
     }

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn not_a_number_is_taken_out_of_numbers_and_left_in_texts() {
+    fn nan_is_removed_from_numbers_and_kept_in_strings() {
         let json = br#"{"a": NaN, "NaN \" NaN": [-Infinity, Infinity], "b": "Infinity"}"#;
         let plain = json_text("a.json", json).unwrap();
         assert_eq!(plain, r#"{"a": "", "NaN \" NaN": ["", ""], "b": "Infinity"}"#);

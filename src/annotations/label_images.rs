@@ -143,7 +143,7 @@ impl<'a> LabelImages<'a> {
             return Err(Error::annotation(name, reason));
         }
         if labels.is_renumbered() {
-            out.warnings.push(format!("{name}: its values above 65,535 are numbered anew, from 65,535 down"));
+            out.warnings.push(format!("{name}: its values above 65,535 are renumbered from 65,535 down"));
         }
         out.warnings.extend(said.iter().map(|doubt| format!("{name}: {doubt}")));
         Ok(labels)

@@ -1,6 +1,6 @@
 //! labelme's JSON (`labelme/_label_file.py`): one file an image, with polygons, rectangles and circles in pixels.
 //!
-//! Shapes of one label and `group_id` are parts of one object. What is no outline (points and lines) marks an object whose
+//! Shapes of one label and `group_id` are parts of one object. What is not an outline (points and lines) marks an object whose
 //! extent nobody knows.
 
 use std::collections::HashMap;

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_places_are_ignored_and_others_leave_the_image_incomplete() {
+    fn ignored_regions_with_known_boxes_are_kept_and_others_mark_the_image_incomplete() {
         let left = |place| {
             let mut image = ImageAnnotations { width: 20, height: 10, ..ImageAnnotations::default() };
             image.leave_out(place);

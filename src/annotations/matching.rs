@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_beside_images_belong_to_the_same_part() {
+    fn labels_beside_images_belong_to_the_same_split() {
         for files in [["d/images/train/f.png", "d/images/val/f.png"], ["d/train/images/f.png", "d/val/images/f.png"]] {
             let parts = index(&files);
             for (i, part) in ["train", "val"].into_iter().enumerate() {

@@ -3,7 +3,7 @@
 use super::label::is_forbidden;
 use crate::channels::composed;
 
-/// Extensions that are no part of an image's name. Anything else after a dot is, such as in `plate.A1`.
+/// Extensions that are not part of an image's name. Anything else after a dot is, such as in `plate.A1`.
 const EXTENSIONS: [&str; 13] =
     ["png", "jpg", "jpeg", "tif", "tiff", "bmp", "gif", "webp", "xml", "txt", "json", "csv", "tsv"];
 
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_lead_nowhere_but_down() {
+    fn paths_stay_below_the_root() {
         for (path, expected) in [
             ("C:\\Users\\K O\\plate\\c (635).png", "Users/K O/plate/c (635).png"),
             ("/abs//a/./b.png", "abs/a/b.png"),

@@ -38,7 +38,7 @@ pub(super) fn read(
         let Some(numbers) = numbers.filter(|numbers| numbers.len() % 2 == 0 && numbers.len() <= limits::OBJECT_VALUES)
         else {
             parsed.value.leave_out(Place::Unknown);
-            parsed.reject(file, i + 1, "is no list of x and y")?;
+            parsed.reject(file, i + 1, "is not a list of x and y")?;
             continue;
         };
         let polygon: Vec<_> = numbers.chunks_exact(2).map(|c| [c[0], c[1]]).collect();

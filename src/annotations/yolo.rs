@@ -56,7 +56,7 @@ pub fn read(
         ..ImageAnnotations::default()
     });
     if classes.is_none() {
-        parsed.warnings.push(format!("{file}: there is no list of classes; their numbers are taken as labels"));
+        parsed.warnings.push(format!("{file}: no list of classes was found; their numbers are used as labels"));
     }
     let mut budget = limits::OUTLINE_PIXELS;
     let text = text(file, bytes, limits::ANNOTATION_BYTES)?;
@@ -92,14 +92,14 @@ fn read_line(
 ) -> Result<(Object, bool), String> {
     let mut words = line.split_ascii_whitespace();
     let class = words.next().unwrap_or_default();
-    let index: usize = class.parse().map_err(|_| format!("has {} as class, which is no number", quote(class)))?;
+    let index: usize = class.parse().map_err(|_| format!("has {} as class, which is not a number", quote(class)))?;
     let label = match classes {
         Some(classes) => classes.get(index).cloned().ok_or_else(|| {
             format!("has the class {index}, but the list of classes ends at {}", classes.len() as i64 - 1)
         })?,
         None => index.to_string(),
     };
-    let parse = |word: &str| word.parse::<f64>().map_err(|_| format!("has {}, which is no number", quote(word)));
+    let parse = |word: &str| word.parse::<f64>().map_err(|_| format!("has {}, which is not a number", quote(word)));
     let numbers: Vec<f64> = words.map(parse).collect::<Result<_, _>>()?;
     let (w, h) = (f64::from(width), f64::from(height));
     let (corners, mask) = match numbers.as_slice() {

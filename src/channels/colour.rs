@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_that_tell_nothing_apart_leave_it_to_names() {
+    fn ambiguous_colours_leave_the_choice_to_names() {
         let white = vec![Some(WHITE); 2];
         assert_eq!(stated(white.clone(), vec![Some(BLUE), None]), [Some(BLUE), None]);
         assert_eq!(stated(white, vec![None, None]), []);

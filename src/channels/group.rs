@@ -91,13 +91,13 @@ pub struct Problem {
     /// `channel-missing`, `channel-double`, `broken-file`, `same-stem`, `mask-double` or `mask-lossy`.
     pub code: String,
     pub sentence: String,
-    pub remedy: Remedy,
+    pub fix: Fix,
 }
 
 /// What can be done about a [`Problem`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "camelCase")]
-pub enum Remedy {
+pub enum Fix {
     /// Add files for these channels, or let them be black.
     FillBlack { channels: Vec<Channel> },
     /// Keep one of these files and take the others away.
@@ -108,8 +108,8 @@ pub enum Remedy {
     Nothing,
 }
 
-fn problem(code: &str, sentence: String, remedy: Remedy) -> Problem {
-    Problem { code: code.to_owned(), sentence, remedy }
+fn problem(code: &str, sentence: String, fix: Fix) -> Problem {
+    Problem { code: code.to_owned(), sentence, fix }
 }
 
 /// Folder, stem, and the ending of an image by itself, so that a.png and a.jpg stay two images.
@@ -271,15 +271,13 @@ impl Found<'_> {
         let mut problems = Vec::new();
         if name != stem {
             let sentence = format!("{name}: several images are called {stem}, so this one is listed by its whole name");
-            problems.push(problem("same-stem", sentence, Remedy::Nothing));
+            problems.push(problem("same-stem", sentence, Fix::Nothing));
         }
         let (whole, broken): (Vec<_>, Vec<_>) = self.files.iter().partition(|(_, head)| head.kind.is_image());
         for (_, head) in &broken {
-            let sentence = format!(
-                "{}: this is not a PNG, JPEG or TIFF image, whatever its name says; it may be cut off",
-                head.name
-            );
-            problems.push(problem("broken-file", sentence, Remedy::Replace { file: head.name.clone() }));
+            let sentence =
+                format!("{}: this is not a PNG, JPEG or TIFF image despite its name; it may be cut off", head.name);
+            problems.push(problem("broken-file", sentence, Fix::Replace { file: head.name.clone() }));
         }
         let double = doubles(&name, &whole, &mut problems);
         let is_set = self.files.iter().any(|(channel, _)| channel.is_some());
@@ -293,7 +291,7 @@ impl Found<'_> {
                     in_words(&missing)
                 ),
             };
-            problems.push(problem("channel-missing", sentence, Remedy::FillBlack { channels: missing.clone() }));
+            problems.push(problem("channel-missing", sentence, Fix::FillBlack { channels: missing.clone() }));
         }
         let state = if whole.is_empty() || double {
             EntryState::Unusable
@@ -327,12 +325,12 @@ impl Found<'_> {
                 _ => format!("{}: this mask is not a PNG or TIFF image; it is left out", head.name),
             };
             let code = if head.kind == FileKind::Jpeg { "mask-lossy" } else { "broken-file" };
-            problems.push(problem(code, sentence, Remedy::Replace { file: head.name.clone() }));
+            problems.push(problem(code, sentence, Fix::Replace { file: head.name.clone() }));
         }
         usable.sort();
         if usable.len() > 1 {
             let sentence = format!("{name}: it has {} masks; {} is taken", usable.len(), usable[0]);
-            problems.push(problem("mask-double", sentence, Remedy::KeepOne { files: usable.clone() }));
+            problems.push(problem("mask-double", sentence, Fix::KeepOne { files: usable.clone() }));
         }
         usable.into_iter().next()
     }
@@ -350,7 +348,7 @@ fn doubles(name: &str, files: &[(Option<Channel>, &FileHead)], problems: &mut Ve
     for (channel, files) in &by_channel {
         let sentence =
             format!("{name}: the {channel} channel has {} files ({}); keep one", files.len(), files.join(", "));
-        problems.push(problem("channel-double", sentence, Remedy::KeepOne { files: files.clone() }));
+        problems.push(problem("channel-double", sentence, Fix::KeepOne { files: files.clone() }));
     }
     !by_channel.is_empty()
 }

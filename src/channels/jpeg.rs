@@ -73,7 +73,7 @@ pub fn frame(bytes: &[u8]) -> Result<Frame, &'static str> {
         if marker == START_OF_SCAN {
             scans.add(segment);
         }
-        // Behind the header of a scan, the coded data run until a marker that is no restart; the loop above skips them.
+        // Behind the header of a scan, the coded data run until a marker that is not a restart; the loop above skips them.
         at += length;
     }
 }

@@ -27,14 +27,14 @@ pub(crate) struct LabelSamples {
 /// Reads the numbers of a PNG or TIFF file.
 ///
 /// # Errors
-/// Another kind of file, a colour picture, values that are no object numbers, a broken file, or one over a cap of [`limits`].
+/// Another kind of file, a colour picture, values that are not object numbers, a broken file, or one over a cap of [`limits`].
 pub(crate) fn label_samples(name: &str, bytes: &[u8]) -> Result<LabelSamples> {
     limits::check(name, "the file size in bytes", bytes.len() as u64, limits::FILE_BYTES)?;
     match sniff(bytes) {
         FileKind::Png => read_png(name, bytes),
         FileKind::Tiff => label_tiff::read(name, bytes),
         FileKind::Jpeg => Err(Error::image(name, "JPEG changes the numbers of a label image; save it as PNG or TIFF")),
-        _ => Err(Error::image(name, "is no PNG or TIFF; a label image must be one of them")),
+        _ => Err(Error::image(name, "is not a PNG or TIFF; a label image must be one of the two")),
     }
 }
 

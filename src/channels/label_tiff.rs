@@ -29,7 +29,7 @@ struct Shape {
 /// Reads the numbers of the first page; smaller copies of it may follow.
 ///
 /// # Errors
-/// Several pages or samples, values that are no object numbers, a broken file, or one over a cap of [`limits`].
+/// Several pages or samples, values that are not object numbers, a broken file, or one over a cap of [`limits`].
 pub(super) fn read(name: &str, bytes: &[u8]) -> Result<LabelSamples> {
     if !fits(bytes, limits::TIFF_PAGES) {
         return Err(Error::image(name, "the TIFF file is truncated or damaged: it claims more than it holds"));
@@ -182,7 +182,7 @@ fn numbers(
     let range = row * out.len()..(row + 1) * out.len();
     let mut put = |values: &mut dyn Iterator<Item = Option<u64>>| {
         for (out, value) in out.iter_mut().zip(values) {
-            let value = value.ok_or(Some("has values that are no object numbers: negative, or not whole"))?;
+            let value = value.ok_or(Some("has values that are not object numbers: negative or fractional"))?;
             *out = numbering.number(value).ok_or(Some("has more values than an image may have objects"))?;
         }
         Ok(())
@@ -252,14 +252,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_number_is_named() {
+    fn values_that_are_not_object_numbers_are_reported() {
         for bytes in [
             file::<colortype::GrayI32>(&[0, -1, 3, 2]),
             file::<colortype::Gray32Float>(&[0.0, 0.5, 3.0, 2.0]),
             file::<colortype::Gray32Float>(&[0.0, f32::NAN, 3.0, 2.0]),
         ] {
             let sentence = read("m.tif", &bytes).err().unwrap().to_string();
-            assert!(sentence.contains("no object numbers"), "{sentence}");
+            assert!(sentence.contains("not object numbers"), "{sentence}");
         }
         let colour = file::<colortype::RGB8>(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
         assert!(read("m.tif", &colour).err().unwrap().to_string().contains("colour"));

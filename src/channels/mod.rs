@@ -29,7 +29,7 @@ pub use assemble::{ReadOptions, assemble, depth_of};
 pub use decode::{Decoded, Layout, Pages, decode};
 pub use depth::BitDepth;
 pub(crate) use file_name::composed;
-pub use group::{ChannelFile, EntryState, FileHead, Groups, Ignored, ImageEntry, Problem, Remedy, group};
+pub use group::{ChannelFile, EntryState, FileHead, Fix, Groups, Ignored, ImageEntry, Problem, group};
 pub(crate) use label_samples::{LabelSamples, label_samples};
 pub use merge::{Merge, Picture, merge};
 pub use orientation::orientation;

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_ome_xml_and_what_is_broken() {
+    fn other_xml_and_broken_ome_xml_are_refused() {
         assert!(read("ImageJ=1.53").is_none() && read("").is_none() && read("<svg/>").is_none());
         assert_eq!(read("<OME><Pixels SizeZ='5'").unwrap().axes, None);
         assert_eq!(read("<OME><Pixels SizeZ='-1' SizeC='1' SizeT='1'/>").unwrap().axes, None);

@@ -61,7 +61,7 @@ impl FromStr for Channel {
             "grey" | "gray" => Self::Grey,
             _ => match lower.strip_prefix("channel").and_then(|n| n.parse::<u8>().ok()) {
                 Some(n) if (1..=limits::CHANNELS).contains(&usize::from(n)) => Self::Index(n),
-                _ => return Err(Error::Config(format!("“{}” is no channel", text.escape_debug()))),
+                _ => return Err(Error::Config(format!("“{}” is not a channel", text.escape_debug()))),
             },
         })
     }

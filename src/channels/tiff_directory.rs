@@ -108,7 +108,7 @@ pub(super) fn read_number(digits: &[u8], little: bool) -> usize {
     numbers.read(0, digits.len()).and_then(|number| usize::try_from(number).ok()).unwrap_or(usize::MAX)
 }
 
-/// Overwrites the one SHORT or LONG value of a tag; `None` where there is no such value.
+/// Overwrites the one SHORT or LONG value of a tag; `None` where there is none.
 pub(super) fn set_number(bytes: &mut [u8], ifd: u64, tag: Tag, value: u32) -> Option<()> {
     let numbers = Numbers::new(bytes)?;
     let little = numbers.little;

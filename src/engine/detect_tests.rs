@@ -34,7 +34,7 @@ fn engine() -> Engine {
 }
 
 fn run(engine: &mut Engine, command: Command) -> Outcome {
-    let outcome = pollster::block_on(engine.run(command, &Unwatched)).unwrap();
+    let outcome = pollster::block_on(engine.run(command, &NoObserver)).unwrap();
     assert_eq!(device::take_fault(), None);
     outcome
 }
@@ -79,7 +79,7 @@ fn the_score_of_one_detection_does_not_change_the_detector() {
 }
 
 #[test]
-fn a_limit_of_detections_that_was_reached_is_said() {
+fn a_reached_detection_limit_is_reported() {
     let mut engine = engine();
     let all = detect(&mut engine, 0.1, Some(2000));
     assert!(all.detections.len() > 3, "a test with few detections shows nothing");
@@ -92,6 +92,6 @@ fn a_limit_of_detections_that_was_reached_is_said() {
 
     for max_detections in [0, limits::PROPOSALS + 1] {
         let command = Command::Detect { image: input(), score: 0.1, max_detections: Some(max_detections) };
-        assert_eq!(pollster::block_on(engine.run(command, &Unwatched)).unwrap_err().code(), "usage");
+        assert_eq!(pollster::block_on(engine.run(command, &NoObserver)).unwrap_err().code(), "usage");
     }
 }

@@ -8,17 +8,17 @@ use crate::{
     error::{Error, Result},
     evaluate::{self, Options},
     limits,
-    predict::{self, DetectOptions, Found, Unseen},
+    predict::{self, CancelOnly, DetectOptions, Found},
     protocol::{AnnotatedInput, EvaluateOptions, ImageInput, Outcome, Preparation, TrainJob, Trained},
     train::{
-        Begun, Example, Plan, Start, Store, TrainConfig, TrainEvent, Trainer, checkpoint::Checkpoint, estimate, resume,
-        setup, setup::Layout,
+        Example, Plan, PreparedDetector, Start, Store, TrainConfig, TrainEvent, Trainer, checkpoint::Checkpoint,
+        estimate, resume, setup, setup::Layout,
     },
     weights::{self, Precision},
 };
 
 impl Engine {
-    /// What a training on these annotations would be, and what is odd about them.
+    /// Plans a training run on these annotations and checks them.
     pub(super) async fn prepare(&self, images: &[ImageAnnotations], plan: &Plan) -> Result<Outcome> {
         let layouts: Vec<Layout> = images.iter().map(Layout::from).collect();
         let base = self.detector.as_ref().map(|d| &d.config);
@@ -124,7 +124,7 @@ impl Engine {
                 };
                 let base = base.as_deref().map(|bytes| ("the detector", bytes));
                 let seed = settings.seed;
-                let Begun { mut detector, load, .. } =
+                let PreparedDetector { mut detector, load, .. } =
                     plan.detector(base, classes, used, &examples, seed, &active.device)?;
                 for sentence in load.into_iter().flat_map(|load| load.warnings) {
                     host.event(TrainEvent::Notice { step: 0, sentence });
@@ -172,7 +172,7 @@ impl Engine {
             host.stage("evaluation", i as u32, total).await?;
             image.bit_depth = bit_depth;
             let Opened { set, merge, picture } = picture_with(&image, Seen::by(&detector.config))?;
-            let detected = predict::detect(detector, &picture, &wanted, &Unseen(host)).await;
+            let detected = predict::detect(detector, &picture, &wanted, &CancelOnly(host)).await;
             active.check()?;
             let Found { detections, limit_reached } = detected?;
             found.push(ImageDetections {

@@ -10,7 +10,7 @@ mod learn;
 use burn::module::Module;
 use web_time::Instant;
 
-pub use crate::observe::{Observer, Unwatched};
+pub use crate::observe::{NoObserver, Observer};
 use crate::{
     annotations::gather::Options,
     bench,
@@ -34,11 +34,11 @@ use crate::{
 pub trait Host: TrainObserver {
     type Store: Store;
 
-    /// Where the checkpoints of the training of that name lie.
+    /// Where the checkpoints of the training run of that name lie.
     fn store(&self, name: &str) -> Self::Store;
 }
 
-impl Host for Unwatched {
+impl Host for NoObserver {
     type Store = MemoryStore;
 
     fn store(&self, _: &str) -> MemoryStore {
@@ -57,7 +57,7 @@ impl Engine {
     /// Does one command to its end.
     ///
     /// # Errors
-    /// Whatever went wrong; the engine can go on unless the error is [`Error::DeviceFailed`], after which the device must
+    /// Whatever went wrong; the engine can continue unless the error is [`Error::DeviceFailed`], after which the device must
     /// be opened again.
     pub async fn run(&mut self, command: Command, host: &impl Host) -> Result<Outcome> {
         match command {
@@ -120,8 +120,8 @@ impl Engine {
                 active.check()?;
                 result.map(Outcome::Bench)
             }
-            // The desk in front of the engine answers these, since they must overtake the command that they speak of.
-            Command::Cancel { .. } | Command::Steer { .. } => Ok(Outcome::Nothing),
+            // The worker in front of the engine answers these, since they must overtake the command that they speak of.
+            Command::Cancel { .. } | Command::ControlTraining { .. } => Ok(Outcome::Nothing),
             Command::Panic => panic!("asked to"),
         }
     }

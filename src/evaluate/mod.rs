@@ -55,8 +55,9 @@ pub struct Evaluation {
     pub map_50_95: Option<f64>,
     /// Of each class, in the order of names.
     pub per_class: BTreeMap<String, ClassResult>,
-    /// As if all cells were of one class: how well they are found, whatever they are called.
-    pub class_ignoring: Average,
+    /// AP with all cells taken for one class: how well they are found, apart from their labels.
+    #[serde(alias = "class_ignoring")] // Its name in evaluations of earlier versions.
+    pub class_agnostic: Average,
     pub images: usize,
     /// Annotated objects, without difficult ones.
     pub boxes: usize,
@@ -140,7 +141,7 @@ pub fn evaluate(images: &[(&ImageAnnotations, &ImageDetections)], options: &Opti
         let (average, curve, boxes) = ap::average_precision(&pairs, Some(class), options)?;
         per_class.insert((*label).to_owned(), ClassResult { average, boxes, curve });
     }
-    let (class_ignoring, _, boxes) = ap::average_precision(&pairs, None, options)?;
+    let (class_agnostic, _, boxes) = ap::average_precision(&pairs, None, options)?;
     let (confusion, worst_images) = confusion::confuse(&pairs, &classes, options)?;
     let cap = options.max_detections.unwrap_or(usize::MAX);
     let cut = pairs.iter().filter(|pair| pair.detections.len() > cap);
@@ -152,7 +153,7 @@ pub fn evaluate(images: &[(&ImageAnnotations, &ImageDetections)], options: &Opti
         map_50: mean(per_class.values().filter_map(|c| c.average.ap_50)),
         map_50_95: mean(per_class.values().filter_map(|c| c.average.ap_50_95)),
         per_class,
-        class_ignoring,
+        class_agnostic,
         images: images.len(),
         boxes,
         measure: options.measure,

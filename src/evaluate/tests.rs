@@ -19,7 +19,7 @@ struct Case {
     crowds: Vec<Vec<[u32; 5]>>,
     /// Of each class that occurs: AP50 and AP50:95, -1 where nothing is annotated.
     per_class: BTreeMap<String, [f64; 2]>,
-    class_ignoring: [f64; 2],
+    class_agnostic: [f64; 2],
     /// The sum of the precisions of the curve at IoU 0.5 over all classes with objects, each times its place from 1.
     curve: f64,
 }
@@ -114,9 +114,9 @@ fn average_precision_is_that_of_pycocotools() {
         }
         let known = |k: usize| mean(case.per_class.values().map(|v| v[k]).filter(|v| *v >= 0.0)).unwrap_or(-1.0);
         assert!(near(found.map_50, known(0)) && near(found.map_50_95, known(1)), "case {n}");
-        let ignoring = found.class_ignoring;
+        let ignoring = found.class_agnostic;
         assert!(
-            near(ignoring.ap_50, case.class_ignoring[0]) && near(ignoring.ap_50_95, case.class_ignoring[1]),
+            near(ignoring.ap_50, case.class_agnostic[0]) && near(ignoring.ap_50_95, case.class_agnostic[1]),
             "case {n}"
         );
         let curve: f64 = found
@@ -168,7 +168,7 @@ fn percent(share: Option<f64>) -> i64 {
 }
 
 #[test]
-fn on_an_ignored_region_nothing_is_right_or_wrong() {
+fn detections_on_ignored_regions_are_not_counted() {
     const A: [f32; 4] = [0.0, 0.0, 10.0, 10.0];
     const ON: [f32; 4] = [52.0, 52.0, 60.0, 60.0];
     const OFF: [f32; 4] = [20.0, 20.0, 30.0, 30.0];
@@ -215,9 +215,9 @@ fn an_image_of_which_everything_was_left_out_is_not_one_without_cells() {
 }
 
 #[test]
-fn nothing_to_compare_is_said() {
+fn an_empty_comparison_is_reported() {
     let found = evaluate(&[], &Options::default()).unwrap();
-    assert_eq!((found.map_50, found.class_ignoring.ap_50, found.boxes), (None, None, 0));
+    assert_eq!((found.map_50, found.class_agnostic.ap_50, found.boxes), (None, None, 0));
     let (a, d) = image("a", 100, vec![object("x", [0.0, 0.0, 9.0, 9.0], false)], vec![]);
     let found = evaluate(&[(&a, &d)], &Options::default()).unwrap();
     assert_eq!(found.map_50, Some(0.0), "nothing found is no undefined value");
@@ -233,7 +233,7 @@ fn crowded(name: &str, cells: usize) -> (ImageAnnotations, ImageDetections) {
 }
 
 #[test]
-fn every_detection_counts_unless_a_cap_is_asked_for_and_a_cut_is_said() {
+fn every_detection_counts_unless_a_cap_is_given_and_a_cut_is_reported() {
     let (few, many) = (crowded("few", 20), crowded("many", 200));
     let pairs = [(&few.0, &few.1), (&many.0, &many.1)];
     let all = evaluate(&pairs, &Options::default()).unwrap();
@@ -250,7 +250,7 @@ fn every_detection_counts_unless_a_cap_is_asked_for_and_a_cut_is_said() {
 }
 
 #[test]
-fn a_detector_that_reached_its_own_limit_is_said() {
+fn a_detector_that_reached_its_own_limit_is_reported() {
     let (truth, mut found) = crowded("many", 120);
     found.detections.truncate(100);
     found.limit_reached = Some(100);

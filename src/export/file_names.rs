@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_no_other_images_name() {
+    fn a_number_is_not_another_images_name() {
         assert_eq!(file_names(&["f01", "F01", "f01-2"], &[]), ["f01", "F01-3", "f01-2"]);
         assert_eq!(file_names(&["a?", "a_", "A?"], &[]), ["a_-2", "a_", "A_-3"]);
         assert_eq!(file_names(&["classes", "a", "a"], &["classes"]), ["classes-2", "a", "a-2"]);

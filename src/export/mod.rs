@@ -195,7 +195,7 @@ pub fn jsonl_line(image: &ImageDetections) -> Result<String> {
     Ok(line)
 }
 
-/// Reads what [`jsonl_line`] wrote, line by line; `file` is for the sentences. A line that is no line of detections, or
+/// Reads what [`jsonl_line`] wrote, line by line; `file` is for the sentences. A line that does not hold detections, or
 /// breaks [`ImageDetections::check`], is an `Err`; the lines after it can still be read.
 pub fn read_jsonl<R: BufRead>(file: &str, reader: R) -> impl Iterator<Item = Result<ImageDetections>> + use<R> {
     let file = file.to_owned();
@@ -204,7 +204,7 @@ pub fn read_jsonl<R: BufRead>(file: &str, reader: R) -> impl Iterator<Item = Res
     lines.map(move |(i, line)| {
         let line = line.map_err(|e| Error::Io { path: file.clone(), reason: e.to_string() })?;
         read_jsonl_line(&line).map_err(|reason| {
-            Error::annotation(file.clone(), format!("line {} is no line of detections: {reason}", i + 1))
+            Error::annotation(file.clone(), format!("line {} does not hold detections: {reason}", i + 1))
         })
     })
 }

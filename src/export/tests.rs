@@ -94,7 +94,7 @@ fn a_line_has_the_keys_that_others_rely_on() {
 }
 
 #[test]
-fn no_formula_stands_in_the_table() {
+fn formulas_are_escaped_in_the_table() {
     let rows = String::from_utf8(csv_rows(&image("=a")).unwrap()).unwrap();
     for field in rows.lines().flat_map(|l| l.split(',')) {
         assert!(!field.trim_matches('"').starts_with(['=', '+', '-', '@']), "{field}");
@@ -162,7 +162,7 @@ fn a_folder_gets_the_files_of_a_download() {
 }
 
 #[test]
-fn a_limit_that_was_reached_stands_in_the_result_files() {
+fn a_reached_limit_is_in_the_result_files() {
     let images = [ImageDetections { limit_reached: Some(100), ..image("a") }, image("b")];
     let files = export(&images, &classes(), &[Format::Coco, Format::Jsonl]).unwrap();
     let coco: serde_json::Value = serde_json::from_str(text(&files, "detections.json")).unwrap();

@@ -66,7 +66,7 @@ impl LabelImage {
     /// floats. Values above 65,535 get other numbers, from 65,535 down.
     ///
     /// # Errors
-    /// Another kind of file, a colour picture, values that are no object numbers, a broken file, or one over a cap of
+    /// Another kind of file, a colour picture, values that are not object numbers, a broken file, or one over a cap of
     /// [`limits`].
     pub fn decode(file: &str, bytes: &[u8]) -> Result<Self> {
         let LabelSamples { width, height, values, bits, renumbered } = label_samples(file, bytes)?;

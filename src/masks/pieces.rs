@@ -170,7 +170,7 @@ impl LabelImage {
     }
 }
 
-/// The pieces that are no crumbs.
+/// The pieces that are not crumbs.
 fn large(pieces: &[Rle]) -> Vec<&Rle> {
     let most = pieces.iter().map(Rle::area).max().unwrap_or(0);
     pieces.iter().filter(|piece| f64::from(piece.area()) >= CRUMB * f64::from(most)).collect()
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_cut_in_two_by_others_are_no_doubt() {
+    fn cells_cut_in_two_by_others_raise_no_warning() {
         let image = label_image(&["1112211133", "1112211133"]);
         assert_eq!(image.doubts(), (vec![], false));
         let one = label_image(&["..111.....", "..111....."]);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn eight_bits_that_ran_out_are_named() {
+    fn label_values_that_ran_out_at_8_bits_are_reported() {
         let png = |labels: Vec<u16>| {
             let bytes = LabelImage::new(labels.len() as u32, 1, labels).unwrap().encode_png().unwrap();
             LabelImage::decode("m.png", &bytes).unwrap().doubts()

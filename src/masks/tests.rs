@@ -102,7 +102,7 @@ fn polygons_fill_as_in_pycocotools() {
 }
 
 #[test]
-fn what_is_no_mask_is_refused() {
+fn other_values_than_masks_are_refused() {
     assert!(Rle::from_counts(3, 3, vec![4, 4]).is_err(), "too few pixels");
     assert!(Rle::from_counts(3, 3, vec![4, 6]).is_err(), "too many pixels");
     assert!(Rle::from_counts(3, 3, vec![u32::MAX, u32::MAX, 11]).is_err(), "a sum that wraps round");

@@ -124,7 +124,7 @@ fn batches(groups: &Groups) -> Vec<Vec<&String>> {
     batches
 }
 
-/// A list of class names, which is no annotation by itself.
+/// A list of class names, which is not an annotation by itself.
 fn is_list(path: &str) -> bool {
     matches!(extension(path).as_str(), "yaml" | "yml" | "names")
         || matches!(names::base_name(path).to_ascii_lowercase().as_str(), "classes.txt" | "labels.txt")
@@ -157,7 +157,7 @@ impl Found {
         }
     }
 
-    /// One object costs itself; a file costs its image, unless it was no annotation file to begin with.
+    /// One object costs itself; a file costs its image, unless it was not an annotation file to begin with.
     fn reject(&mut self, sentence: String, images: &[ImageInfo], files: &[NamedBytes]) {
         let of = |name: &str| sentence.strip_prefix(name).filter(|rest| rest.starts_with([':', ',']));
         let file = files.iter().filter(|file| of(&file.name).is_some()).max_by_key(|file| file.name.len());

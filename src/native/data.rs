@@ -36,7 +36,7 @@ pub fn read(
     say: &mut dyn FnMut(&str),
 ) -> Result<Vec<AnnotatedInput>> {
     let Found { groups, unreadable } = files::find_images(&[folder.to_owned()])?;
-    images::tell(&groups, say)?;
+    images::report_problems(&groups, say)?;
     let (mut measured, mut broken) = (BTreeMap::new(), BTreeMap::new());
     for entry in &groups.images {
         match measure(session, entry, &options.images) {

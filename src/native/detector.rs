@@ -12,7 +12,7 @@ use crate::{
     device::{DeviceChoice, DeviceReport},
     error::{Error, Result},
     files,
-    observe::{Observer, Unwatched},
+    observe::{NoObserver, Observer},
     predict::{self, DEFAULT_SCORE},
     protocol::ModelReport,
     weights::Precision,
@@ -114,7 +114,7 @@ impl Detector {
     /// # Errors
     /// As [`Self::detect_with`].
     pub fn detect(&self, image: impl Into<Image>) -> Result<ImageDetections> {
-        self.detect_with(image, &DetectOptions::default(), &Unwatched)
+        self.detect_with(image, &DetectOptions::default(), &NoObserver)
     }
 
     /// As [`Self::detect`]; `observer` is told of the stages of the network, and may cancel between them.

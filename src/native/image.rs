@@ -49,7 +49,7 @@ impl Image {
         let paths: Vec<PathBuf> = paths.into_iter().map(Into::into).collect();
         let Found { groups, unreadable } = files::find_images(&paths)?;
         unreadable.iter().for_each(|file| log::warn!("not done: {}: {}", file.file, file.reason));
-        images::tell(&groups, &mut |sentence| log::info!("{sentence}"))?;
+        images::report_problems(&groups, &mut |sentence| log::info!("{sentence}"))?;
         Ok(groups.images.into_iter().map(|entry| Source::Entry(Box::new(entry)).into()).collect())
     }
 

@@ -45,7 +45,7 @@ impl ImageOptions {
 ///
 /// # Errors
 /// No image at all.
-pub fn tell(groups: &Groups, say: &mut dyn FnMut(&str)) -> Result<()> {
+pub fn report_problems(groups: &Groups, say: &mut dyn FnMut(&str)) -> Result<()> {
     for ignored in &groups.ignored {
         say(&format!("left out: {}: {}", ignored.file, ignored.reason));
     }

@@ -2,11 +2,11 @@
 
 use crate::{
     device::{DeviceChoice, DeviceReport},
-    engine::{Engine, Host, Unwatched},
+    engine::{Engine, Host, NoObserver},
     error::{Error, Result},
     observe::{Observer, Progress},
     protocol::{Command, ModelReport, Outcome},
-    train::{Store, TrainEvent, TrainObserver, Wish},
+    train::{Store, TrainControl, TrainEvent, TrainObserver},
 };
 
 /// An engine that nobody else uses.
@@ -48,7 +48,7 @@ impl Session {
     /// # Errors
     /// Those of the command.
     pub fn run(&mut self, command: Command) -> Result<Outcome> {
-        self.run_for(command, &Unwatched)
+        self.run_for(command, &NoObserver)
     }
 
     /// Does one command for `host`.
@@ -75,8 +75,8 @@ impl<O: Observer, S> Observer for Watched<'_, O, S> {
         self.observer.is_cancelled()
     }
 
-    async fn turn(&self) {
-        self.observer.turn().await;
+    async fn yield_now(&self) {
+        self.observer.yield_now().await;
     }
 }
 
@@ -85,12 +85,12 @@ impl<O: TrainObserver, S> TrainObserver for Watched<'_, O, S> {
         self.observer.event(event);
     }
 
-    fn wish(&self) -> Wish {
-        self.observer.wish()
+    fn control(&self) -> TrainControl {
+        self.observer.control()
     }
 
-    async fn rest(&self) {
-        self.observer.rest().await;
+    async fn wait_while_paused(&self) {
+        self.observer.wait_while_paused().await;
     }
 }
 

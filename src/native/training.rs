@@ -11,7 +11,7 @@ use crate::{
     engine::Host,
     error::Result,
     model::config::Changes,
-    observe::Unwatched,
+    observe::NoObserver,
     protocol::{AnnotatedInput, Command, Outcome, TrainJob, Trained},
     train::{Budget, FolderStore, MemoryStore, Overrides, Plan, Start, Store, TrainObserver},
 };
@@ -72,7 +72,7 @@ impl Detector {
     /// # Errors
     /// As [`Self::train_with`].
     pub fn train(&mut self, folder: impl AsRef<Path>, options: &TrainOptions) -> Result<TrainSummary> {
-        self.train_with(folder, options, &Unwatched)
+        self.train_with(folder, options, &NoObserver)
     }
 
     /// As [`Self::train`]; `observer` is told of every step, and may pause, end or cancel the run.

@@ -198,14 +198,14 @@ fn lock(_: &File, _: &Path) -> Result<()> {
 }
 
 fn check_head(line: &[u8], settings: &ScanSettings, path: &Path) -> Result<()> {
-    let remedy = "use another --out, or --force to start over";
+    let way_out = "use another --out, or --force to start over";
     let path = path.display();
     match serde_json::from_slice(line) {
         Ok(Head { version: VERSION, settings: begun }) if begun == *settings => Ok(()),
         Ok(Head { version: VERSION, .. }) => {
             let reason = "was begun with another model, score, merge or limit of detections";
-            Err(Error::Usage(format!("{path} {reason}; {remedy}")))
+            Err(Error::Usage(format!("{path} {reason}; {way_out}")))
         }
-        _ => Err(Error::Usage(format!("{path} is not a journal of this version of cytobox; {remedy}"))),
+        _ => Err(Error::Usage(format!("{path} is not a journal of this version of cytobox; {way_out}"))),
     }
 }

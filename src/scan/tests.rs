@@ -84,7 +84,7 @@ fn one_line_that_cannot_be_read_costs_one_image() {
     let path = out.path().join(JOURNAL);
     let bytes = fs::read(&path).unwrap();
     let mut lines: Vec<&[u8]> = bytes.split(|b| *b == b'\n').collect();
-    // A disk that loses power leaves zeros; others put in blank lines, or what is no text.
+    // A disk that loses power leaves zeros; others add blank lines, or bytes that are not text.
     lines[2] = b"\0\0\0\0";
     lines[3] = b"\xff\xfe";
     lines.insert(3, b"");
@@ -167,7 +167,7 @@ fn a_name_in_another_form_of_unicode_is_the_same_name() {
 }
 
 #[test]
-fn a_limit_that_was_reached_is_remembered() {
+fn a_reached_limit_is_remembered() {
     let out = tempfile::tempdir().unwrap();
     let mut journal = open(out.path());
     push(&mut journal, "a");

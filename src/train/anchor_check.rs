@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn anchors_that_fit_are_left_alone_and_no_boxes_are_no_fault() {
+    fn anchors_that_fit_are_left_alone_and_an_empty_set_is_no_error() {
         let config = DetectorConfig::default();
         assert_eq!(check_anchors(&[], &config).suggestion, None);
         let (set, _) = check_anchors(&boxes_of(20.0, 200), &config).suggestion.unwrap();

@@ -27,7 +27,7 @@ pub struct Augment {
     pub scale: [f32; 2],
     /// A square of this side, in pixels of the network's input, is cut out at random.
     pub crop: Option<u32>,
-    /// Objects of which a crop leaves less than this share of the area are not learnt; what is left of them is no background
+    /// Objects of which a crop leaves less than this share of the area are not learnt; what is left of them is not background
     /// either.
     pub least_area: f32,
 }
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn without_chance_it_is_the_transform() {
+    fn without_augmentation_it_is_the_transform() {
         let mut picture = example(50, 40, &[[5, 6, 20, 30]]);
         let mut rng = TrainRng::new(1);
         picture.picture.rgb.iter_mut().for_each(|v| *v = rng.unit());
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crop_leaves_of_an_object_is_learnt_or_ignored() {
+    fn crop_remnants_of_objects_are_targets_or_ignored() {
         let example = example(256, 256, &[[100, 100, 140, 140]]);
         let augment = Augment { crop: Some(64), scale: [1.0, 1.0], ..Augment::default() };
         let (mut seen, mut remnants) = (0, 0);
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_chance_gives_the_same_sample() {
+    fn the_same_seed_gives_the_same_sample() {
         let example = example(80, 80, &[[10, 10, 40, 30]]);
         let augment = Augment { crop: Some(64), ..Augment::default() };
         let make = |seed| augment.apply(&example, &config(96), &mut TrainRng::new(seed)).unwrap();

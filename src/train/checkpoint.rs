@@ -1,5 +1,5 @@
-//! A training as it stands between two steps, as one safetensors file: values as tensors, everything else as JSON in its
-//! metadata. A training that goes on from it takes the same way, on the CPU bit for bit.
+//! A training run as it stands between two steps, as one safetensors file: values as tensors, everything else as JSON in its
+//! metadata. A run that resumes from it takes the same steps, on the CPU bit for bit.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ pub struct State {
     pub best: Option<(f64, f64)>,
     /// Epochs after which was validated last.
     pub validated: u64,
-    /// The training was validated at its end, and nothing is left to do.
+    /// The training run was validated at its end, and nothing is left to do.
     #[serde(default)]
     pub finished: bool,
     /// Times that the last good state was restored; each halved the learning rate.
@@ -66,7 +66,7 @@ impl Checkpoint {
     }
 
     /// # Errors
-    /// Bytes that are no whole checkpoint of this version.
+    /// Bytes that are not a whole checkpoint of this version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let fault = |e: String| Error::Training(format!("the checkpoint cannot be used: {e}"));
         if let Some(length) = bytes.first_chunk::<8>() {
@@ -159,7 +159,7 @@ pub trait Store {
     /// The newest checkpoint that is whole.
     fn latest(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>>>;
 
-    /// Keeps a detector file as the best of the training.
+    /// Keeps a detector file as the best of the training run.
     fn put_best(&mut self, detector: Vec<u8>) -> impl Future<Output = Result<()>>;
 
     fn best(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>>>;

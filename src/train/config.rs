@@ -1,4 +1,4 @@
-//! Every number of a training, with defaults that need no thought.
+//! Every number of a training run, with defaults that work.
 
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +85,7 @@ pub struct NormConfig {
     pub scope: NormScope,
     /// Weight of the newest batch in the running mean and variance.
     pub momentum: f32,
-    /// When this share (0–1) of the training is done, the norms are folded and the rest of the training goes on without
+    /// When this share (0–1) of the training run is done, the norms are folded and the rest of the run trains without
     /// them, so that the network also learns with the statistics that it will be used with.
     pub fold_at: f32,
 }
@@ -96,7 +96,7 @@ impl Default for NormConfig {
     }
 }
 
-/// How long a training goes on.
+/// How long a run trains.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Budget {
@@ -106,7 +106,7 @@ pub enum Budget {
     Minutes(f32),
 }
 
-/// A training. [`TrainConfig::fine_tune`] and [`TrainConfig::from_scratch`] are the two ways to start.
+/// A training run. [`TrainConfig::fine_tune`] and [`TrainConfig::from_scratch`] are the two ways to start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
@@ -125,7 +125,7 @@ pub struct TrainConfig {
     #[serde(default)]
     pub class_loss_weight: f32,
     /// How much of a moving average of all parameters stays at each step, below 1. The average is what validations measure
-    /// and what the training gives. 0 is no average.
+    /// and what the training run gives. 0 turns averaging off.
     #[serde(default)]
     pub ema_decay: f32,
     /// How much larger than the network's input in training that of the detector is, in validations and for good. Crops and
@@ -139,12 +139,12 @@ pub struct TrainConfig {
     /// `Some` trains batch norms; for networks without pretraining.
     pub norm: Option<NormConfig>,
     pub augment: Augment,
-    /// Share of the images that is kept out of the training to measure it, where no other images are given. At least one
+    /// Share of the images that is held out for validation, where no other images are given. At least one
     /// image stays on each side; with fewer than [`TrainConfig::LEAST_TO_SPLIT`] images all are trained on.
     pub validation_share: f32,
     /// Epochs between two validations.
     pub validate_every: u32,
-    /// Whether objects marked `difficult` are learnt. Those that are not are no background either.
+    /// Whether objects marked `difficult` are learnt. Those that are not are not background either.
     pub use_difficult: bool,
     /// Seconds between two checkpoints.
     pub checkpoint_seconds: f64,

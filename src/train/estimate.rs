@@ -1,4 +1,4 @@
-//! What a training will take, before it begins: multiplications counted from the layers, memory from what they keep for
+//! Time and memory of a training run, before it starts: multiplications counted from the layers, memory from what they keep for
 //! the way back, and time from how fast this device multiplies.
 
 use burn::tensor::{Device, Distribution, Tensor, Transaction};
@@ -14,7 +14,7 @@ use crate::model::{Backbone, DetectorConfig, read};
 
 /// Forward, data gradient and weight gradient cost about the same.
 const PASSES: f64 = 3.0;
-/// Everything that is no convolution (normalisation, sampling, matching, augmentation), as a share on top.
+/// Everything that is not a convolution (normalisation, sampling, matching, augmentation), as a share on top.
 const OVERHEAD: f64 = 1.4;
 /// What a layer keeps: its output, the activation's, and their gradients while the way back runs.
 const COPIES: f64 = 3.0;
@@ -25,7 +25,7 @@ const MASK_SHARE: f64 = 0.25;
 /// Side of ImageNet's crops, for which the literature counts.
 const REFERENCE_SIDE: f64 = 224.0;
 
-/// What a training will take, roughly.
+/// Estimated time and memory of a training run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Estimate {

@@ -1,13 +1,13 @@
-//! What a training tells, and what it is told.
+//! Events of a training run, and how it is paused and stopped.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::step::Losses;
-use crate::observe::{Observer, Unwatched};
+use crate::observe::{NoObserver, Observer};
 
-/// Everything that happens in a training.
+/// Everything that happens in a training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum TrainEvent {
@@ -19,7 +19,7 @@ pub enum TrainEvent {
         validation_images: usize,
         /// Steps in all; unknown when minutes are counted.
         steps: Option<u64>,
-        /// The step that the training goes on from; 0 for a new one.
+        /// The step that the run resumes from; 0 for a new one.
         from_step: u64,
     },
     /// A step was done.
@@ -38,19 +38,19 @@ pub enum TrainEvent {
         learning_rate: f64,
         /// Samples per second.
         images_per_second: f32,
-        /// Of the whole training, 0–1.
+        /// Of the whole run, 0–1.
         progress: f32,
         /// An estimate.
         seconds_left: f32,
     },
-    /// Something that whoever trains should know: how the training begins, or what was changed on the way.
+    /// Something that the user should know: how the run starts, or what was changed during it.
     Notice {
         /// Counted from 1.
         step: u64,
         /// For people.
         sentence: String,
     },
-    /// A step that was thrown away, and why.
+    /// A step that was skipped, and why.
     Skipped {
         /// Counted from 1.
         step: u64,
@@ -69,7 +69,7 @@ pub enum TrainEvent {
         /// Counted from 1.
         step: u64,
     },
-    /// The training goes on, but could not be saved at this step.
+    /// The run continues, but could not be saved at this step.
     Unsaved {
         /// Counted from 1.
         step: u64,
@@ -78,7 +78,7 @@ pub enum TrainEvent {
     },
 }
 
-/// How good the detector is on images that it is not trained on.
+/// The detector's metrics on held-out images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Validation {
@@ -91,49 +91,50 @@ pub struct Validation {
     /// The same, averaged over IoU 0.5 to 0.95.
     pub map_50_95: f64,
     /// Class-agnostic AP at IoU 0.5.
-    pub class_ignoring_50: f64,
+    #[serde(alias = "classIgnoring50")] // Its name in runs of earlier versions.
+    pub class_agnostic_50: f64,
     /// AP at IoU 0.5 of each class.
     pub per_class: BTreeMap<String, f64>,
-    /// No detector of this training was better.
+    /// No earlier detector of this run was better.
     pub best: bool,
 }
 
-/// What whoever watches wants next.
+/// What the user wants of the run next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Wish {
+pub enum TrainControl {
     /// Train.
     #[default]
-    GoOn,
+    Continue,
     /// Wait between two steps.
     Pause,
-    /// End well: fold, validate, keep the best.
+    /// Finish now: fold, validate, keep the best.
     Stop,
 }
 
 /// How soon the end of a pause is noticed.
-pub const REST: std::time::Duration = std::time::Duration::from_millis(50);
+pub const PAUSE_POLL: std::time::Duration = std::time::Duration::from_millis(50);
 
-/// Watches a training. A cancelled one ends with [`crate::Error::Cancelled`] and keeps its last checkpoint.
+/// Receives the events of a run and controls it. A cancelled run ends with [`crate::Error::Cancelled`] and keeps its last checkpoint.
 pub trait TrainObserver: Observer {
     /// Hears everything that happens.
     fn event(&self, _: TrainEvent) {}
 
-    /// What the run is to do next; asked after every step.
-    fn wish(&self) -> Wish {
-        Wish::GoOn
+    /// What the run is to do next; asked between steps.
+    fn control(&self) -> TrainControl {
+        TrainControl::Continue
     }
 
-    /// Waits a little before a paused training asks for the next wish, so that waiting takes no processor.
+    /// Waits before a paused run asks again, so that waiting takes no processor time.
     #[cfg_attr(not(target_arch = "wasm32"), allow(clippy::disallowed_methods, reason = "native threads can sleep"))]
-    fn rest(&self) -> impl Future<Output = ()> {
+    fn wait_while_paused(&self) -> impl Future<Output = ()> {
         async {
             #[cfg(not(target_arch = "wasm32"))]
-            std::thread::sleep(REST);
+            std::thread::sleep(PAUSE_POLL);
             #[cfg(target_arch = "wasm32")]
-            self.turn().await;
+            self.yield_now().await;
         }
     }
 }
 
-impl TrainObserver for Unwatched {}
+impl TrainObserver for NoObserver {}

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn two_are_kept_and_a_broken_one_is_passed_over() {
+    fn two_checkpoints_are_kept_and_a_broken_one_is_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = FolderStore::new(folder.path());
         pollster::block_on(async {

@@ -40,7 +40,7 @@ mod tests {
     fn the_written_one_and_the_newest_other_whole_one_stay() {
         assert!(old(&[48], 48, 1, &[]).is_empty());
         assert_eq!(old(&[48, 45, 42], 48, 1, &[]), [42]);
-        // Kills left 50 and 52 behind, and the training went on from 45.
+        // Kills left 50 and 52 behind, and the training run went on from 45.
         assert_eq!(old(&[52, 50, 48, 45], 48, 1, &[50, 52]), [52, 50]);
         assert_eq!(old(&[52, 50, 48], 48, 1, &[50, 52]), [52, 50]);
         assert_eq!(old(&[3, 2, 1], 3, 0, &[]), [2, 1]);

@@ -91,13 +91,13 @@ mod tests {
     }
 
     #[test]
-    fn a_box_is_no_mask_where_others_have_outlines() {
+    fn a_box_does_not_stand_in_for_a_mask_where_others_have_outlines() {
         let object = Truth { corners: [4.0, 4.0, 60.0, 32.0], class: 1, mask: None, difficult: false };
         assert_eq!(mask_target(&object, false, object.corners, 28, [64, 64]), None);
     }
 
     #[test]
-    fn half_of_a_mask_is_half_of_the_grid() {
+    fn half_a_mask_covers_half_the_grid() {
         let mut mask = Patch::filled([0.0, 0.0, 56.0, 56.0]);
         mask.bits.iter_mut().enumerate().for_each(|(i, bit)| *bit = i % 56 < 28);
         let object = Truth { corners: [0.0, 0.0, 56.0, 56.0], class: 1, mask: Some(mask), difficult: false };

@@ -39,10 +39,10 @@ pub mod validation;
 pub use checkpoint::{MemoryStore, Parts, Store};
 pub use config::{Budget, NormConfig, NormScope, OptimizerConfig, TrainConfig, Trainable};
 pub use estimate::Estimate;
-pub use events::{TrainEvent, TrainObserver, Validation, Wish};
+pub use events::{TrainControl, TrainEvent, TrainObserver, Validation};
 #[cfg(not(target_arch = "wasm32"))]
 pub use folder_store::FolderStore;
-pub use plan::{Begun, Overrides, Plan, Start};
+pub use plan::{Overrides, Plan, PreparedDetector, Start};
 pub use step::{Batch, Losses};
 pub use trainer::{Finished, Trainer};
 pub use truth::{Example, Patch, Sample, Truth};

@@ -1,4 +1,4 @@
-//! The batch norms of a training. From scratch they learn: put in, taken along, folded away. Those of a detector that is
+//! The batch norms of a training run. From scratch they learn: put in, taken along, folded away. Those of a detector that is
 //! fine-tuned are frozen: their scale stays beside the weights, which learn as in torchvision, and is folded into them for
 //! detection.
 

@@ -47,7 +47,7 @@ impl Names {
     }
 
     /// Parameters that are not to learn stop to, so that no work is done for their gradients. With `frozen_norms` these
-    /// are also the biases that hold a folded batch norm: torchvision keeps it frozen when it goes on from a detector.
+    /// are also the biases that hold a folded batch norm: torchvision keeps it frozen when it continues from a detector.
     pub fn freeze<M: Module>(&self, network: M, trainable: Trainable, frozen_norms: bool) -> M {
         let stages = self.names.iter().filter(|(_, n)| !trainable.includes(n)).map(|(id, _)| *id);
         let norms = self.folded.iter().copied().filter(|_| frozen_norms);

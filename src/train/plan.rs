@@ -1,4 +1,4 @@
-//! What a training is asked to do, by the page and the command line alike: where it begins, and with which settings.
+//! The plan of a training run, for the page and the command line alike: what it starts from, and with which settings.
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use crate::weights::{self, LoadReport};
 const LEAST_CROP: u32 = 64;
 const CROP_STEP: u32 = 32;
 
-/// Where a training begins.
+/// What a training run starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "from", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Start {
@@ -75,7 +75,7 @@ impl Overrides {
     }
 }
 
-/// A training as it is asked for.
+/// A training run as it was requested.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
@@ -89,7 +89,7 @@ pub struct Plan {
     /// Anchors to use instead of the detector's own.
     #[serde(default)]
     pub anchors: Option<AnchorSet>,
-    /// Numbers of the detector instead of those that the data or the detector to go on from would give.
+    /// Detector settings that override those of the data or of the base detector.
     #[serde(default)]
     pub detector: Changes,
 }
@@ -116,7 +116,9 @@ impl Plan {
                 config.with(&self.detector)?
             }
             (Start::Detector { .. }, None) => {
-                return Err(Error::Usage("there is no detector to go on from; load one, or train from scratch".into()));
+                return Err(Error::Usage(
+                    "there is no detector to fine-tune from; load one, or train from scratch".into(),
+                ));
             }
         };
         if let Some(anchors) = self.anchors.clone() {
@@ -154,7 +156,7 @@ impl Plan {
         }
     }
 
-    /// The network that the training begins with; `base` is the name and the bytes of the detector to go on from.
+    /// The network that the training run begins with; `base` is the name and the bytes of the detector to fine-tune from.
     ///
     /// # Errors
     /// As [`Self::detector_config`]; a detector that cannot be read.
@@ -166,7 +168,7 @@ impl Plan {
         examples: &[Example],
         seed: u64,
         device: &Device,
-    ) -> Result<Begun> {
+    ) -> Result<PreparedDetector> {
         let layouts: Vec<Layout> = examples.iter().map(Layout::from).collect();
         let base_config = match base {
             Some((name, bytes)) => Some(weights::describe(name, bytes)?.config),
@@ -186,14 +188,14 @@ impl Plan {
             }
         };
         let anchors = setup::anchors(&layouts, &detector.config)?;
-        Ok(Begun { detector, load, anchors })
+        Ok(PreparedDetector { detector, load, anchors })
     }
 }
 
-/// What a training begins with.
-pub struct Begun {
+/// The detector that a run starts from.
+pub struct PreparedDetector {
     pub detector: Detector,
-    /// What was taken over from the detector that it goes on from.
+    /// Which weights were loaded from the base detector.
     pub load: Option<LoadReport>,
     pub anchors: AnchorReport,
 }
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_detector_to_go_on_from_is_asked_for() {
+    fn the_detector_to_fine_tune_from_is_required() {
         // As the page says it.
         let start = serde_json::from_str(r#"{"from": "detector", "architecture": null}"#).unwrap();
         assert_eq!(start, Start::Detector { architecture: None, new_heads: false });
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_weighed_as_before_only_where_they_are_the_same() {
+    fn class_weights_are_kept_only_for_the_same_labels() {
         let start = Start::Detector { architecture: None, new_heads: false };
         let plan = plan(start);
         let sharpness =

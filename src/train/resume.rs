@@ -15,7 +15,7 @@ use crate::model::DetectorConfig;
 /// measured and saved.
 const FREE: [&str; 3] = ["budget", "validate_every", "checkpoint_seconds"];
 
-/// The settings that a run goes on with: the checkpoint's, with the budget, the learning rate and the intervals that the
+/// The settings that a run continues with: the checkpoint's, with the budget, the learning rate and the intervals that the
 /// plan names. `merge` are the weights that the first image asks for itself.
 ///
 /// # Errors
@@ -35,8 +35,8 @@ pub fn settings(
     }
     if !differing.is_empty() {
         let list = differing.join("; ");
-        let remedy = "leave these settings as they were, or start a new run";
-        return Err(Error::Training(format!("a resumed run cannot change {list}; {remedy}")));
+        let way_out = "leave these settings as they were, or start a new run";
+        return Err(Error::Training(format!("a resumed run cannot change {list}; {way_out}")));
     }
     let classes: Vec<&str> = state.detector.classes.iter().skip(1).map(String::as_str).collect();
     let mut labels = annotations.iter().flat_map(|a| &a.objects).map(|o| o.label.as_str());
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_is_the_checkpoints() {
+    fn options_not_given_come_from_the_checkpoint() {
         assert_eq!(settings(&plan(Overrides::default()), &state(), None, &[]).unwrap(), state().train);
     }
 

@@ -1,4 +1,4 @@
-//! The one source of chance in a training: seeded, the same on every machine, and saved with the checkpoint.
+//! The random number generator of a training run: seeded, the same on every machine, and saved with the checkpoint.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_saved_stream_goes_on_where_it_was() {
+    fn a_saved_stream_continues_where_it_was() {
         let mut rng = TrainRng::new(7);
         rng.shuffle(&mut [0; 13]);
         let json = serde_json::to_string(&rng).unwrap();

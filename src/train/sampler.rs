@@ -1,4 +1,4 @@
-//! In which order the images come: shuffled anew every epoch, and savable in the middle of one.
+//! In which order the images come: shuffled again every epoch, and savable in the middle of one.
 
 use serde::{Deserialize, Serialize};
 

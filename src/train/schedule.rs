@@ -1,4 +1,4 @@
-//! The learning rate over a training.
+//! The learning rate over a training run.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Decay {
     Constant,
-    /// Multiplied by `gamma` when each share (0–1) of the training is done, as `MultiStepLR`.
+    /// Multiplied by `gamma` when each share (0–1) of the training run is done, as `MultiStepLR`.
     Step {
         shares: Vec<f64>,
         gamma: f64,

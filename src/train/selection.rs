@@ -1,4 +1,4 @@
-//! Which of the images that were brought a training learns from, and what of them; with sentences about what it does not.
+//! Selects the images and objects that a run trains on, and reports those that it cannot use.
 
 use super::config::TrainConfig;
 use super::truth::Example;
@@ -6,7 +6,7 @@ use super::truth::Example;
 /// Images that are named in a sentence.
 const NAMED: usize = 3;
 
-/// What a training learns from.
+/// The images and objects that a run trains on.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Selection {
     pub examples: Vec<Example>,
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn images_of_which_everything_was_left_out_are_no_negatives() {
+    fn images_with_only_left_out_objects_are_not_negatives() {
         let bbox = BoxXyxy::try_from(CORNERS).unwrap();
         let ignored = || vec![IgnoredRegion { bbox, label: None, reason: IgnoredReason::Unreadable }];
         let all = || {

@@ -145,7 +145,7 @@ pub fn anchors(layouts: &[Layout], config: &DetectorConfig) -> Result<AnchorRepo
     Ok(check_anchors(&placed, config))
 }
 
-/// Takes a share of the examples out, to measure a training by; which ones depends on their names and the seed alone.
+/// Holds out a share of the examples for validation; which ones depends on their names and the seed alone.
 ///
 /// # Errors
 /// A share that is none.

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_on_an_ignored_region_is_no_background() {
+    fn anchors_on_ignored_regions_are_not_background() {
         let objects = [[0.0, 0.0, 10.0, 10.0]];
         let ignored = [[100.0, 100.0, 200.0, 200.0], [0.0, 0.0, 40.0, 10.0]];
         let candidates = [
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn where_objects_are_missing_only_parts_of_known_ones_are_background() {
+    fn with_missing_objects_only_parts_of_known_ones_are_background() {
         let objects = [[0.0, 0.0, 10.0, 10.0]];
         let candidates = [[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 4.0, 5.0], [50.0, 50.0, 60.0, 60.0]];
         let scene = Scene { objects: &objects, incomplete: true, ..Scene::default() };

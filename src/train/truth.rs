@@ -58,7 +58,7 @@ pub struct Truth {
     pub corners: [f32; 4],
     /// Index into the configuration's classes; never 0.
     pub class: usize,
-    /// Without one it teaches the mask head nothing, unless no object of the training has one.
+    /// Without one it teaches the mask head nothing, unless no object of the training run has one.
     pub mask: Option<Patch>,
     /// Hard even for a person.
     pub difficult: bool,
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn difficult_objects_are_neither_learnt_nor_background() {
+    fn difficult_objects_are_neither_foreground_nor_background() {
         let object = |x: f32, difficult| Truth { corners: [x, 0.0, x + 4.0, 4.0], class: 1, mask: None, difficult };
         let mut sample = Sample { objects: vec![object(0.0, false), object(8.0, true)], ..Sample::default() };
         sample.ignore_difficult();

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::evaluate::{self, Evaluation, Options};
 use crate::model::Detector;
 use crate::observe::Observer;
-use crate::predict::{self, DetectOptions, Found, Unseen};
+use crate::predict::{self, CancelOnly, DetectOptions, Found};
 
 /// The agreement of boxes and labels; `None` without examples. Masks are left out: they take most of the time and change
 /// no box.
@@ -28,7 +28,7 @@ pub async fn validate(
         observer.stage("validation", i as u32, examples.len() as u32).await?;
         let (picture, options) = (&example.picture, DetectOptions::default());
         let Found { detections, limit_reached } =
-            predict::detect(&detector, picture, &options, &Unseen(observer)).await?;
+            predict::detect(&detector, picture, &options, &CancelOnly(observer)).await?;
         let detections = ImageDetections {
             image: example.name.clone(),
             width: picture.width,

@@ -21,7 +21,7 @@ const HASH: usize = 32;
 /// In the place of the hash of a file that has it at its end: this, and the hash of its first part.
 const SEALED: &str = "sealed";
 
-// Declared here: web-sys has these, but each of its features makes everything above it be built anew.
+// Declared here: web-sys has these, but each of its features makes everything above it be built again.
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(js_namespace = ["navigator", "storage"], js_name = getDirectory, catch)]
@@ -56,7 +56,7 @@ extern "C" {
     fn close(this: &Access);
 }
 
-/// The folder of one training.
+/// The folder of one training run.
 pub struct FileStore {
     name: String,
     /// The checkpoint that was written last, which need not be read to know that it is whole.

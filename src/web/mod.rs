@@ -1,7 +1,7 @@
 //! The worker's side of the page: messages in, messages out. The only folder that speaks to JavaScript.
 //!
-//! Requests are done one after another in the order in which they came; `cancel` and `steer` alone overtake them. Between
-//! the stages of a detection and the steps of a training the engine gives the event loop a turn, so that they are heard.
+//! Requests are done one after another in the order in which they came; `cancel` and `control` alone overtake them. Between
+//! the stages of a detection and the steps of a training run the engine yields to the event loop, so that they arrive.
 
 mod file_store;
 
@@ -18,7 +18,7 @@ use crate::{
     error::Error,
     observe::Progress,
     protocol::{Command, Event, Outcome, Request},
-    train::{TrainEvent, TrainObserver, Wish, events::REST},
+    train::{TrainControl, TrainEvent, TrainObserver, events::PAUSE_POLL},
 };
 use file_store::FileStore;
 
@@ -28,13 +28,13 @@ pub fn start() {
     report_panics(scope.clone());
     crate::device::install_log_bridge();
 
-    let desk = Rc::new(Desk { scope: scope.clone(), state: RefCell::default(), engine: RefCell::default() });
-    let listener = desk.clone();
+    let worker = Rc::new(WorkerState { scope: scope.clone(), state: RefCell::default(), engine: RefCell::default() });
+    let listener = worker.clone();
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| listener.receive(event.data()));
     scope.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     // The worker listens until the page ends it.
     on_message.forget();
-    desk.send(&Event::Ready { version: env!("CARGO_PKG_VERSION").to_owned() });
+    worker.send(&Event::Ready { version: env!("CARGO_PKG_VERSION").to_owned() });
 }
 
 /// A panic leaves the wasm memory in an unknown state: the page is told, and must never use this worker again.
@@ -58,30 +58,30 @@ struct State {
     current: Option<u32>,
     /// Whether the current request is to end.
     cancelled: bool,
-    /// What a training is to do next.
-    wish: Wish,
+    /// What the page wants of the training run.
+    control: TrainControl,
 }
 
-/// Where requests lie until their turn.
-struct Desk {
+/// The engine and the requests that wait for it.
+struct WorkerState {
     scope: DedicatedWorkerGlobalScope,
     state: RefCell<State>,
     /// Taken out while a request runs, since that takes several turns of the event loop.
     engine: RefCell<Option<Engine>>,
 }
 
-impl Desk {
+impl WorkerState {
     fn receive(self: &Rc<Self>, message: JsValue) {
         let id = Reflect::get(&message, &"id".into()).ok().and_then(|id| id.as_f64()).unwrap_or(0.0) as u32;
         let request: Request = match serde_wasm_bindgen::from_value(message) {
             Ok(request) => request,
             Err(e) => {
-                return self.send(&Event::failed(id, &Error::Usage(format!("a message that is no request: {e}"))));
+                return self.send(&Event::failed(id, &Error::Usage(format!("not a valid request: {e}"))));
             }
         };
         match request.command {
             Command::Cancel { request: target } => self.cancel(target),
-            Command::Steer { request: target, wish } => self.steer(target, wish),
+            Command::ControlTraining { request: target, control } => self.control(target, control),
             _ => return self.queue(request),
         }
         self.send(&Event::Done { id, outcome: Outcome::Nothing });
@@ -107,10 +107,10 @@ impl Desk {
         }
     }
 
-    fn steer(&self, target: u32, wish: Wish) {
+    fn control(&self, target: u32, control: TrainControl) {
         let mut state = self.state.borrow_mut();
         if state.current == Some(target) {
-            state.wish = wish;
+            state.control = control;
         }
     }
 
@@ -121,20 +121,20 @@ impl Desk {
             state.current = None;
             return;
         };
-        (state.current, state.cancelled, state.wish) = (Some(request.id), false, Wish::GoOn);
+        (state.current, state.cancelled, state.control) = (Some(request.id), false, TrainControl::Continue);
         drop(state);
 
-        let desk = self.clone();
+        let worker = self.clone();
         spawn_local(async move {
-            let mut engine = desk.engine.borrow_mut().take().unwrap_or_default();
-            let observer = Watch { desk: &desk, id: request.id };
+            let mut engine = worker.engine.borrow_mut().take().unwrap_or_default();
+            let observer = RequestObserver { worker: &worker, id: request.id };
             let event = match engine.run(request.command, &observer).await {
                 Ok(outcome) => Event::Done { id: request.id, outcome },
                 Err(e) => Event::failed(request.id, &e),
             };
-            desk.engine.borrow_mut().replace(engine);
-            desk.send(&event);
-            desk.next();
+            worker.engine.borrow_mut().replace(engine);
+            worker.send(&event);
+            worker.next();
         });
     }
 
@@ -171,17 +171,17 @@ fn collect_buffers(value: &JsValue, into: &Array) {
     }
 }
 
-/// What one request tells and hears while it runs.
-struct Watch<'a> {
-    desk: &'a Desk,
+/// Sends the progress of one request to the page, and knows whether it was cancelled or paused.
+struct RequestObserver<'a> {
+    worker: &'a WorkerState,
     id: u32,
 }
 
-impl Watch<'_> {
+impl RequestObserver<'_> {
     async fn timeout(&self, milliseconds: i32) {
         let turn = Promise::new(&mut |resolve: Function, _| {
-            let set = self.desk.scope.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, milliseconds);
-            // Without a timer there is no turn to give, and the work goes on at once.
+            let set = self.worker.scope.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, milliseconds);
+            // Without a timer there is no turn to give, and the work continues at once.
             if set.is_err() {
                 drop(resolve.call0(&JsValue::NULL));
             }
@@ -190,35 +190,35 @@ impl Watch<'_> {
     }
 }
 
-impl Observer for Watch<'_> {
+impl Observer for RequestObserver<'_> {
     fn progress(&self, progress: Progress) {
-        self.desk.send(&Event::Progress { id: self.id, progress });
+        self.worker.send(&Event::Progress { id: self.id, progress });
     }
 
     fn is_cancelled(&self) -> bool {
-        self.desk.state.borrow().cancelled
+        self.worker.state.borrow().cancelled
     }
 
-    async fn turn(&self) {
+    async fn yield_now(&self) {
         self.timeout(0).await;
     }
 }
 
-impl TrainObserver for Watch<'_> {
+impl TrainObserver for RequestObserver<'_> {
     fn event(&self, event: TrainEvent) {
-        self.desk.send(&Event::Training { id: self.id, event });
+        self.worker.send(&Event::Training { id: self.id, event });
     }
 
-    fn wish(&self) -> Wish {
-        self.desk.state.borrow().wish
+    fn control(&self) -> TrainControl {
+        self.worker.state.borrow().control
     }
 
-    async fn rest(&self) {
-        self.timeout(REST.as_millis() as i32).await;
+    async fn wait_while_paused(&self) {
+        self.timeout(PAUSE_POLL.as_millis() as i32).await;
     }
 }
 
-impl Host for Watch<'_> {
+impl Host for RequestObserver<'_> {
     type Store = FileStore;
 
     fn store(&self, name: &str) -> FileStore {

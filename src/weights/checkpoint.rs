@@ -4,7 +4,7 @@
 
 use super::pickle::{Pickle, Tensor, Value};
 
-/// Names under which scripts keep the weights that they go on training, the most usual first. Wrappers nest them under a
+/// Names under which scripts keep the weights that they continue training, the most usual first. Wrappers nest them under a
 /// name of their own: `{"model": {"module": …}}`.
 const TRAINED: [&str; 9] =
     ["model", "state_dict", "model_state_dict", "model_state", "net", "network", "detector", "module", "weights"];

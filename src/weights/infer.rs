@@ -17,7 +17,7 @@ pub fn config(file: &str, state: &StateDict) -> Result<(DetectorConfig, Vec<Stri
     refuse_other_architectures(file, state)?;
     let side = |name: &str, axis: usize| -> Result<usize> {
         let shape = state.shape(name).ok_or_else(|| {
-            fault(format!("it is no Faster R-CNN or Mask R-CNN with a feature pyramid: {name} is missing"))
+            fault(format!("not a Faster R-CNN or Mask R-CNN with a feature pyramid: {name} is missing"))
         })?;
         shape.get(axis).copied().ok_or_else(|| fault(format!("tensor {name}: its shape is {shape:?}")))
     };

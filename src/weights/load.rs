@@ -22,7 +22,7 @@ const CLASS_LAYERS: [(&str, usize); 3] = [
 /// Loads a detector file onto a device. `file` is the name that errors speak of.
 ///
 /// # Errors
-/// A file that is broken, that is no detector, or that lacks a tensor which its own configuration needs.
+/// A file that is broken, that is not a detector, or that lacks a tensor which its own configuration needs.
 pub fn load(file: &str, bytes: &[u8], device: &Device) -> Result<(Detector, LoadReport)> {
     from_state(file, &super::read(file, bytes)?, device)
 }

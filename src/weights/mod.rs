@@ -62,7 +62,7 @@ pub struct ModelInfo {
 /// Looks into a file without building its network.
 ///
 /// # Errors
-/// A file that cannot be read or is no detector.
+/// A file that cannot be read or is not a detector.
 pub fn describe(file: &str, bytes: &[u8]) -> Result<ModelInfo> {
     let state = read(file, bytes)?;
     let (config, warnings) = load::config_of(file, &state)?;

@@ -25,7 +25,7 @@ pub fn read<'a>(file: &str, bytes: &'a [u8]) -> Result<StateDict<'a>> {
     let length = u64::from_le_bytes(*length);
     limits::check(file, "the size of its header in bytes", length, limits::SAFETENSORS_HEADER_BYTES)?;
     if length > rest.len() as u64 || rest.first() != Some(&b'{') {
-        return Err(Error::weights(file, "it is no safetensors file, or its header is cut off"));
+        return Err(Error::weights(file, "not a safetensors file, or its header is cut off"));
     }
     let broken = |e: safetensors::SafeTensorError| Error::weights(file, format!("it is broken ({e})"));
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;

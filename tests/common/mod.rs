@@ -22,7 +22,8 @@ pub fn skipped(reason: &str) {
     println!("skipped: {reason}");
 }
 
-fn folder() -> Option<PathBuf> {
+/// The folder of real images, without a word where there is none: for tests that have another way then.
+pub fn folder() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     match std::env::var_os("CYTOBOX_DATA").map(PathBuf::from) {
         Some(named) => {

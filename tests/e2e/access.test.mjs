@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MODEL, SLOW, channelFiles, drop, engineReady, imagesListed, openPage, rowCount, screenshot, settled, skip } from './page.mjs';
+import { MODEL, SLOW, channelFiles, drop, engineReady, imagesListed, openPage, rowCount, screenshot, settled } from './page.mjs';
 
 /** Runs in the page: what a screen reader could not name, and ids that are wrong. */
 function findUnnamed() {
@@ -100,7 +100,7 @@ async function tabTo(page, selector) {
   assert.fail(`${selector} is not reached with Tab`);
 }
 
-test('from files to a download with the keyboard alone', { skip, timeout: SLOW }, async () => {
+test('from files to a download with the keyboard alone', { timeout: SLOW }, async () => {
   const { page, done } = await openPage({ query: '?device=cpu' });
   await engineReady(page);
   // With a listener that stays, the driver does not switch its hold on file choosers off and on between two of them.
@@ -167,7 +167,7 @@ test('from files to a download with the keyboard alone', { skip, timeout: SLOW }
   await done();
 });
 
-test('the annotation panel and its dialogs have names and readable text', { skip, timeout: SLOW }, async () => {
+test('the annotation panel and its dialogs have names and readable text', { timeout: SLOW }, async () => {
   for (const colorScheme of ['light', 'dark']) {
     const { page, done } = await openPage({ query: '?device=cpu', colorScheme, reducedMotion: 'reduce' });
     await drop(page, await channelFiles());
@@ -193,7 +193,7 @@ test('the annotation panel and its dialogs have names and readable text', { skip
   }
 });
 
-test('a small window scrolls in one column and loses nothing', { skip, timeout: SLOW }, async () => {
+test('a small window scrolls in one column and loses nothing', { timeout: SLOW }, async () => {
   const { page, done } = await openPage({ query: '?device=cpu', viewport: { width: 640, height: 360 } });
   await drop(page, await channelFiles());
   await imagesListed(page, 1);

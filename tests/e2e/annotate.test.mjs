@@ -3,11 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-  SLOW, TEST_IMAGE, annotate, boxCount, boxRows, channelFiles, detect, drop, engineReady, imagesListed, loadModel, openPage, placeOf, saveAnnotations,
-  screenshot, setScore, settled, skip,
+  SECOND_IMAGE, SLOW, TEST_IMAGE, annotate, boxCount, boxRows, channelFiles, detect, drop, engineReady, imagesListed, loadModel, openPage, placeOf, saveAnnotations,
+  screenshot, setScore, settled,
 } from './page.mjs';
 
-const SECOND = '027a702a-bbca-11e8-b2bc-ac1f6b6435d0';
 
 /** A page with images, ready for boxes; the view shows the whole image. */
 async function annotatePage(stems = [TEST_IMAGE], options = {}) {
@@ -56,7 +55,7 @@ function near([, place, size], [x1, y1, x2, y2]) {
   [x1, y1, x2, y2].forEach((wanted, at) => assert.ok(Math.abs(found[at] - wanted) <= 1, `${found} instead of ${[x1, y1, x2, y2]}`));
 }
 
-test('boxes by mouse: draw, select, move, resize, delete, and all of it back', { skip, timeout: SLOW }, async () => {
+test('boxes by mouse: draw, select, move, resize, delete, and all of it back', { timeout: SLOW }, async () => {
   const { page, done } = await annotatePage();
   await drag(page, [100, 100], [200, 220]);
   near(await selected(page), [100, 100, 200, 220]);
@@ -104,8 +103,8 @@ test('boxes by mouse: draw, select, move, resize, delete, and all of it back', {
   await done();
 });
 
-test('everything with the keyboard alone', { skip, timeout: SLOW }, async () => {
-  const { page, done } = await annotatePage([TEST_IMAGE, SECOND]);
+test('everything with the keyboard alone', { timeout: SLOW }, async () => {
+  const { page, done } = await annotatePage([TEST_IMAGE, SECOND_IMAGE]);
   await page.focus('#viewport');
   await press(page, 'Enter');
   const [, place, size] = await selected(page);
@@ -154,14 +153,14 @@ test('everything with the keyboard alone', { skip, timeout: SLOW }, async () => 
 
   // Undo goes to the image that it changes.
   await press(page, 'd');
-  await page.waitForFunction((name) => document.querySelector('#facts').textContent.startsWith(`${name} · 512`), SECOND);
+  await page.waitForFunction((name) => document.querySelector('#facts').textContent.startsWith(`${name} · 512`), SECOND_IMAGE);
   await press(page, 'Enter');
   assert.equal(await boxCount(page), 1);
   await press(page, 'a');
   assert.equal(await boxCount(page), 3);
   await press(page, 'Control+z');
   assert.equal(await boxCount(page), 0);
-  assert.match(await page.textContent('#facts'), new RegExp(SECOND));
+  assert.match(await page.textContent('#facts'), new RegExp(SECOND_IMAGE));
   await press(page, 'Control+Shift+z', 'Delete');
   assert.equal(await boxCount(page), 0);
   await page.click('#copy-previous');
@@ -171,7 +170,7 @@ test('everything with the keyboard alone', { skip, timeout: SLOW }, async () => 
   await done();
 });
 
-test('a finger draws, two fingers zoom, a pen draws, and Space drags the image', { skip, timeout: SLOW }, async () => {
+test('a finger draws, two fingers zoom, a pen draws, and Space drags the image', { timeout: SLOW }, async () => {
   const { page, done } = await annotatePage([TEST_IMAGE], { hasTouch: true });
   const session = await page.context().newCDPSession(page);
   const touch = async (type, ...points) => {
@@ -224,7 +223,7 @@ test('a finger draws, two fingers zoom, a pen draws, and Space drags the image',
   await done();
 });
 
-test('labels are renamed and removed with their boxes', { skip, timeout: SLOW }, async () => {
+test('labels are renamed and removed with their boxes', { timeout: SLOW }, async () => {
   const { page, done } = await annotatePage();
   await drag(page, [100, 100], [200, 200]);
   await drag(page, [300, 100], [400, 200]);
@@ -250,7 +249,7 @@ test('labels are renamed and removed with their boxes', { skip, timeout: SLOW },
   await done();
 });
 
-test('detections become annotations, one or all above the slider, none twice', { skip, timeout: SLOW }, async () => {
+test('detections become annotations, one or all above the slider, none twice', { timeout: SLOW }, async () => {
   const { page, done } = await openPage({ query: '?device=cpu' });
   await engineReady(page);
   await drop(page, await channelFiles());
@@ -310,7 +309,7 @@ function manyBoxes(count) {
   return `<annotation><filename>${TEST_IMAGE}.png</filename><size><width>512</width><height>512</height><depth>3</depth></size>${objects.join('')}</annotation>`;
 }
 
-test('2,000 boxes on an image stay fluid', { skip, timeout: SLOW }, async (context) => {
+test('2,000 boxes on an image stay fluid', { timeout: SLOW }, async (context) => {
   const { page, done } = await annotatePage();
   await page.setInputFiles('#pick-files', { name: `${TEST_IMAGE}.xml`, mimeType: 'text/xml', buffer: Buffer.from(manyBoxes(2000)) });
   await page.waitForFunction(() => document.querySelector('#box-count').textContent === '2,000 boxes', null, { timeout: SLOW });

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import test from 'node:test';
-import { MODEL, SLOW, engineReady, imagesListed, openPage, rowCount, screenshot, settled, skip } from './page.mjs';
+import { MODEL, SLOW, engineReady, imagesListed, openPage, rowCount, screenshot, settled } from './page.mjs';
 
 const named = (page, name = 'cells') => page.waitForFunction((wanted) => document.querySelector('#model-name').textContent === wanted, name, { timeout: SLOW });
 
@@ -133,7 +133,7 @@ function slowEngine() {
   };
 }
 
-test('a dropped detector is never replaced by the bundled one', { skip, timeout: SLOW }, async () => {
+test('a dropped detector is never replaced by the bundled one', { timeout: SLOW }, async () => {
   const { page, done } = await openPage({ query: '?device=cpu&test' });
   const { origin } = new URL(page.url());
   const context = page.context();

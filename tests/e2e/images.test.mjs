@@ -51,7 +51,7 @@ test('pages that a TIFF does not explain are asked about, and taken for channels
   await imagesListed(page, 2);
   await page.waitForFunction(() => globalThis.cytobox.store.state.images.every(({ problem }) => problem?.code === 'pages-unknown'));
   assert.match(await page.textContent('#problem-sentence'), /3 pages and does not say/);
-  await page.click('#remedy');
+  await page.click('#fix');
   await page.waitForFunction(() => globalThis.cytobox.store.state.opened?.layers.length === 3);
   assert.equal(await page.isHidden('#problem'), true);
   assert.ok(await page.evaluate(() => globalThis.cytobox.store.state.images.every(({ pages }) => pages === 'channels')));

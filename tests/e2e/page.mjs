@@ -1,8 +1,10 @@
 // What the tests of the page share: real data, a page that is ready, and ways to do what a user does.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { mkdir, readFile, readdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inflateRawSync } from 'node:zlib';
@@ -10,31 +12,48 @@ import { expectNoOutsideRequests, launch } from './browser.mjs';
 import { startServer } from './server.mjs';
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
+const CHECKOUT = path.resolve(HERE, '../..');
+const TARGET = process.env.CARGO_TARGET_DIR ?? path.join(CHECKOUT, 'target');
+/** The command line, built by `cargo build --release --bin cytobox`. */
+export const PROGRAM = process.env.CYTOBOX_PROGRAM ?? path.join(TARGET, 'release', process.platform === 'win32' ? 'cytobox.exe' : 'cytobox');
 const RESULTS = path.join(HERE, 'results');
 
 /** Real microscope images; they are not part of the checkout. */
 export const DATA = process.env.CYTOBOX_DATA ?? path.resolve(HERE, '../../../shared/data');
-export const MODEL = path.join(DATA, 'models/hpa_maskrcnn_resnet18_fpn.safetensors');
-/** For `test(name, { skip }, …)`. */
-export const skip = existsSync(MODEL) ? false : 'skipped: no real data';
+const REFERENCE_MODEL = path.join(DATA, 'models/hpa_maskrcnn_resnet18_fpn.safetensors');
+const isReal = existsSync(REFERENCE_MODEL);
+/** For `test(name, { skip }, …)` of tests that compare with real annotations or with torchvision's detections. */
+export const skip = isReal ? false : 'skipped: no real data';
+
+/** Images and a detector: the reference model and its test images, or else the bundled detector and synthetic images. */
+const IMAGES = isReal ? path.join(DATA, 'hpa/test') : synthesize();
+export const MODEL = isReal ? REFERENCE_MODEL : path.join(CHECKOUT, 'models/cells.safetensors');
 
 /** The software adapter and a debug-free CPU both take their time on a busy machine. */
 export const SLOW = 10 * 60_000;
 
-export const TEST_IMAGE = '001bcdd2-bbb2-11e8-b2ba-ac1f6b6435d0';
+export const TEST_IMAGE = isReal ? '001bcdd2-bbb2-11e8-b2ba-ac1f6b6435d0' : 'synthetic-1-0';
+export const SECOND_IMAGE = isReal ? '027a702a-bbca-11e8-b2bc-ac1f6b6435d0' : 'synthetic-1-1';
+
+/** A folder of synthetic images that goes when the tests end. */
+function synthesize() {
+  const folder = mkdtempSync(path.join(tmpdir(), 'cytobox-e2e-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  execFileSync(PROGRAM, ['synth', '--out', folder, '--images', '5', '--seed', '1'], { stdio: 'ignore' });
+  return folder;
+}
 
 /** Every test image, in the order of names. */
 export async function testImages() {
-  const names = await readdir(path.join(DATA, 'hpa/test'));
+  const names = await readdir(IMAGES);
   return names.filter((name) => name.endsWith('.xml')).map((name) => name.slice(0, -4)).sort();
 }
 
 /** The four channel files of a test image. */
 export async function channelFiles(stem = TEST_IMAGE) {
-  const folder = path.join(DATA, 'hpa/test');
-  const names = (await readdir(folder)).filter((name) => name.startsWith(stem) && /_(red|green|blue|yellow)\.png$/.test(name));
+  const names = (await readdir(IMAGES)).filter((name) => name.startsWith(stem) && /_(red|green|blue|yellow)\.png$/.test(name));
   assert.equal(names.length, 4, `four channels of ${stem}`);
-  return names.sort().map((name) => path.join(folder, name));
+  return names.sort().map((name) => path.join(IMAGES, name));
 }
 
 /** What torchvision finds in that image. */

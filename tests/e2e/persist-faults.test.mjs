@@ -358,7 +358,7 @@ const HOSTILE = [
   ['no settings', project({ json: list({ settings: { trainingSettings: [] } }) }), /training settings/],
   ['no curves', project({ json: list({ settings: { curves: { steps: [{ step: 1, epoch: 'x', total: 1, losses: {} }], validations: [] } } }) }), /training steps/],
   ['curves without end', project({ json: list({ settings: { curves: { steps: Array(5000).fill(0), validations: [] } } }) }), /the limit is 1000/],
-  ['no evaluation', project({ json: list({ settings: { evaluation: { class_ignoring: {}, measure: '<b>' } } }) }), /the evaluation/],
+  ['no evaluation', project({ json: list({ settings: { evaluation: { class_agnostic: {}, measure: '<b>' } } }) }), /the evaluation/],
 ];
 
 withProfile('hostile project files are refused with a sentence, and change nothing', async (profile) => {

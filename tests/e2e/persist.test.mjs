@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
-import { MODEL, SLOW, channelFiles, drop, engineReady, imagesListed, loadModel, screenshot, settled, skip, unzip } from './page.mjs';
+import { MODEL, SLOW, channelFiles, drop, engineReady, imagesListed, loadModel, screenshot, settled, unzip } from './page.mjs';
 import {
   annotate, annotations, digests, emptyDatabase, openProfile, projectState, saveProject, takeBareSamples, takeSamples, waitSaved,
 } from './project.mjs';
@@ -105,7 +105,7 @@ test('20 kills at random moments lose no edit older than 300 ms', { timeout: SLO
   }
 });
 
-test('a database that the browser finds damaged comes back from its copy', { skip, timeout: SLOW }, async () => {
+test('a database that the browser finds damaged comes back from its copy', { timeout: SLOW }, async () => {
   const profile = await openProfile();
   const isWhole = (page) => page.waitForFunction(() => document.getElementById('model-report').hidden === false
     && globalThis.cytobox.store.state.images.every(({ absent, problem }) => !absent && !problem), null, { timeout: 60_000 });
@@ -168,7 +168,7 @@ test('a database that the browser finds damaged comes back from its copy', { ski
   }
 });
 
-test('a project file carries everything to another machine', { skip, timeout: SLOW }, async () => {
+test('a project file carries everything to another machine', { timeout: SLOW }, async () => {
   const [one, other] = [await openProfile(), await openProfile()];
   try {
     const { page } = await one.open();

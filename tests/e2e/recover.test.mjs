@@ -18,7 +18,7 @@ async function readyPage(query = '?device=cpu&test') {
   return opened;
 }
 
-test('a run is cancelled, and the next one works', { skip, timeout: SLOW }, async () => {
+test('a run is cancelled, and the next one works', { timeout: SLOW }, async () => {
   const { page, done } = await readyPage();
   await page.click('#detect');
   await page.waitForSelector('#job:not([hidden])');
@@ -31,7 +31,7 @@ test('a run is cancelled, and the next one works', { skip, timeout: SLOW }, asyn
   await done();
 });
 
-test('a crashed worker is replaced; images, results and detector are still there', { skip, timeout: SLOW }, async () => {
+test('a crashed worker is replaced; images, results and detector are still there', { timeout: SLOW }, async () => {
   const { page, done } = await readyPage();
   await detect(page);
   const before = await rowCount(page);
@@ -52,13 +52,13 @@ test('nothing but the test address opens the workers to the page', async () => {
   await done();
 });
 
-test('an incomplete set says what is missing, and is filled with black on a word', { skip, timeout: SLOW }, async () => {
+test('an incomplete set says what is missing, and is filled with black on a word', { timeout: SLOW }, async () => {
   const { page, done } = await openPage({ query: '?device=cpu' });
   await drop(page, (await channelFiles()).filter((file) => !file.endsWith('_yellow.png')));
   await imagesListed(page, 1);
   assert.match(await page.textContent('#problem-sentence'), /yellow channel is missing/);
   await screenshot(page, 'problem-light');
-  await page.click('#remedy');
+  await page.click('#fix');
   await page.waitForSelector('#images [data-state="ready"]');
   await settled(page);
   assert.ok(await page.isHidden('#problem'));
@@ -75,7 +75,7 @@ test('an incomplete set says what is missing, and is filled with black on a word
   await done();
 });
 
-test('a channel dropped later completes its image', { skip, timeout: SLOW }, async () => {
+test('a channel dropped later completes its image', { timeout: SLOW }, async () => {
   const { page, done } = await openPage({ query: '?device=cpu' });
   const files = await channelFiles();
   await drop(page, files.slice(0, 3));

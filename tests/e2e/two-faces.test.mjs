@@ -9,13 +9,10 @@ import path from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { SLOW, engineReady, imagesListed, loadModel, openPage } from './page.mjs';
+import { PROGRAM, SLOW, engineReady, imagesListed, loadModel, openPage } from './page.mjs';
 import { IMAGES, chooseSmall, until } from './training.mjs';
 
 const CHECKOUT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-const TARGET = process.env.CARGO_TARGET_DIR ?? path.join(CHECKOUT, 'target');
-/** Built by `cargo build --release --bin cytobox`. */
-const PROGRAM = process.env.CYTOBOX_PROGRAM ?? path.join(TARGET, 'release', process.platform === 'win32' ? 'cytobox.exe' : 'cytobox');
 const DETECTOR = path.join(CHECKOUT, 'models/cells.safetensors');
 /** Of the page. */
 const MODULES = { training: './js/train/training.js', images: './js/images/images.js' };

@@ -102,6 +102,7 @@ fn sound(image: &ImageAnnotations) {
         let fits = (width == 0 || x2 <= width as f32) && (height == 0 || y2 <= height as f32);
         assert!(fits, "{corners:?} in {width} × {height}");
     };
+    assert!(!image.image.is_empty(), "an image without a name: {image:?}");
     let is_label = |label: &str| !label.is_empty() && label.chars().count() <= limits::LABEL_CHARS;
     for Object { bbox, label, mask, .. } in &image.objects {
         inside(bbox.corners());

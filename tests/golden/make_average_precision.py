@@ -100,7 +100,7 @@ def answer(case):
     side, kind = case["side"], "segm" if case["masks"] else "bbox"
     present = sorted({o[0] for image in case["objects"] + case["detections"] for o in image})
     if not present:
-        return {"per_class": {}, "class_ignoring": [-1, -1], "curve": 0}
+        return {"per_class": {}, "class_agnostic": [-1, -1], "curve": 0}
 
     def entries(images, last):
         found = []
@@ -151,7 +151,7 @@ def answer(case):
     curves = [float((by_class[0, :, k] * places).sum()) for k in range(len(present)) if by_class[0, 0, k] >= 0]
     return {
         "per_class": {f"c{label}": average(by_class[:, :, k]) for k, label in enumerate(present)},
-        "class_ignoring": average(precision(0)[:, :, 0]),
+        "class_agnostic": average(precision(0)[:, :, 0]),
         "curve": sum(curves),
     }
 

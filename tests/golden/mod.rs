@@ -14,7 +14,7 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/model.py
 /// The small detectors of the script.
 pub const CASES: [&str; 4] = ["faster_resnet18", "mask_resnet18", "faster_resnet50", "mask_resnet50"];
 
-/// The folder of golden files, or `None` with a line that says why there is none. It is made anew when the script
+/// The folder of golden files, or `None` with a line that says why there is none. It is made again when the script
 /// changes.
 pub fn folder() -> Option<&'static PathBuf> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();

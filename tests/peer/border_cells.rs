@@ -13,7 +13,7 @@ use cytobox::detections::ImageDetections;
 use cytobox::evaluate::{Options, evaluate};
 use cytobox::model::config::Changes;
 use cytobox::model::{Architecture, Backbone, Detector};
-use cytobox::observe::Unwatched;
+use cytobox::observe::NoObserver;
 use cytobox::predict::{self, DetectOptions};
 use cytobox::synth::{SynthOptions, generate};
 use cytobox::train::setup::{self, Shape};
@@ -75,7 +75,7 @@ fn main() {
         settings.seed = seed;
         let detector = Detector::init(config.clone(), seed, &Device::flex()).unwrap();
         let mut trainer = Trainer::new(settings.clone(), detector, examples.clone(), Vec::new()).unwrap();
-        let trained = pollster::block_on(trainer.run(&mut MemoryStore::default(), &Unwatched)).unwrap().detector;
+        let trained = pollster::block_on(trainer.run(&mut MemoryStore::default(), &NoObserver)).unwrap().detector;
         let found: Vec<(ImageAnnotations, ImageDetections)> = (TRAINED_ON..TRAINED_ON + TESTED_ON)
             .map(|i| {
                 let (annotations, picture) = image(i);

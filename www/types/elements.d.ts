@@ -45,7 +45,7 @@ export interface Elements {
   'samples-are': HTMLElementTagNameMap['span'];
   'problem': HTMLElementTagNameMap['div'];
   'problem-sentence': HTMLElementTagNameMap['p'];
-  'remedy': HTMLElementTagNameMap['button'];
+  'fix': HTMLElementTagNameMap['button'];
   'alerts': HTMLElementTagNameMap['div'];
   'notices': HTMLElementTagNameMap['div'];
   'warnings': HTMLElementTagNameMap['p'];

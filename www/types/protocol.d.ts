@@ -68,7 +68,7 @@ export interface Augment {
   /** A square of this side, in pixels of the network's input, is cut out at random. */
   crop: number | null;
   /**
-   * Objects of which a crop leaves less than this share of the area are not learnt; what is left of them is no background
+   * Objects of which a crop leaves less than this share of the area are not learnt; what is left of them is not background
    * either.
    */
   least_area: number;
@@ -134,7 +134,7 @@ export type BitDepth = number;
 /** A box with `0 ≤ x1 < x2 ≤ W` and `0 ≤ y1 < y2 ≤ H`. */
 export type BoxXyxy = [number, number, number, number];
 
-/** How long a training goes on. */
+/** How long a run trains. */
 export type Budget =
   /** Times through the training images. */
   | { epochs: number }
@@ -226,13 +226,13 @@ export type Command =
   | { type: 'prepare'; images: ImageAnnotations[]; plan: Plan; }
   /** Trains, and takes the new detector for the old one. Tells `Event::Training`; done: `Outcome::Trained`. */
   | { type: 'train'; } & TrainJob
-  /** Tells a training that runs what to do next. Done: `Outcome::Nothing`. */
-  | { type: 'steer'; request: number; wish: Wish; }
+  /** Pauses, resumes or finishes a training run. Done: `Outcome::Nothing`. */
+  | { type: 'controlTraining'; request: number; control: TrainControl; }
   /** Compares what the detector finds with annotations. Done: `Outcome::Evaluation`. */
   | { type: 'evaluate'; images: AnnotatedInput[]; options: EvaluateOptions; }
   /** Draws curves. Done: `Outcome::Plots`. */
   | { type: 'plot'; charts: Chart[]; }
-  /** Writes a training down as one HTML file. Done: `Outcome::Files`. */
+  /** Writes a training run down as one HTML file. Done: `Outcome::Files`. */
   | { type: 'report'; material: Material; evaluation?: Evaluation | null; }
   /**
    * Makes synthetic images of `side` × `side` pixels, with boxes and masks, for somebody who has none at hand. Done:
@@ -271,7 +271,7 @@ export interface Curve {
 /** How the learning rate falls after the warm-up. */
 export type Decay =
   | { kind: 'constant'; }
-  /** Multiplied by `gamma` when each share (0–1) of the training is done, as `MultiStepLR`. */
+  /** Multiplied by `gamma` when each share (0–1) of the training run is done, as `MultiStepLR`. */
   | { kind: 'step'; shares: number[]; gamma: number; }
   /** Half a cosine from 1 down to `end`, as `CosineAnnealingLR`. */
   | { kind: 'cosine'; end: number; };
@@ -413,7 +413,7 @@ export type EntryState =
   /** Not before its files change. */
   | 'unusable';
 
-/** What a training will take, roughly. */
+/** Estimated time and memory of a training run. */
 export interface Estimate {
   parameters: number;
   /** Of one step at its largest, and of a checkpoint. */
@@ -440,8 +440,8 @@ export interface Evaluation {
   map_50_95: number | null;
   /** Of each class, in the order of names. */
   per_class: Record<string, ClassResult>;
-  /** As if all cells were of one class: how well they are found, whatever they are called. */
-  class_ignoring: Average;
+  /** AP with all cells taken for one class: how well they are found, apart from their labels. */
+  class_agnostic: Average;
   images: number;
   /** Annotated objects, without difficult ones. */
   boxes: number;
@@ -476,6 +476,17 @@ export interface Fit {
   /** Mean over the boxes of the best IoU. */
   meanIou: number;
 }
+
+/** What can be done about a `Problem`. */
+export type Fix =
+  /** Add files for these channels, or let them be black. */
+  | { action: 'fillBlack'; channels: Channel[]; }
+  /** Keep one of these files and take the others away. */
+  | { action: 'keepOne'; files: string[]; }
+  /** Put a whole file in the place of this one. */
+  | { action: 'replace'; file: string; }
+  /** Nothing need be done. */
+  | { action: 'nothing'; };
 
 /** A format that detections are written in. */
 export type Format =
@@ -766,7 +777,7 @@ export interface NormConfig {
   /** Weight of the newest batch in the running mean and variance. */
   momentum: number;
   /**
-   * When this share (0–1) of the training is done, the norms are folded and the rest of the training goes on without
+   * When this share (0–1) of the training run is done, the norms are folded and the rest of the run trains without
    * them, so that the network also learns with the statistics that it will be used with.
    */
   fold_at: number;
@@ -850,7 +861,7 @@ export type Pages =
   /** One channel a page, because the user said so. */
   | 'channels';
 
-/** A training as it is asked for. */
+/** A training run as it was requested. */
 export interface Plan {
   start: Start;
   /** The preset for the way of starting when absent. */
@@ -859,11 +870,11 @@ export interface Plan {
   overrides?: Overrides;
   /** Anchors to use instead of the detector's own. */
   anchors?: AnchorSet | null;
-  /** Numbers of the detector instead of those that the data or the detector to go on from would give. */
+  /** Detector settings that override those of the data or of the base detector. */
   detector?: Changes;
 }
 
-/** What is to be known before a training. */
+/** What is known before a training run. */
 export interface Preparation {
   settings: TrainConfig;
   config: DetectorConfig;
@@ -899,7 +910,7 @@ export interface Problem {
   /** `channel-missing`, `channel-double`, `broken-file`, `same-stem`, `mask-double` or `mask-lossy`. */
   code: string;
   sentence: string;
-  remedy: Remedy;
+  fix: Fix;
 }
 
 /** How far a request has come. */
@@ -920,17 +931,6 @@ export type ProtocolEvent =
   | { type: 'done'; id: number; outcome: Outcome; }
   | { type: 'cancelled'; id: number; }
   | { type: 'failed'; id: number; code: string; sentence: string; };
-
-/** What can be done about a `Problem`. */
-export type Remedy =
-  /** Add files for these channels, or let them be black. */
-  | { action: 'fillBlack'; channels: Channel[]; }
-  /** Keep one of these files and take the others away. */
-  | { action: 'keepOne'; files: string[]; }
-  /** Put a whole file in the place of this one. */
-  | { action: 'replace'; file: string; }
-  /** Nothing need be done. */
-  | { action: 'nothing'; };
 
 /** One thing asked of the engine. */
 export interface Request {
@@ -980,7 +980,7 @@ export interface ShapeOptions {
   representation?: number | null;
 }
 
-/** Where a training begins. */
+/** What a training run starts from. */
 export type Start =
   /** A network that knows nothing yet. */
   | { from: 'scratch'; shape?: ShapeOptions; }
@@ -1017,7 +1017,7 @@ export interface Thumbnail {
   rgba: Uint8Array<ArrayBuffer>;
 }
 
-/** A training. `TrainConfig::fine_tune` and `TrainConfig::from_scratch` are the two ways to start. */
+/** A training run. `TrainConfig::fine_tune` and `TrainConfig::from_scratch` are the two ways to start. */
 export interface TrainConfig {
   /** All chance comes from it: the same seed on the same CPU gives the same detector, bit for bit. */
   seed: number;
@@ -1036,7 +1036,7 @@ export interface TrainConfig {
   class_loss_weight: number;
   /**
    * How much of a moving average of all parameters stays at each step, below 1. The average is what validations measure
-   * and what the training gives. 0 is no average.
+   * and what the training run gives. 0 turns averaging off.
    */
   ema_decay: number;
   /**
@@ -1052,27 +1052,36 @@ export interface TrainConfig {
   norm: NormConfig | null;
   augment: Augment;
   /**
-   * Share of the images that is kept out of the training to measure it, where no other images are given. At least one
+   * Share of the images that is held out for validation, where no other images are given. At least one
    * image stays on each side; with fewer than `TrainConfig::LEAST_TO_SPLIT` images all are trained on.
    */
   validation_share: number;
   /** Epochs between two validations. */
   validate_every: number;
-  /** Whether objects marked `difficult` are learnt. Those that are not are no background either. */
+  /** Whether objects marked `difficult` are learnt. Those that are not are not background either. */
   use_difficult: boolean;
   /** Seconds between two checkpoints. */
   checkpoint_seconds: number;
 }
 
-/** Everything that happens in a training. */
+/** What the user wants of the run next. */
+export type TrainControl =
+  /** Train. */
+  | 'continue'
+  /** Wait between two steps. */
+  | 'pause'
+  /** Finish now: fold, validate, keep the best. */
+  | 'stop';
+
+/** Everything that happens in a training run. */
 export type TrainEvent =
   /** The images are read, and the first step follows. */
   | { type: 'started'; images: number; validationImages: number; steps: number | null; fromStep: number; }
   /** A step was done. */
   | { type: 'step'; step: number; epoch: number; losses: Losses; total: number; gradientNorm: number; learningRate: number; imagesPerSecond: number; progress: number; secondsLeft: number; }
-  /** Something that whoever trains should know: how the training begins, or what was changed on the way. */
+  /** Something that the user should know: how the run starts, or what was changed during it. */
   | { type: 'notice'; step: number; sentence: string; }
-  /** A step that was thrown away, and why. */
+  /** A step that was skipped, and why. */
   | { type: 'skipped'; step: number; sentence: string; }
   /** The batch norms were folded; from here on the network is trained as it will be used. */
   | { type: 'folded'; step: number; }
@@ -1080,10 +1089,10 @@ export type TrainEvent =
   | { type: 'validation'; } & Validation
   /** The run was saved at this step. */
   | { type: 'checkpoint'; step: number; }
-  /** The training goes on, but could not be saved at this step. */
+  /** The run continues, but could not be saved at this step. */
   | { type: 'unsaved'; step: number; sentence: string; };
 
-/** A training. */
+/** A training run. */
 export interface TrainJob {
   /** What the detector will be called. */
   name: string;
@@ -1125,7 +1134,7 @@ export type Trainable =
   /** Everything. */
   | 'all';
 
-/** What a training gave. */
+/** The result of a training run. */
 export interface Trained {
   /** The engine has this detector now. */
   report: ModelReport;
@@ -1134,11 +1143,11 @@ export interface Trained {
   best: [number, number] | null;
   steps: number;
   seconds: number;
-  /** Images that were kept out of the training. */
+  /** Images held out for validation. */
   validationImages: string[];
 }
 
-/** How good the detector is on images that it is not trained on. */
+/** The detector's metrics on held-out images. */
 export interface Validation {
   /** Counted from 1. */
   step: number;
@@ -1149,21 +1158,12 @@ export interface Validation {
   /** The same, averaged over IoU 0.5 to 0.95. */
   map5095: number;
   /** Class-agnostic AP at IoU 0.5. */
-  classIgnoring50: number;
+  classAgnostic50: number;
   /** AP at IoU 0.5 of each class. */
   perClass: Record<string, number>;
-  /** No detector of this training was better. */
+  /** No earlier detector of this run was better. */
   best: boolean;
 }
-
-/** What whoever watches wants next. */
-export type Wish =
-  /** Train. */
-  | 'goOn'
-  /** Wait between two steps. */
-  | 'pause'
-  /** End well: fold, validate, keep the best. */
-  | 'stop';
 
 /** The outcome that ends each command. */
 export interface Answers {
@@ -1180,7 +1180,7 @@ export interface Answers {
   writeAnnotations: 'files';
   prepare: 'preparation';
   train: 'trained';
-  steer: 'nothing';
+  controlTraining: 'nothing';
   evaluate: 'evaluation';
   plot: 'plots';
   report: 'files';

@@ -55,7 +55,7 @@ impl<'a> Installer<'a> {
             self.found.insert(need, there);
         }
         let absent = needs.iter().filter(|need| self.found.get(need) != Some(&true));
-        let absent: Vec<String> = absent.map(|need| self.remedy(*need)).collect();
+        let absent: Vec<String> = absent.map(|need| self.hint(*need)).collect();
         if absent.is_empty() {
             Ok(())
         } else {
@@ -129,7 +129,7 @@ impl<'a> Installer<'a> {
     }
 
     /// What is missing, and how to install it on this system.
-    fn remedy(&self, need: Need) -> String {
+    fn hint(&self, need: Need) -> String {
         match (need, self.node_major()) {
             (Need::Node, Some(major)) if major < pins::NODE_MAJOR => newer_node(major),
             _ => need.by_hand(),
@@ -322,7 +322,7 @@ mod tests {
     ];
 
     #[test]
-    fn whatever_is_missing_comes_with_a_command() {
+    fn every_missing_tool_comes_with_an_install_command() {
         for need in ALL {
             let text = need.by_hand();
             assert!(

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_is_not_there_is_an_error() {
+    fn a_missing_command_is_an_error() {
         let error = watched(&mut Command::new("cytobox-no-such-program")).err().unwrap();
         assert_eq!(error.to_string(), "cannot start `cytobox-no-such-program`");
     }

@@ -23,7 +23,7 @@ pub enum Step {
     Clippy,
     /// The page's scripts without a browser: their types, what eslint and prettier say, and the tests in tests/page.
     Page,
-    /// Makes the golden values with torchvision anew and compares them with those that the native tests read.
+    /// Makes the golden values with torchvision again and compares them with those that the native tests read.
     Golden,
     Native,
     /// The tests in tests/browser.rs, in headless Chrome on WebGPU.

@@ -77,7 +77,7 @@ impl Id {
             }
             Some(value) => match number(value).filter(|n| n.fract() == 0.0 && n.abs() < 9e15) {
                 Some(n) => Ok(Self::Number(n as i64)),
-                None => Err(format!("its {what} is no number and no text")),
+                None => Err(format!("its {what} is neither a number nor text")),
             },
             None => Err(format!("has no {what}")),
         }
@@ -86,7 +86,8 @@ impl Id {
 
 impl RawImage {
     fn from_value(value: Value) -> Result<Self, String> {
-        let file_name = string(value.get("file_name")).or(string(value.get("name"))).ok_or("has no file_name")?;
+        let file_name = string(value.get("file_name")).or(string(value.get("name")));
+        let file_name = file_name.filter(|name| !names::stem(name).is_empty()).ok_or("has no file_name")?;
         let ignored = value.get("ignored").map_or(Ok(Vec::new()), Vec::<IgnoredRegion>::deserialize);
         Ok(Self {
             id: Id::from_value(value.get("id"), "id")?,
@@ -110,7 +111,7 @@ impl RawCategory {
 impl RawAnnotation {
     fn from_value(mut value: Value) -> Result<Self, String> {
         if !value.is_object() {
-            return Err("is no annotation: it has no fields".to_owned());
+            return Err("is not an annotation: it has no fields".to_owned());
         }
         Ok(Self {
             image_id: Id::from_value(value.get("image_id"), "image_id")?,
@@ -130,10 +131,10 @@ fn bbox(value: Option<&Value>) -> Result<Option<[f64; 4]>, String> {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Array(list)) if list.is_empty() => return Ok(None),
         Some(Value::Array(list)) => list,
-        Some(_) => return Err("its bbox is no list of x, y, width and height".to_owned()),
+        Some(_) => return Err("its bbox is not a list of x, y, width and height".to_owned()),
     };
     let numbers: Option<Vec<f64>> = list.iter().map(number).collect();
-    let numbers = numbers.ok_or("its bbox has a value that is no finite number")?;
+    let numbers = numbers.ok_or("its bbox has a value that is not a finite number")?;
     let four = numbers.as_slice().try_into().map_err(|_| format!("its bbox has {} numbers, not 4", numbers.len()))?;
     Ok(Some(four))
 }
@@ -325,7 +326,7 @@ fn segmented(value: Value, size: (u32, u32), budget: &mut u64) -> Result<Option<
         Value::Array(list) if list.iter().all(|part| !part.is_array()) => vec![Value::Array(list)],
         Value::Array(list) => list,
         rle @ Value::Object(_) => return run_lengths(rle, size).map(Some),
-        _ => return Err("its segmentation is no list of polygons and no mask".to_owned()),
+        _ => return Err("its segmentation is neither a list of polygons nor a mask".to_owned()),
     };
     let polygons: Vec<Vec<[f64; 2]>> = polygons.iter().map(polygon).collect::<Result<_, _>>()?;
     let found = outlined(&polygons, size, budget)?;
@@ -333,9 +334,9 @@ fn segmented(value: Value, size: (u32, u32), budget: &mut u64) -> Result<Option<
 }
 
 fn polygon(value: &Value) -> Result<Vec<[f64; 2]>, String> {
-    let list = value.as_array().ok_or("its polygons: one is no list of numbers")?;
+    let list = value.as_array().ok_or("its polygons: one is not a list of numbers")?;
     let numbers: Option<Vec<f64>> = list.iter().map(number).collect();
-    let numbers = numbers.ok_or("its polygons: a corner is no finite number")?;
+    let numbers = numbers.ok_or("its polygons: a corner is not a finite number")?;
     if numbers.len() % 2 != 0 {
         return Err("has a polygon with an x but no y".to_owned());
     }

@@ -55,9 +55,9 @@ fn bad_annotations_are_named_and_the_others_kept() {
         (r#"{"image_id":7,"category_id":1,"bbox":[1,1,5,5],"segmentation":{"size":[9,9],"counts":[81]}}"#, "9 × 9"),
         (r#"{"image_id":7,"category_id":1,"segmentation":{"size":[40,60],"counts":[2400]}}"#, "without pixels"),
         (r#"{"image_id":7,"category_id":1,"segmentation":{"size":[40,60],"counts":"zzzz"}}"#, "mask"),
-        (r#"{"image_id":7,"category_id":1,"segmentation":"x"}"#, "no list of polygons"),
-        ("null", "no annotation"),
-        ("[[[[]]]]", "no annotation"),
+        (r#"{"image_id":7,"category_id":1,"segmentation":"x"}"#, "neither a list of polygons"),
+        ("null", "not an annotation"),
+        ("[[[[]]]]", "not an annotation"),
     ] {
         let good = r#"{"image_id":7,"category_id":1,"bbox":[1,1,5,5]}"#;
         let parsed = parse(&format!("{good},{bad},{good}"));
@@ -70,7 +70,7 @@ fn bad_annotations_are_named_and_the_others_kept() {
 }
 
 #[test]
-fn files_that_are_none_are_refused_whole() {
+fn files_of_another_kind_are_refused_whole() {
     for json in [
         "",
         "[]",
@@ -162,7 +162,7 @@ fn loose_files_of_other_programs_are_read() {
 }
 
 #[test]
-fn objects_that_are_left_out_are_no_background() {
+fn objects_that_are_left_out_are_not_background() {
     let parsed = parse(
         r#"{"image_id":7,"category_id":9,"bbox":[1,1,5,5]},{"image_id":7,"category_id":1,"bbox":[50,1,50,5]},
         {"image_id":7,"category_id":1,"bbox":[5,5,0,0]},{"image_id":"x","category_id":1,"bbox":[1,1]}"#,
@@ -182,5 +182,14 @@ proptest! {
         let parsed = read("c.json", &write(&images, &classes).unwrap()).unwrap();
         prop_assert_eq!(&parsed.value, &images);
         prop_assert!(parsed.warnings.is_empty() && parsed.rejected.is_empty(), "{:?}", parsed.rejected);
+    }
+}
+
+#[test]
+fn an_image_without_a_base_name_is_named() {
+    for name in ["", "plate/", "a/.png"] {
+        let file = format!(r#"{{"images":[{{"id":1,"file_name":"{name}"}}],"categories":[],"annotations":[]}}"#);
+        let parsed = read("c.json", file.as_bytes()).unwrap();
+        assert_eq!((parsed.value.len(), parsed.rejected.len()), (0, 1), "{name}");
     }
 }

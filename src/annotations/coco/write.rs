@@ -37,7 +37,7 @@ struct Image<'a> {
     height: u32,
     #[serde(skip_serializing_if = "is_false")]
     verified: bool,
-    /// Those that are no crowd of a class, which stand among the annotations.
+    /// Those that are not crowds of one class, which stand among the annotations.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     ignored: Vec<&'a IgnoredRegion>,
     #[serde(skip_serializing_if = "is_false")]

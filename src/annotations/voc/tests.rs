@@ -48,9 +48,9 @@ fn bad_boxes_are_refused_with_their_number() {
         ("-2 1 10 50", "outside"),
         ("1e300 1 1e301 5", "finite"),
         ("200 1 300 5", "outside"),
-        ("1,5 1 3 5", "no number"),
+        ("1,5 1 3 5", "not a number"),
         ("x 1 3 5", "\"x\""),
-        (" 1 3 5", "no number"),
+        (" 1 3 5", "not a number"),
     ] {
         let reason = refusal(&object(corners));
         assert!(reason.contains(word) && reason.len() < 200, "{corners}: {reason}");
@@ -69,7 +69,7 @@ fn bad_boxes_are_refused_with_their_number() {
 }
 
 #[test]
-fn up_to_a_pixel_over_the_edge_is_clipped_and_said() {
+fn up_to_a_pixel_over_the_edge_is_clipped_and_reported() {
     let parsed = parse(&object("0 0 101 51"));
     assert_eq!(parsed.value.objects[0].bbox.corners(), [0.0, 0.0, 100.0, 50.0]);
     assert!(parsed.warnings[0].starts_with("a.xml, object 1: "), "{:?}", parsed.warnings);
@@ -101,7 +101,7 @@ fn no_size_is_a_warning_and_leaves_the_edges_open() {
 }
 
 #[test]
-fn files_that_are_none_are_refused_whole() {
+fn files_of_another_kind_are_refused_whole() {
     for (xml, word) in [
         ("", "no element"),
         ("hello", "text outside"),

@@ -54,13 +54,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.json {
         say!("{}", serde_json::to_string(&evaluation)?);
     } else {
-        tell(&evaluation);
+        print_metrics(&evaluation);
     }
     eprintln!("{seconds:.2} s an image");
     Ok(())
 }
 
-fn tell(e: &Evaluation) {
+fn print_metrics(e: &Evaluation) {
     let number = |v: Option<f64>| v.map_or_else(|| "—".to_owned(), |v| format!("{v:.3}"));
     say!("{} images, {} cells", e.images, e.boxes);
     say!("AP50 {}, AP50:95 {}", number(e.map_50), number(e.map_50_95));
@@ -68,5 +68,5 @@ fn tell(e: &Evaluation) {
         let average = &class.average;
         say!("  {label}: AP50 {}, AP50:95 {}, {} cells", number(average.ap_50), number(average.ap_50_95), class.boxes);
     }
-    say!("class-agnostic: AP50 {}, AP50:95 {}", number(e.class_ignoring.ap_50), number(e.class_ignoring.ap_50_95));
+    say!("class-agnostic: AP50 {}, AP50:95 {}", number(e.class_agnostic.ap_50), number(e.class_agnostic.ap_50_95));
 }

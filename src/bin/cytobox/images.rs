@@ -95,7 +95,7 @@ pub fn find(paths: &[PathBuf]) -> anyhow::Result<(Groups, Failures)> {
     for file in &unreadable {
         eprintln!("not done: {}: {}", file.file, file.reason);
     }
-    images::tell(&groups, &mut |sentence| eprintln!("{sentence}"))?;
+    images::report_problems(&groups, &mut |sentence| eprintln!("{sentence}"))?;
     Ok((groups, Failures { unreadable: unreadable.len(), images: 0 }))
 }
 

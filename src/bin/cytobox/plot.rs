@@ -137,7 +137,7 @@ mod tests {
             epoch: 2.0,
             map_50: 0.5,
             map_50_95: 0.25,
-            class_ignoring_50: 0.75,
+            class_agnostic_50: 0.75,
             per_class: Default::default(),
             best: true,
         });

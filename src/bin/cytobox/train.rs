@@ -158,7 +158,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
     } else {
         load_base(&mut session, arguments)?;
-        tell(&prepare(&mut session, &images, &plan)?, &images);
+        print_preparation(&prepare(&mut session, &images, &plan)?, &images);
     }
     let job = TrainJob {
         name: arguments.out.display().to_string(),
@@ -260,7 +260,7 @@ fn prepare(session: &mut Session, images: &[AnnotatedInput], plan: &Plan) -> any
 }
 
 /// The data check, and how the anchors fit.
-fn tell(preparation: &Preparation, images: &[AnnotatedInput]) {
+fn print_preparation(preparation: &Preparation, images: &[AnnotatedInput]) {
     for count in &preparation.classes {
         eprintln!("{}: {} cells on {} images", count.label, count.cells, count.images);
     }

@@ -65,7 +65,7 @@ impl Host for Log {
 impl TrainObserver for Log {
     fn event(&self, event: TrainEvent) {
         if let (Ok(line), Ok(mut log)) = (serde_json::to_string(&event), self.file.lock()) {
-            // A full disk must not end a training whose checkpoints it would end by itself.
+            // A full disk must not end a training run whose checkpoints it would end by itself.
             let _ = writeln!(log, "{line}");
         }
         match event {
@@ -95,7 +95,7 @@ impl TrainObserver for Log {
             TrainEvent::Validation(v) => {
                 let classes: Vec<String> = v.per_class.iter().map(|(name, ap)| format!("{name} {ap:.3}")).collect();
                 let best = if v.best { ", the best so far" } else { "" };
-                let (ap, all, any) = (v.map_50, v.map_50_95, v.class_ignoring_50);
+                let (ap, all, any) = (v.map_50, v.map_50_95, v.class_agnostic_50);
                 let text = format!("AP50 {ap:.3} ({}), AP50:95 {all:.3}, class-agnostic {any:.3}", classes.join(", "));
                 self.say(&format!("epoch {:.0}: {text}{best}", v.epoch));
             }

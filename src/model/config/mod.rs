@@ -181,7 +181,7 @@ impl DetectorConfig {
     /// From the JSON of a detector file, checked.
     ///
     /// # Errors
-    /// Text that is no such JSON, and everything that [`Self::validate`] finds.
+    /// Text that is not such a JSON object, and everything that [`Self::validate`] finds.
     pub fn from_json(json: &str) -> Result<Self> {
         let broken = |e: serde_json::Error| Error::Config(e.to_string());
         // Keys, not a bare list of values, which serde would take for a struct as well.

@@ -1,4 +1,4 @@
-//! The whole of a training: epochs, schedule, the fold of the norms, validations, checkpoints, events.
+//! The training loop: epochs, schedule, the fold of the norms, validations, checkpoints, events.
 
 mod extend;
 mod state;
@@ -13,7 +13,7 @@ use crate::model::Detector;
 use crate::train::average::MovingAverage;
 use crate::train::checkpoint::Store;
 use crate::train::config::{Budget, TrainConfig};
-use crate::train::events::{TrainEvent, TrainObserver, Validation, Wish};
+use crate::train::events::{TrainControl, TrainEvent, TrainObserver, Validation};
 use crate::train::norms;
 use crate::train::optimizer::Optimizer;
 use crate::train::parameters::Names;
@@ -25,15 +25,15 @@ use crate::train::truth::Example;
 use crate::train::validation::validate;
 use crate::weights::{self, Precision};
 
-/// Steps that may be thrown away one after another before the last good state is restored; a second time the training
+/// Steps that may be thrown away one after another before the last good state is restored; a second time the training run
 /// ends.
 const SKIPS: u32 = 3;
-/// What a restored state goes on with of the learning rate.
+/// The factor on the learning rate after the last good state was restored.
 const GENTLER: f64 = 0.5;
-/// After the fold the optimiser begins anew, with a rate that rises over as many steps.
+/// After the fold the optimiser starts over, with a rate that rises over as many steps.
 const SECOND_WARMUP: u64 = 20;
 
-/// A training between two steps.
+/// A training run between two steps.
 pub struct Trainer {
     config: TrainConfig,
     /// The detector without what it learns: configuration, layers, device without autodiff.
@@ -56,7 +56,7 @@ pub struct Trainer {
     notices: Vec<String>,
 }
 
-/// How a training ended.
+/// How a training run ended.
 #[derive(Debug)]
 pub struct Finished {
     /// The best detector by validation; without one, the last.
@@ -132,7 +132,7 @@ impl Trainer {
     /// resumed at its end gives it at once.
     ///
     /// # Errors
-    /// [`Error::Cancelled`]; for the second time several steps in a row that were no numbers; a device that failed. What
+    /// [`Error::Cancelled`]; several consecutive steps that gave NaN or infinity, for the second time; a device that failed. What
     /// the store has by then is kept.
     pub async fn run(&mut self, store: &mut impl Store, observer: &impl TrainObserver) -> Result<Finished> {
         observer.event(TrainEvent::Started {
@@ -153,23 +153,23 @@ impl Trainer {
         }
         let (mut skipped, mut saved, mut saved_step) = (0, Instant::now(), self.step);
         while !self.finished {
-            observer.turn().await;
+            observer.yield_now().await;
             if observer.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            match observer.wish() {
-                Wish::Pause => {
+            match observer.control() {
+                TrainControl::Pause => {
                     // Whoever pauses may well close the page.
                     if saved_step != self.step {
                         self.save(store, observer).await?;
                         (saved, saved_step) = (Instant::now(), self.step);
                     }
-                    observer.rest().await;
+                    observer.wait_while_paused().await;
                     continue;
                 }
-                Wish::Stop => break,
-                Wish::GoOn if self.progress() >= 1.0 => break,
-                Wish::GoOn => {}
+                TrainControl::Stop => break,
+                TrainControl::Continue if self.progress() >= 1.0 => break,
+                TrainControl::Continue => {}
             }
             // Before the step and not after it, so that one that was cut off is made up for.
             let epochs = self.epochs() as u64;
@@ -191,7 +191,7 @@ impl Trainer {
             match self.step().await {
                 Ok((stepped, rate)) => {
                     skipped = 0;
-                    observer.event(self.tell(stepped, rate, started.elapsed().as_secs_f64()));
+                    observer.event(self.step_event(stepped, rate, started.elapsed().as_secs_f64()));
                 }
                 Err(StepFault::NotFinite(fault)) => {
                     skipped += 1;
@@ -278,7 +278,7 @@ impl Trainer {
         }
     }
 
-    fn tell(&self, stepped: Stepped, rate: f64, seconds: f64) -> TrainEvent {
+    fn step_event(&self, stepped: Stepped, rate: f64, seconds: f64) -> TrainEvent {
         let progress = self.progress();
         let left = match self.config.budget {
             Budget::Minutes(minutes) => 60.0 * f64::from(minutes) - self.seconds,
@@ -297,7 +297,7 @@ impl Trainer {
         }
     }
 
-    /// Folds the norms into the convolutions. Weights change their scale, so the optimiser begins anew.
+    /// Folds the norms into the convolutions. Weights change their scale, so the optimiser starts over.
     fn fold(&mut self) {
         self.frame.network = norms::folded(&self.learner.network).valid();
         self.learner = learner(&self.frame, &self.config, Optimizer::new(self.config.optimizer));
@@ -333,7 +333,7 @@ impl Trainer {
             epoch: self.epochs() as f32,
             map_50: map.0,
             map_50_95: map.1,
-            class_ignoring_50: found.class_ignoring.ap_50.unwrap_or(0.0),
+            class_agnostic_50: found.class_agnostic.ap_50.unwrap_or(0.0),
             per_class: per_class.collect(),
             best,
         }));

@@ -1,4 +1,4 @@
-//! A training as a checkpoint, and back.
+//! A training run as a checkpoint, and back.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::train::parameters;
 use crate::train::truth::Example;
 
 impl Trainer {
-    /// Goes on from a checkpoint, with the images of the training that made it.
+    /// Resumes from a checkpoint, with the images of the training run that made it.
     ///
     /// # Errors
     /// A checkpoint that is broken or of another training.
@@ -25,7 +25,7 @@ impl Trainer {
         let informative = examples.iter().filter(|e| e.is_informative(state.train.use_difficult));
         let names: Vec<&str> = informative.map(|e| e.name.as_str()).collect();
         if state.images != names {
-            let reason = "the checkpoint was made with other images; begin anew, or bring the same ones";
+            let reason = "the checkpoint was made with other images; start a new run, or use the same images";
             return Err(Error::Training(reason.into()));
         }
         let (mut network, mut average, mut moments) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -62,7 +62,7 @@ impl Trainer {
     ///
     /// # Errors
     /// A state that cannot be written. Of the parts: a device that failed; [`Error::Training`] for values that are not
-    /// finite numbers, from which nothing can go on.
+    /// finite numbers, from which nothing can continue.
     pub fn stream(&self) -> Result<Stream<'_>> {
         let named = |of: &str, network| -> Vec<(String, Tensor<1>)> {
             let values = parameters::collect(network, &self.learner.names);
@@ -118,7 +118,7 @@ impl Trainer {
         }
         self.restored += 1;
         let sentence = format!(
-            "{SKIPS} steps in a row were no numbers; the training goes on from step {} at {GENTLER} times the learning rate",
+            "{SKIPS} consecutive steps gave NaN or infinity; the run continues from step {} at {GENTLER} times the learning rate",
             self.step
         );
         observer.event(TrainEvent::Notice { step, sentence });
@@ -136,7 +136,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// A store that is full must not cost the training that it is to save. Gives whether it was saved.
+    /// A store that is full must not cost the training run that it is to save. Gives whether it was saved.
     pub(super) fn tell_unsaved(&self, stored: Result<()>, observer: &impl TrainObserver) -> bool {
         if let Err(error) = &stored {
             observer.event(TrainEvent::Unsaved { step: self.step, sentence: error.to_string() });

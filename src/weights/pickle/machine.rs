@@ -96,7 +96,7 @@ impl<'a> Machine<'a> {
                     self.since_mark()?;
                     match self.top()? {
                         Value::Object(_) => {}
-                        _ => return Err("something that is no set is filled as one".into()),
+                        _ => return Err("a value that is not a set is filled as one".into()),
                     }
                 }
                 b'Q' => {
@@ -170,7 +170,7 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// Python 2 wrote bytes as texts, and file names may have bytes that are no UTF-8; neither names a tensor.
+    /// Python 2 wrote bytes as texts, and file names may have bytes that are not UTF-8; neither names a tensor.
     fn text(&mut self, op: u8) -> Result<(), String> {
         let length = self.length(op)?;
         let text = std::str::from_utf8(self.take(length)?);
@@ -207,9 +207,9 @@ impl<'a> Machine<'a> {
             // A class of somebody's that behaves as a dictionary.
             Value::Object(_) => return Ok(()),
             Value::Node(i) => &mut self.nodes[i],
-            _ => return Err("something that is no dictionary is filled as one".into()),
+            _ => return Err("a value that is not a dictionary is filled as one".into()),
         };
-        let Node::Dict(dict) = dict else { return Err("something that is no dictionary is filled as one".into()) };
+        let Node::Dict(dict) = dict else { return Err("a value that is not a dictionary is filled as one".into()) };
         let (pairs, rest) = items.as_chunks::<2>();
         if !rest.is_empty() {
             return Err("a key of a dictionary has no value".into());
@@ -229,7 +229,7 @@ impl<'a> Machine<'a> {
             }
             _ => {}
         }
-        Err("something that is no list is filled as one".into())
+        Err("a value that is not a list is filled as one".into())
     }
 
     /// What `__setstate__` would get: torch's versions of modules for a state dict, attributes for an object. Neither is

@@ -30,7 +30,7 @@ function objectsOf(found, image) {
 }
 
 /**
- * What annotations have beside their objects where a file holds something that is no object.
+ * What annotations have beside their objects where a file holds something that is not an object.
  * @param {import('../engine/protocol.js').ImageAnnotations} found
  */
 function leftOutOf({ ignored = [], incomplete = false }) {

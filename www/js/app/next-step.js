@@ -13,7 +13,7 @@ import { openDownload } from '../detect/download-results.js';
 import { openTab } from './modes.js';
 import { trainable } from '../train/plan.js';
 import { currentImage, select, store } from '../shared/page-state.js';
-import { goOn, interrupted, isTraining } from '../train/training.js';
+import { resumeTraining, interrupted, isTraining } from '../train/training.js';
 
 /** Corrected images that are enough to train on; all of them where there are fewer. */
 const ENOUGH = 3;
@@ -27,7 +27,7 @@ const ENOUGH = 3;
  * @property {() => void} [run]
  */
 
-/** Whether a person has been at its boxes; those of a file are no correction yet. @param {ImageEntry} image */
+/** Whether a person has been at its boxes; those of a file are not a correction yet. @param {ImageEntry} image */
 function isCorrected({ annotations }) {
   if (!annotations) return false;
   return annotations.verified || (annotations.objects.length > 0 && !isImported(annotations));
@@ -48,7 +48,7 @@ export function nextStep() {
   if (isTraining()) return duringTraining();
   if (usable.length === 0) return { at: 'detect', sentence: 'None of these images can be used yet; the list shows why.' };
   if (interrupted()?.step)
-    return { at: 'train', sentence: 'A training run was interrupted. You can resume it from the last checkpoint.', label: 'Resume', run: goOn };
+    return { at: 'train', sentence: 'A training run was interrupted. You can resume it from the last checkpoint.', label: 'Resume', run: resumeTraining };
   if (!model) return withoutDetector(usable);
   // An image on which the run failed would fail again; the list says why.
   const open = usable.filter((image) => isOpen(image) && image.state !== 'failed');

@@ -3,7 +3,7 @@
  * other one saves, steps back and answers; one that does not answer has its lock taken away.
  */
 import { announce, byId, notify } from '../ui/dom.js';
-import { flush, openSaved, startPersist } from '../project/autosave.js';
+import { flush, openSaved, startAutosave } from '../project/autosave.js';
 import { busy, store } from '../shared/page-state.js';
 
 const LOCK = 'cytobox-project';
@@ -107,7 +107,7 @@ async function takeOver() {
 }
 
 /** @param {MessageEvent} event */
-async function hear({ data }) {
+async function onMessage({ data }) {
   if (data.type === 'ask' && !store.state.readOnly) {
     const sentence = busy();
     if (sentence) {
@@ -125,8 +125,8 @@ async function hear({ data }) {
 
 /** Opens the project, to edit it where no other tab does. */
 export async function startTabs() {
-  startPersist(stepBack);
-  channel?.addEventListener('message', hear);
+  startAutosave(stepBack);
+  channel?.addEventListener('message', onMessage);
   byId('edit-here').addEventListener('click', takeOver);
   store.subscribe(['readOnly'], ({ readOnly }) => {
     byId('read-only').hidden = !readOnly;

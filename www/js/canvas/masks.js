@@ -119,7 +119,7 @@ function chain(next, stride) {
         if (to === undefined) break;
         const [x, y] = [at % stride, Math.floor(at / stride)];
         const [stepX, stepY] = [Math.sign((to % stride) - x), Math.sign(Math.floor(to / stride) - y)];
-        // A corner that does not turn is no corner.
+        // A corner that does not turn is not a corner.
         if (stepX !== dx || stepY !== dy) polygon.push(x, y);
         [dx, dy] = [stepX, stepY];
         at = to;

@@ -101,7 +101,7 @@ async function one(image, job) {
   image.failure = '';
   Object.assign(job, { image: image.name, progress: null });
   store.touch('images', 'job');
-  const { detections, seconds } = await persist(image, job);
+  const { detections, seconds } = await detectWithRetry(image, job);
   if (detections.merge) detections.merge = plain(detections.merge);
   image.result = { detections, seconds, stale: false, detector: await detectorMark() };
   image.state = 'done';
@@ -112,7 +112,7 @@ async function one(image, job) {
  * Asks the engine, and once more where it died: a lost device is not the image's fault.
  * @param {import('../shared/page-state.js').ImageEntry} image @param {Job} job
  */
-async function persist(image, job) {
+async function detectWithRetry(image, job) {
   for (let tries = 1; ; tries += 1) {
     try {
       await ensure();

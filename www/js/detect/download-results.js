@@ -61,13 +61,13 @@ async function downloadResults(entries, formats) {
   leftInFile(entries.map((image) => image.result));
 }
 
-/** @param {import('../shared/page-state.js').ImageEntry[]} entries @param {(text: string) => void} tell */
-async function downloadPictures(entries, tell) {
+/** @param {import('../shared/page-state.js').ImageEntry[]} entries @param {(text: string) => void} onProgress */
+async function downloadPictures(entries, onProgress) {
   const usable = entries.filter((image) => !image.problem || image.result);
   const zip = usable.length > 1 ? new Zip() : null;
   let failed = 0;
   for (const [index, image] of usable.entries()) {
-    tell(`Merging ${index + 1} of ${usable.length} …`);
+    onProgress(`Merging ${index + 1} of ${usable.length} …`);
     try {
       const input = await inputOf(image);
       // What was detected in stays that, whatever has been chosen or loaded since.
@@ -109,10 +109,10 @@ export function openDownload() {
       const limited = done.filter(isLimited).length;
       return `${plural(cells, 'cell')} with a score ≥ ${score.toFixed(2)} in ${plural(done.length, 'image')}. Classes hidden on the canvas are included.${old ? ` ${plural(old, 'image')} of these used another detector or other weights.` : ''}${limited ? ` The detection limit was reached in ${plural(limited, 'image')}; cells may be missing there.` : ''}`;
     },
-    async save(entries, formats, tell) {
+    async save(entries, formats, onProgress) {
       const results = formats.filter((format) => format !== 'png');
       if (results.length) await downloadResults(entries, results);
-      if (formats.includes('png')) await downloadPictures(entries, tell);
+      if (formats.includes('png')) await downloadPictures(entries, onProgress);
     },
   });
 }

@@ -15,8 +15,8 @@ const PATIENCE = 500;
 
 /** @typedef {{file: string, sha256: string, bytes: number}} Manifest */
 
-/** @param {string} url @param {number} bytes @param {(done: number) => void} tell */
-async function download(url, bytes, tell) {
+/** @param {string} url @param {number} bytes @param {(done: number) => void} onProgress */
+async function download(url, bytes, onProgress) {
   const response = await fetch(url);
   if (!response.ok || !response.body) throw new Error(`The server answered with status ${response.status}.`);
   const reader = response.body.getReader();
@@ -28,7 +28,7 @@ async function download(url, bytes, tell) {
     if (at + value.length > bytes) throw new Error('The file is longer than expected.');
     whole.set(value, at);
     at += value.length;
-    tell(at);
+    onProgress(at);
   }
   return whole.subarray(0, at);
 }
@@ -65,13 +65,13 @@ async function cached(cache, key, manifest) {
   return null;
 }
 
-/** @param {Manifest} manifest @param {(done: number) => void} tell */
-async function bytesOf(manifest, tell) {
+/** @param {Manifest} manifest @param {(done: number) => void} onProgress */
+async function bytesOf(manifest, onProgress) {
   const cache = await openCache();
   const key = `${FOLDER}${manifest.sha256}`;
   const kept = await cached(cache, key, manifest);
   if (kept) return kept;
-  const whole = await download(`${FOLDER}${manifest.file}`, manifest.bytes, tell);
+  const whole = await download(`${FOLDER}${manifest.file}`, manifest.bytes, onProgress);
   if (!(await isWhole(whole, manifest))) throw new Error('Its checksum does not match.');
   try {
     // Those of earlier versions only take room.
@@ -105,10 +105,10 @@ export async function loadFirstModel() {
     if (!response.ok) return;
     const manifest = /** @type {Manifest} */ (await response.json());
     /** @param {number} done */
-    const tell = (done) => store.set({ fetching: { bytes: manifest.bytes, share: done / manifest.bytes } });
-    tell(0);
-    const whole = await bytesOf(manifest, tell);
-    tell(manifest.bytes);
+    const onProgress = (done) => store.set({ fetching: { bytes: manifest.bytes, share: done / manifest.bytes } });
+    onProgress(0);
+    const whole = await bytesOf(manifest, onProgress);
+    onProgress(manifest.bytes);
     // A run from scratch may have started, and will bring its own detector.
     while (busy() && !overtaken()) await new Promise((resolve) => setTimeout(resolve, PATIENCE));
     if (overtaken()) return;

@@ -1,7 +1,7 @@
 /** Where results come from: each knows its detector by the content of the file, and is stale once another one is loaded. */
 import { store } from '../shared/page-state.js';
 
-/** Bytes at both ends of a detector file that tell it from others: its description, and layers that every training moves. */
+/** Bytes at both ends of a detector file that tell it from others: its description, and layers that every training run moves. */
 const PART = 256 << 10;
 
 /** @type {WeakMap<File, Promise<string>>} */

@@ -10,7 +10,7 @@ import { select, store } from '../shared/page-state.js';
 
 /** @typedef {{path: string, file: File}} Dropped */
 /**
- * @typedef {Object} Takers of what is dropped and is no image and no detector
+ * @typedef {Object} Takers of what is dropped and is neither an image nor a detector
  * @property {(groups: import('../engine/protocol.js').Groups, known: typeof import('./files.js').known) => Promise<void>} takeAnnotations
  * @property {(archive: File) => void} openProject
  */

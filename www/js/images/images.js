@@ -238,12 +238,12 @@ async function sizeOfPng(image) {
 
 /**
  * Finds out the size of images, opening those whose file does not say it at its beginning.
- * @param {import('../shared/page-state.js').ImageEntry[]} images @param {(done: number, total: number) => void} [tell]
+ * @param {import('../shared/page-state.js').ImageEntry[]} images @param {(done: number, total: number) => void} [onProgress]
  */
-export async function measure(images, tell = () => {}) {
+export async function measure(images, onProgress = () => {}) {
   const unknown = images.filter((image) => !image.size && !image.problem);
   for (const [index, image] of unknown.entries()) {
-    tell(index, unknown.length);
+    onProgress(index, unknown.length);
     image.size = await sizeOfPng(image).catch(() => null);
     if (!image.size) await open(image);
   }

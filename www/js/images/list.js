@@ -1,6 +1,6 @@
 /** The list of images: thumbnails, states, the filter, and what was ignored. */
 import { byId, el, plural } from '../ui/dom.js';
-import { fillWithBlack, remedyOf } from './remedies.js';
+import { fillWithBlack, fixFor } from './problem-fixes.js';
 import { wantThumbnails } from './images.js';
 import { leftOutSummary, openLeftOut } from './left-out.js';
 import { currentImage, select, shownDetections, store } from '../shared/page-state.js';
@@ -134,9 +134,9 @@ export function startList(tryAgain) {
     panel.hidden = !image || !sentence;
     if (!image || !sentence) return;
     put(byId('problem-sentence'), sentence);
-    const remedy = byId('remedy');
-    const { label, run } = remedyOf(image, tryAgain);
-    put(remedy, label);
-    remedy.onclick = run;
+    const fix = byId('fix');
+    const { label, run } = fixFor(image, tryAgain);
+    put(fix, label);
+    fix.onclick = run;
   });
 }

@@ -54,7 +54,7 @@ const hindrance = { records: '', files: '' };
 let taken = () => {};
 
 /** @param {Partial<import('../shared/page-state.js').Saving>} patch */
-function tell(patch) {
+function showSaving(patch) {
   const next = { ...store.state.saving, ...patch };
   const keys = /** @type {(keyof typeof next)[]} */ (Object.keys(next));
   if (keys.some((key) => store.state.saving[key] !== next[key])) store.set({ saving: next });
@@ -65,7 +65,7 @@ function hinder(way, sentence) {
   const before = hindrance.records || hindrance.files;
   hindrance[way] = sentence;
   const why = hindrance.records || hindrance.files;
-  tell({ why });
+  showSaving({ why });
   if (before && !why) announce('The project is saved again.');
 }
 
@@ -87,7 +87,7 @@ function turn() {
 }
 
 /** @param {() => void} onTaken another tab has taken the project over */
-export function startPersist(onTaken) {
+export function startAutosave(onTaken) {
   taken = onTaken;
   const wanted = new Set(['images', 'current', 'model', ...SETTINGS]);
   // Not by subscription: that waits for a frame, which a busy page draws late and a hidden one not at all.
@@ -114,12 +114,12 @@ export async function openSaved(edit) {
     const saved = await openBoth({ database, copy }, { edit, writer, gone, copyGone: () => (copy = null), slow });
     ({ database, copy, revision } = saved);
     show(saved, edit);
-    tell({ phase: 'on', why: '' });
+    showSaving({ phase: 'on', why: '' });
   } catch (error) {
     database = null;
     unreadable = error instanceof Unavailable && error.code === 'broken';
     if (!store.state.projectId) store.set({ projectId: newProjectId() });
-    tell({ phase: 'off', why: reasonOf(error) });
+    showSaving({ phase: 'off', why: reasonOf(error) });
   }
   // Not before: what this tab has on the screen until now is not the newest.
   if (edit) store.set({ readOnly: false });
@@ -188,9 +188,9 @@ async function revive() {
     await deleteDatabase();
     database = await openDatabase({ gone });
     unreadable = false;
-    tell({ phase: 'on', why: '' });
+    showSaving({ phase: 'on', why: '' });
   } catch (error) {
-    tell({ why: reasonOf(error) });
+    showSaving({ why: reasonOf(error) });
   }
 }
 
@@ -199,7 +199,7 @@ async function gone(error) {
   database = null;
   keep(false, new Map(), null, null);
   if (error.code !== 'lost' || store.state.readOnly) {
-    tell({ phase: 'off', why: error.message });
+    showSaving({ phase: 'off', why: error.message });
     return;
   }
   // What is on the page is all that there is now: it is written in full.
@@ -208,7 +208,7 @@ async function gone(error) {
     startOver();
     await flush();
   } catch (failure) {
-    tell({ phase: 'off', why: reasonOf(failure) });
+    showSaving({ phase: 'off', why: reasonOf(failure) });
   }
 }
 
@@ -240,7 +240,7 @@ export function flush() {
     }
   })().finally(() => {
     writing = null;
-    tell({ writing: false });
+    showSaving({ writing: false });
   });
   return writing;
 }
@@ -274,7 +274,7 @@ async function save() {
     keepFiles();
     return;
   }
-  tell({ writing: true });
+  showSaving({ writing: true });
   turn();
   const fenced = doubt && !delta.isForeign;
   try {

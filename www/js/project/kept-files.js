@@ -32,12 +32,12 @@ let report = () => {};
  * Follows other databases, or none.
  * @param {{places: Place[], writer: string}} next the first place has the files as well
  * @param {Map<string, File>} files that it has
- * @param {(sentence: string, error?: unknown) => void} tell
+ * @param {(sentence: string, error?: unknown) => void} onFailure
  */
-export function keepIn(next, files, tell) {
+export function keepIn(next, files, onFailure) {
   places = next.places;
   target = places.length > 0 ? { database: places[0].database, writer: next.writer } : null;
-  report = tell;
+  report = onFailure;
   kept.clear();
   for (const [path, file] of files) kept.set(path, file);
   givenUp = new WeakSet();
@@ -68,7 +68,7 @@ export async function keepFiles() {
     report(reasonOf(error), error);
   } finally {
     working = false;
-    tell(0);
+    showCopying(0);
   }
 }
 
@@ -95,7 +95,7 @@ function unkeptImages() {
 }
 
 /** @param {number} copying */
-function tell(copying) {
+function showCopying(copying) {
   const unkept = copying > 0 ? store.state.saving.unkept : target ? unkeptImages() : 0;
   const { saving } = store.state;
   if (saving.copying !== copying || saving.unkept !== unkept) store.set({ saving: { ...saving, copying, unkept } });
@@ -107,7 +107,7 @@ async function round() {
   const list = wanted();
   let room = list.some(({ always }) => !always) ? await roomLeft() : 0;
   for (let at = 0; at < list.length && !again && target;) {
-    tell(list.length - at);
+    showCopying(list.length - at);
     const batch = nextBatch(list, at);
     at += batch.length;
     const [{ always }] = batch;
@@ -265,7 +265,7 @@ export async function keepModel() {
   } catch (error) {
     report(reasonOf(error), error);
   } finally {
-    if (!working) tell(0);
+    if (!working) showCopying(0);
   }
   return file !== null && file === savedDetector();
 }
@@ -282,7 +282,7 @@ async function keepDetector() {
     if (places !== all) return;
     if (file === place.detector || (file && givenUp.has(file))) continue;
     // The project is not saved as long as this is not.
-    tell(Math.max(1, store.state.saving.copying));
+    showCopying(Math.max(1, store.state.saving.copying));
     const first = at === 0;
     try {
       await write(place.database, [{ store: 'detector', key: 'file', value: file ?? undefined }], { writer: first ? writer : null });

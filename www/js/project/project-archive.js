@@ -17,7 +17,7 @@ const LIST = 'project.json';
 /** Images that are read at a time. */
 const TOGETHER = 16;
 
-/** @typedef {(done: number, total: number) => void} Tell */
+/** @typedef {(done: number, total: number) => void} OnProgress */
 
 /** A name that every zip program takes and that was not given yet. @param {string} path @param {Set<string>} given */
 function entryName(path, given) {
@@ -36,10 +36,10 @@ const json = (value) => new TextEncoder().encode(JSON.stringify(value));
 
 /**
  * Everything of the project, as it is now.
- * @param {Tell} tell
+ * @param {OnProgress} onProgress
  * @returns {Promise<{blob: Blob, missing: string[]}>} `missing`: files that cannot be read any more
  */
-export async function writeArchive(tell) {
+export async function writeArchive(onProgress) {
   const { state } = store;
   const zip = new Zip();
   const given = new Set();
@@ -47,7 +47,7 @@ export async function writeArchive(tell) {
   const missing = [];
   const images = [];
   for (const [index, image] of state.images.entries()) {
-    tell(index, state.images.length);
+    onProgress(index, state.images.length);
     const record = imageRecord(image);
     const files = [];
     for (const file of record.files) {
@@ -76,20 +76,20 @@ export async function writeArchive(tell) {
   const current = state.images.findIndex(({ id }) => id === state.current);
   const list = { format: FORMAT, version: VERSION, saved: new Date().toISOString(), settings, current, detector: detectorEntry, images };
   zip.add(LIST, json(list));
-  tell(state.images.length, state.images.length);
+  onProgress(state.images.length, state.images.length);
   return { blob: zip.finish(), missing };
 }
 
 /**
  * @param {Blob} blob
- * @param {Tell} tell
+ * @param {OnProgress} onProgress
  * @returns {Promise<import('./recovery.js').Project>}
  * @throws {BadZip} with a sentence; then nothing of it is to be used
  */
-export async function readArchive(blob, tell) {
+export async function readArchive(blob, onProgress) {
   try {
     const zip = await Unzip.open(blob);
-    return await readList(zip, tell);
+    return await readList(zip, onProgress);
   } catch (error) {
     if (error instanceof BadRecord) throw new BadZip(`The project file is damaged: ${error.message}.`);
     throw error;
@@ -114,8 +114,8 @@ async function parsed(zip, name) {
   }
 }
 
-/** @param {Unzip} zip @param {Tell} tell */
-async function readList(zip, tell) {
+/** @param {Unzip} zip @param {OnProgress} onProgress */
+async function readList(zip, onProgress) {
   const folder = folderOf(zip);
   const list = await parsed(zip, folder + LIST);
   if (list?.format !== FORMAT) throw new BadZip('This zip is not a cytobox project. If it contains images, unpack it and drop the folder.');
@@ -142,7 +142,7 @@ async function readList(zip, tell) {
     return image;
   };
   for (let first = 0; first < list.images.length; first += TOGETHER) {
-    tell(first, list.images.length);
+    onProgress(first, list.images.length);
     /** @type {unknown[]} */
     const values = list.images.slice(first, first + TOGETHER);
     project.images.push(...(await Promise.all(values.map((value, index) => readOne(value, first + index)))));
@@ -151,7 +151,7 @@ async function readList(zip, tell) {
     const name = String(list.detector).split('/').pop() ?? 'detector';
     project.detector = new File([await zip.file(at(list.detector), limits.DETECTOR_BYTES)], name);
   }
-  tell(list.images.length, list.images.length);
+  onProgress(list.images.length, list.images.length);
   return project;
 }
 

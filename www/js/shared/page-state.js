@@ -76,7 +76,7 @@ export const store = createStore({
 
   /** @type {import('../detect/detect.js').Job|null} */ job: null,
 
-  /** The training that runs, or the last one. @type {import('../train/training.js').Training|null} */ training: null,
+  /** The current training run, or the last one. @type {import('../train/training.js').Training|null} */ training: null,
   /** Why the last training ended early. */ trainingProblem: '',
   /** What the last training gave. @type {{file: File, best: [number, number]|null, steps: number, seconds: number}|null} */ trained: null,
   /** The last training run, saved with the project. @type {import('../train/kept-training.js').Curves|null} */ curves: null,
@@ -129,12 +129,12 @@ export function createStore(state) {
 
   function flush() {
     flushing = true;
-    for (let round = 0; changed.size > 0 && round < ROUNDS; round += 1) tell();
+    for (let round = 0; changed.size > 0 && round < ROUNDS; round += 1) notifySubscribers();
     flushing = false;
     if (changed.size > 0) schedule();
   }
 
-  function tell() {
+  function notifySubscribers() {
     const keys = changed;
     changed = new Set();
     for (const { keys: wanted, run } of [...subscriptions]) {

@@ -42,9 +42,9 @@ export function lossChart({ steps }) {
 
 /** @param {{validations: import('./kept-training.js').ValidationPoint[]}} training */
 export function validationChart({ validations }) {
-  /** @param {string} name @param {'map50'|'map5095'|'classIgnoring50'} key @returns {Chart['series'][number]} */
+  /** @param {string} name @param {'map50'|'map5095'|'classAgnostic50'} key @returns {Chart['series'][number]} */
   const series = (name, key) => ({ name, points: validations.map((one) => [one.epoch, one[key]]) });
-  const list = [series('AP50', 'map50'), series('AP50:95', 'map5095'), series('class-agnostic AP50', 'classIgnoring50')];
+  const list = [series('AP50', 'map50'), series('AP50:95', 'map5095'), series('class-agnostic AP50', 'classAgnostic50')];
   return chart('epoch', 'average precision', list, { yMax: 1 });
 }
 

@@ -79,7 +79,7 @@ function classTable(evaluation) {
   const row = (name, boxes, { ap_50, ap_50_95 }) => el('tr', {}, el('th', { scope: 'row' }, name), cell(boxes), cell(number(ap_50)), cell(number(ap_50_95)));
   const classes = Object.entries(evaluation.per_class).map(([name, one]) => row(name, one.boxes, one));
   const mean = row('Mean over classes', evaluation.boxes, { ap_50: evaluation.map_50, ap_50_95: evaluation.map_50_95 });
-  const any = row('Class-agnostic', evaluation.boxes, evaluation.class_ignoring);
+  const any = row('Class-agnostic', evaluation.boxes, evaluation.class_agnostic);
   return el('table', { class: 'plain' }, head('Class', 'Cells', 'AP50', 'AP50:95'), el('tbody', {}, ...classes, mean, any));
 }
 
@@ -150,13 +150,13 @@ export function openEvaluation() {
   draw([[curve, precisionRecallChart(evaluation)]]).catch((error) => notify(explain(error), { kind: 'error' }));
 }
 
-/** The curves of the training that runs, or of the last one, which may have been on another day. */
+/** The curves of the current training run, or of the last one, which may have been on another day. */
 export function shownCurves() {
   const { training, curves } = store.state;
   return training?.steps.length ? training : curves;
 }
 
-/** How the training ended that made the loaded detector; null for a detector from elsewhere. @returns {import('./kept-training.js').Ending|null} */
+/** How the training run ended that made the loaded detector; null for a detector from elsewhere. @returns {import('./kept-training.js').Ending|null} */
 export function lastEnding() {
   const { curves, model } = store.state;
   return curves?.ending && !model?.brought && curves.ending.name === model?.file.name ? curves.ending : null;

@@ -44,7 +44,7 @@ function candidates({ batch_size: batch, augment }) {
   return all;
 }
 
-/** @param {import('../engine/protocol.js').Preparation} preparation of the training that does not fit @returns {Promise<Smaller[]>} */
+/** @param {import('../engine/protocol.js').Preparation} preparation of the training run that does not fit @returns {Promise<Smaller[]>} */
 export async function smaller({ settings }) {
   const found = [];
   for (const [name, patch] of candidates(settings)) {

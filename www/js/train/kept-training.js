@@ -3,13 +3,13 @@
  * how it ended, and how well the detector agreed with annotations.
  *
  * @typedef {{step: number, epoch: number, total: number, losses: Record<string, number>}} StepPoint
- * @typedef {{step: number, epoch: number, map50: number, map5095: number, classIgnoring50: number, best: boolean}} ValidationPoint
+ * @typedef {{step: number, epoch: number, map50: number, map5095: number, classAgnostic50: number, best: boolean}} ValidationPoint
  * @typedef {{name: string, steps: number, seconds: number, best: [number, number]|null}} Ending name of the detector's file
  *
  * @typedef {Object} Curves
  * @property {StepPoint[]} steps every n-th, the last among them
  * @property {ValidationPoint[]} validations
- * @property {Ending|null} ending null where the training has not ended yet
+ * @property {Ending|null} ending null where the training run has not ended yet
  */
 import { demand, isObject, label, list, number, text, whole } from '../shared/record-fields.js';
 import * as limits from '../shared/limits.js';
@@ -26,7 +26,7 @@ export function thinned(points, most = limits.CURVE_POINTS) {
 
 /** @param {{steps: StepPoint[], validations: ValidationPoint[]}} training @param {Ending|null} [ending] @returns {Curves} */
 export function curvesOf({ steps, validations }, ending = null) {
-  const points = thinned(validations).map(({ step, epoch, map50, map5095, classIgnoring50, best }) => ({ step, epoch, map50, map5095, classIgnoring50, best }));
+  const points = thinned(validations).map(({ step, epoch, map50, map5095, classAgnostic50, best }) => ({ step, epoch, map50, map5095, classAgnostic50, best }));
   return { steps: [...thinned(steps)], validations: points, ending };
 }
 
@@ -61,13 +61,13 @@ function stepPoint(value, what) {
 /** @param {unknown} value @param {string} what @returns {ValidationPoint} */
 function validationPoint(value, what) {
   demand(isObject(value), `${what} is not a validation`);
-  const { step, epoch, map50, map5095, classIgnoring50, best } = value;
+  const { step, epoch, map50, map5095, classAgnostic50 = value.classIgnoring50, best } = value;
   return {
     step: count(step, what),
     epoch: number(epoch, what, 0),
     map50: share(map50, what),
     map5095: share(map5095, what),
-    classIgnoring50: share(classIgnoring50, what),
+    classAgnostic50: share(classAgnostic50, what),
     best: best === true,
   };
 }
@@ -139,13 +139,16 @@ function confusion(value, what) {
 /** @param {unknown} value @returns {import('../engine/protocol.js').Evaluation} */
 export function readEvaluation(value) {
   const what = 'the evaluation';
-  demand(isObject(value) && isObject(value.class_ignoring), `${what} cannot be read`);
+  demand(isObject(value), `${what} cannot be read`);
+  // Projects of earlier versions have another name for it.
+  const classAgnostic = value.class_agnostic ?? value.class_ignoring;
+  demand(isObject(classAgnostic), `${what} cannot be read`);
   demand(value.measure === 'boxes' || value.measure === 'masks', `${what} has an unknown measure`);
   return {
     map_50: orNull(share)(value.map_50, what),
     map_50_95: orNull(share)(value.map_50_95, what),
     per_class: table(value.per_class, what, limits.CLASSES, classResult),
-    class_ignoring: average(value.class_ignoring, what),
+    class_agnostic: average(classAgnostic, what),
     images: count(value.images, what),
     boxes: count(value.boxes, what),
     measure: value.measure,

@@ -1,5 +1,5 @@
 /**
- * train/ teaches a detector: the plan, the form, the training that runs, its curves and its evaluation.
+ * train/ trains a detector: the plan, the form, the current run, its curves and its evaluation.
  *
  * The Train panel: what there is to learn from, the choices, the curves while it runs, and what came of it.
  */
@@ -12,7 +12,7 @@ import { fits, smaller } from './fit.js';
 import { choose, trainable } from './plan.js';
 import { select, store } from '../shared/page-state.js';
 import { createForm } from './form.js';
-import { begin, cancel, discard, goOn, interrupted, isTraining, prepare, startTraining, steer } from './training.js';
+import { begin, cancel, discard, resumeTraining, interrupted, isTraining, prepare, startTraining, controlTraining } from './training.js';
 
 /** Milliseconds that a change may be followed by another one before the engine is asked again. */
 const PATIENCE = 400;
@@ -51,8 +51,8 @@ function build() {
     facts: el('p', { id: 'train-facts', class: 'strong' }),
     left: el('p', { id: 'train-left', class: 'faint' }),
     progress: el('progress', { id: 'train-progress', max: 1, value: 0, 'aria-label': 'Training' }),
-    pause: button('train-pause', 'Pause', () => steer(store.state.training?.state === 'paused' ? 'goOn' : 'pause')),
-    stop: button('train-stop', 'Finish now', () => steer('stop'), { title: 'Stop and keep the best detector so far' }),
+    pause: button('train-pause', 'Pause', () => controlTraining(store.state.training?.state === 'paused' ? 'continue' : 'pause')),
+    stop: button('train-stop', 'Finish now', () => controlTraining('stop'), { title: 'Stop and keep the best detector so far' }),
     cancel: button('train-cancel', 'Cancel', cancel, { title: 'Stop without a new detector' }),
     losses: el('img', { id: 'train-losses', class: 'curve', width: 320, height: 200 }),
     precision: el('img', { id: 'train-validation', class: 'curve', width: 320, height: 200, hidden: true }),
@@ -236,7 +236,7 @@ function drawInterrupted() {
       { class: 'group' },
       el(
         'button',
-        { type: 'button', id: 'train-resume', class: 'primary', onclick: goOn, disabled: store.state.engine !== 'ready' },
+        { type: 'button', id: 'train-resume', class: 'primary', onclick: resumeTraining, disabled: store.state.engine !== 'ready' },
         running.step ? 'Resume' : 'Restart',
       ),
       el('button', { type: 'button', id: 'train-discard', onclick: discard }, 'Discard'),

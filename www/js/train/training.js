@@ -1,5 +1,5 @@
 /**
- * The training run: started, followed, steered and resumed. What it tells is kept in `store.state.training`; that
+ * The training run: started, followed, paused and resumed. Its progress is kept in `store.state.training`; that
  * one was running is kept with the project, so that it can be resumed after the page was closed.
  */
 import { announce, ask as askUser, notify, plural } from '../ui/dom.js';
@@ -104,7 +104,7 @@ export async function begin(preparation) {
   return run({ store: store.state.projectId || 'project', name, plan, images, step: 0 }, false);
 }
 
-export function goOn() {
+export function resumeTraining() {
   const running = interrupted();
   if (running) return run(running, true);
   return Promise.resolve();
@@ -117,15 +117,15 @@ export function discard() {
 }
 
 /** The state of a run after each command. */
-const STATE_OF = /** @type {const} */ ({ goOn: 'running', pause: 'paused', stop: 'stopping' });
+const STATE_OF = /** @type {const} */ ({ continue: 'running', pause: 'paused', stop: 'stopping' });
 
-/** @param {keyof typeof STATE_OF} wish */
-export function steer(wish) {
+/** @param {keyof typeof STATE_OF} control */
+export function controlTraining(control) {
   const { training } = store.state;
   if (!training || !training.request) return;
-  training.state = STATE_OF[wish];
+  training.state = STATE_OF[control];
   store.touch('training');
-  connection.request({ type: 'steer', request: training.request, wish }).catch(() => {});
+  connection.request({ type: 'controlTraining', request: training.request, control }).catch(() => {});
 }
 
 export function cancel() {
@@ -179,7 +179,7 @@ async function run(running, resume) {
 }
 
 /**
- * The training is over once its detector is in the database: until then its checkpoints are all that there is of it.
+ * The training run is over once its detector is in the database: until then its checkpoints are all that there is of it.
  * @param {Running} running
  */
 async function letGo(running) {
@@ -279,7 +279,7 @@ function failed(error, training, running) {
   store.set({ trainingProblem: sentence });
   notify(`Training stopped: ${sentence}${lost ? '' : ' You can resume from the last checkpoint.'}`, {
     kind: 'error',
-    action: lost ? undefined : { label: 'Resume', run: goOn },
+    action: lost ? undefined : { label: 'Resume', run: resumeTraining },
   });
 }
 

@@ -12,7 +12,7 @@ function absent(image) {
  * @param {import('../shared/page-state.js').ImageEntry} image @param {() => void} tryAgain detects in it once more
  * @returns {{label: string, run: () => void}}
  */
-export function remedyOf(image, tryAgain) {
+export function fixFor(image, tryAgain) {
   if (!image.problem) return { label: 'Try again', run: tryAgain };
   if (image.problem.code === 'pages-unknown') {
     const alike = store.state.images.filter(({ problem }) => problem?.code === 'pages-unknown');
