@@ -16,7 +16,7 @@ pub struct Progress {
     pub total: u32,
 }
 
-/// Receives the progress of a command and can cancel it. By default nothing is shown and nothing cancelled.
+/// Receives the progress of a command and can cancel it. By default it does neither.
 pub trait Observer {
     /// Receives how far the work is.
     fn progress(&self, _: Progress) {}

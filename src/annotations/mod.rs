@@ -87,7 +87,7 @@ pub enum IgnoredReason {
 pub struct ImageAnnotations {
     /// The image's name without extension, by which annotations and images find each other.
     pub image: String,
-    /// The name of the image's file as the annotation says it; may be empty, may have folders ([`mod@reference`]).
+    /// The name of the image's file as the annotation says it; may be empty, may have folders (`reference`).
     #[serde(default)]
     pub file: String,
     /// 0 where the annotation does not say it; then boxes are checked against the right and lower edge when the image is

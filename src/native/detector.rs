@@ -55,7 +55,7 @@ impl Detector {
     /// one, else on the CPU.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Weights`] or [`Error::Config`] for a file that is not a detector.
+    /// [`Error::Io`], [`Error::Weights`], [`Error::TooLarge`] or [`Error::Config`] for a file that is not a detector.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_on(DeviceChoice::Auto, path)
     }

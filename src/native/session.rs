@@ -31,7 +31,7 @@ impl Session {
     /// Replaces the detector; `name` is for errors.
     ///
     /// # Errors
-    /// [`Error::Weights`] or [`Error::Config`] for a file that is not a detector.
+    /// [`Error::Weights`], [`Error::TooLarge`] or [`Error::Config`] for a file that is not a detector.
     pub fn load(&mut self, name: String, bytes: Vec<u8>) -> Result<ModelReport> {
         match self.run(Command::LoadModel { name, bytes })? {
             Outcome::Model(report) => Ok(*report),

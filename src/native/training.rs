@@ -25,8 +25,9 @@ pub struct TrainOptions {
     pub new_heads: bool,
     /// A folder to validate with; a share of the images is held out when absent.
     pub validation: Option<PathBuf>,
-    /// A folder for the checkpoints of this run, in which they stay. A run that finds some there resumes from the last;
-    /// then only its budget and learning rate may differ. Without a folder a run that ends early is lost.
+    /// A folder for the checkpoints of this run alone, outside that of the images. A run that finds some there resumes from
+    /// the last; then only its budget and learning rate may differ, and a finished run gives its detector again. Without a
+    /// folder a run that ends early is lost.
     pub checkpoints: Option<PathBuf>,
     /// How images and annotations are read.
     pub data: DataOptions,

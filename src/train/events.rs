@@ -103,7 +103,7 @@ pub struct Validation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TrainControl {
-    /// Train on.
+    /// Train.
     #[default]
     Continue,
     /// Wait between two steps.
@@ -120,7 +120,7 @@ pub trait TrainObserver: Observer {
     /// Receives everything that happens.
     fn event(&self, _: TrainEvent) {}
 
-    /// What the run is to do next; asked after every step.
+    /// What the run is to do next; asked between steps.
     fn control(&self) -> TrainControl {
         TrainControl::Continue
     }
