@@ -1,6 +1,6 @@
 /** What of an image is on the screen: its channels, the display range, the weights of the merge, and what is drawn. */
 import { byId, el, openDialog } from '../ui/dom.js';
-import { forget } from './images.js';
+import { fitsAll, forget } from './images.js';
 import { LARGEST_WEIGHT } from '../shared/engine-limits.js';
 import { currentImage, store } from '../shared/page-state.js';
 
@@ -147,7 +147,6 @@ function openWeights() {
     for (const [channel, cells] of inputs) cells.forEach((cell, index) => (cell.value = String(round(merge[channel]?.[index] ?? 0))));
   };
   const trained = model?.report.config.merge;
-  const fits = trained && channels.every((channel) => trained[channel]);
   const everywhere = el('input', { type: 'checkbox', checked: true });
   /** @param {import('../engine/protocol.js').Merge|null} merge */
   const apply = (merge) => {
@@ -176,7 +175,7 @@ function openWeights() {
     el(
       'div',
       { class: 'actions' },
-      fits ? el('button', { type: 'button', onclick: () => fill(trained) }, 'As in training') : null,
+      fitsAll(trained, channels) ? el('button', { type: 'button', onclick: () => fill(trained) }, 'As in training') : null,
       el('button', { type: 'button', onclick: () => apply(null) }, 'Default'),
       el('button', { type: 'submit', class: 'primary' }, 'Apply'),
     ),

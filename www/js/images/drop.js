@@ -15,8 +15,6 @@ import { select, store } from '../shared/page-state.js';
  * @property {(archive: File) => void} openProject
  */
 
-/** What its user takes for a detector: the engine says what is wrong with one that it cannot read. Others are told by their content. */
-const DETECTOR = /\.(safetensors|pth|pt|h5|hdf5)$/i;
 const READERS = 32;
 const SAMPLES = 6;
 const SAMPLE_SIDE = 512;
@@ -39,14 +37,24 @@ export function holdBack(before) {
   queue = queue.then(() => opened);
 }
 
+/**
+ * Whether its user takes it for a detector, by the endings that the picker offers: the engine says what is wrong with one that
+ * cannot be read. Others are told by their content.
+ * @param {File} file
+ */
+function isDetector({ name }) {
+  const endings = byId('pick-model').accept.split(',');
+  return endings.some((ending) => name.toLowerCase().endsWith(ending));
+}
+
 /** @param {Dropped[]} dropped */
 export function take(dropped) {
   if (store.state.readOnly) {
     notify('This project is open in another tab; press Edit here to add files.', { kind: 'error' });
     return queue;
   }
-  const detectors = dropped.filter(({ file }) => DETECTOR.test(file.name));
-  const others = dropped.filter(({ file }) => !DETECTOR.test(file.name));
+  const detectors = dropped.filter(({ file }) => isDetector(file));
+  const others = dropped.filter(({ file }) => !isDetector(file));
   if (detectors.length > 1) notify(`${plural(detectors.length, 'detector file')}: only the last one, ${detectors.at(-1)?.file.name}, is loaded.`);
   const detector = detectors.at(-1);
   if (detector) opened.then(() => loadModel(detector.file));

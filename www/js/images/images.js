@@ -146,11 +146,13 @@ function openAnew() {
 }
 
 /**
- * @param {import('../engine/protocol.js').Merge|undefined} merge @param {string[]} channels
+ * Whether a detector's weights name every channel, without which the engine does not take them; here to know what need not be
+ * opened again.
+ * @param {import('../engine/protocol.js').Merge|null|undefined} merge @param {string[]} channels
  * @returns {merge is import('../engine/protocol.js').Merge}
  */
-function fitsAll(merge, channels) {
-  return merge !== undefined && channels.every((channel) => merge[channel]);
+export function fitsAll(merge, channels) {
+  return Boolean(merge) && channels.every((channel) => merge?.[channel]);
 }
 
 function show() {
