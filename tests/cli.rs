@@ -166,7 +166,7 @@ fn wrong_commands_end_with_a_sentence() {
 
 #[test]
 fn help_shows_an_example() {
-    for command in ["detect", "train", "evaluate", "merge", "plot", "convert", "info", "synth", "bench"] {
+    for command in ["detect", "measure", "train", "evaluate", "merge", "plot", "convert", "info", "synth", "bench"] {
         let help = cytobox(&[command, "--help"]);
         let said = String::from_utf8_lossy(&help.stdout);
         assert!(said.contains(&format!("Example:\n  cytobox {command} ")), "{said}");

@@ -302,3 +302,24 @@ fn cells_of_an_earlier_run_are_measured_from_their_files() {
         assert_eq!(detect(&bad).status.code(), Some(2), "{bad:?}");
     }
 }
+
+#[test]
+fn annotated_cells_are_measured_as_detected_ones_are() {
+    let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::create_dir(folder.path().join("p")).unwrap();
+    GrayImage::from_fn(20, 16, |x, _| Luma([x as u8])).save(folder.path().join("p/a.png")).unwrap();
+    let cell = |x: u32, y: u32| u8::from((4..8).contains(&x) && (5..8).contains(&y));
+    GrayImage::from_fn(20, 16, |x, y| Luma([cell(x, y)])).save(folder.path().join("p/a_mask.png")).unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_cytobox"));
+    program.arg("measure").arg("--data").arg(folder.path()).arg("--out").arg(out.path());
+    succeeds(program.args(["--format", "measurements,geojson"]).output().unwrap());
+    let mut reader = csv::Reader::from_path(out.path().join("measurements.csv")).unwrap();
+    let header = reader.headers().unwrap().clone();
+    let row = reader.records().next().unwrap().unwrap();
+    let field = |name: &str| &row[header.iter().position(|column| column == name).unwrap()];
+    let found = ["image", "folder", "class", "score", "detector", "region"].map(field);
+    assert_eq!(found, ["a.png", "p", "cell", "", "", "mask"]);
+    assert_eq!(["area [px²]", "grey mean [grey level]", "ring area [px²]"].map(field), ["12", "5.5", "95"]);
+    let objects: Value = serde_json::from_slice(&fs::read(out.path().join("a.geojson")).unwrap()).unwrap();
+    assert!(objects["features"][0]["properties"]["measurements"].get("score").is_none());
+}

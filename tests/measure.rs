@@ -267,29 +267,3 @@ fn outlines_for_qupath_have_holes_classes_and_measurements() {
     assert_eq!((&measurements["area [px²]"], &measurements["score"]), (&12.0.into(), &0.8.into()));
     assert!(measurements.values().all(Json::is_number), "{measurements:?}");
 }
-
-/// `cargo test --release --test measure -- --ignored --nocapture` prints how long 1,000 cells on four 16-bit channels take.
-#[test]
-#[ignore = "a benchmark"]
-fn speed() {
-    const SIDE: u32 = 2048;
-    let pixel = |seed: u32| move |i: u32| (i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 16) as u16;
-    let planes: Vec<Vec<u16>> = (0..4).map(|seed| (0..SIDE * SIDE).map(pixel(seed << 20)).collect()).collect();
-    // Discs of 40 to 58 pixels on a grid, 63 apart.
-    let disc = |i: u32| {
-        let (x, y, r) = (i % 32 * 63 + 40, i / 32 * 63 + 40, f64::from(20 + i % 10));
-        let corner = |k: u32| {
-            let angle = f64::from(k) * std::f64::consts::TAU / 48.0;
-            [f64::from(x) + r * angle.cos(), f64::from(y) + r * angle.sin()]
-        };
-        Rle::from_polygons(SIDE, SIDE, &[(0..48).map(corner).collect()]).unwrap()
-    };
-    let masks: Vec<Rle> = (0..1000).map(disc).collect();
-    let planes: Vec<Plane> =
-        planes.iter().map(|plane| Plane { name: "c".into(), samples: Samples::U16(plane) }).collect();
-    let (cells, options) = (cells(&masks), Options::default());
-    let started = std::time::Instant::now();
-    let table = measure(SIDE, SIDE, &cells, &planes, &options).unwrap();
-    let area: f64 = (0..1000).map(|row| value(&table, row, "area [px²]").number().unwrap()).sum();
-    println!("{} cells of {:.0} pixels: {} ms", table.rows().len(), area / 1000.0, started.elapsed().as_millis());
-}

@@ -3,9 +3,9 @@
 
     python3 tests/golden/measure.py --write
 
-Without `--write` the values are only compared. Made with scikit-image 0.26, SciPy and numpy; without them it says so and does
-nothing. x is the column and y the row. What is undefined is null; an orientation counts as such where both axes are equal, since
-what is written then depends on rounding.
+Without `--write` the values are only compared. Made with scikit-image 0.26, SciPy and numpy. x is the column and y
+the row. What is undefined is null; an orientation counts as such where both axes are equal, since what is written then
+depends on rounding.
 """
 
 import json
@@ -17,13 +17,9 @@ sys.dont_write_bytecode = True
 
 from committed import settle
 
-try:
-    import numpy as np
-    from scipy import ndimage
-    from skimage import draw, measure
-except ModuleNotFoundError as missing:
-    print(f"skipped: {missing}")
-    sys.exit()
+import numpy as np
+from scipy import ndimage
+from skimage import draw, measure
 
 WIDTH, HEIGHT = 72, 56
 random = np.random.default_rng(20)

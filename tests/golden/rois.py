@@ -4,19 +4,14 @@
     python3 tests/golden/rois.py
 
 Each entry is one `.roi` file as hexadecimal digits; `cells` has the same masks as rows of text. Made with roifile 2026 and
-numpy; without them it says so and does nothing.
+numpy.
 """
 
 import json
 import pathlib
-import sys
 
-try:
-    import numpy as np
-    from roifile import ROI_TYPE, ImagejRoi
-except ModuleNotFoundError as missing:
-    print(f"skipped: {missing}")
-    sys.exit()
+import numpy as np
+from roifile import ROI_TYPE, ImagejRoi
 
 
 def fill(outlines, shape):

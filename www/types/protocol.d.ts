@@ -613,7 +613,7 @@ export interface IgnoredRegion {
 export interface ImageAnnotations {
   /** The image's name without extension, by which annotations and images find each other. */
   image: string;
-  /** The name of the image's file as the annotation says it; may be empty, may have folders (`mod@reference`). */
+  /** The name of the image's file as the annotation says it; may be empty, may have folders (`reference`). */
   file: string;
   /**
    * 0 where the annotation does not say it; then boxes are checked against the right and lower edge when the image is
@@ -1162,7 +1162,7 @@ export interface TrainConfig {
 
 /** What the user wants of the run next. */
 export type TrainControl =
-  /** Train on. */
+  /** Train. */
   | 'continue'
   /** Wait between two steps. */
   | 'pause'

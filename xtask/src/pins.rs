@@ -23,12 +23,15 @@ pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// Oldest Node.js that the end-to-end tests run on; playwright-core asks for it.
 pub const NODE_MAJOR: u32 = 20;
 
-/// What the script of the golden values imports, as `(module, requirement)`.
-pub const PYTHON: [(&str, &str); 4] = [
+/// What the scripts of the golden values import, as `(module, requirement)`.
+pub const PYTHON: [(&str, &str); 7] = [
     ("torch", "torch==2.15.0"),
     ("torchvision", "torchvision==0.29.2"),
     ("pycocotools", "pycocotools==2.0.11"),
     ("safetensors", "safetensors==0.8.0"),
+    ("skimage", "scikit-image==0.26.0"),
+    ("scipy", "scipy==1.17.1"),
+    ("roifile", "roifile==2026.2.10"),
 ];
 
 /// The version in a line such as `trunk 0.21.14`, `wasm-bindgen 0.2.130 (c1b2)` or `v20.20.2`.

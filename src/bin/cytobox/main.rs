@@ -18,6 +18,8 @@ mod evaluate;
 #[cfg(not(target_arch = "wasm32"))]
 mod images;
 #[cfg(not(target_arch = "wasm32"))]
+mod measure;
+#[cfg(not(target_arch = "wasm32"))]
 mod measured;
 #[cfg(not(target_arch = "wasm32"))]
 mod merge;
@@ -45,7 +47,7 @@ mod native {
 
     use clap::{Parser, Subcommand};
 
-    use crate::{bench, detect, evaluate, merge, models, plot, synth, train};
+    use crate::{bench, detect, evaluate, measure, merge, models, plot, synth, train};
 
     /// Detects cells in microscope images with detectors that you train on your own machine.
     #[derive(Parser)]
@@ -61,6 +63,8 @@ mod native {
         Merge(merge::Arguments),
         /// Detect cells and write boxes with labels, scores and masks.
         Detect(detect::Arguments),
+        /// Measure annotated cells: shape, and intensity in every channel.
+        Measure(measure::Arguments),
         /// Train a detector on annotated images.
         Train(Box<train::Arguments>),
         /// Evaluate a detector on annotated images.
@@ -91,6 +95,7 @@ mod native {
         let done = match Arguments::parse().command {
             Command::Merge(arguments) => merge::run(&arguments),
             Command::Detect(arguments) => detect::run(&arguments),
+            Command::Measure(arguments) => measure::run(&arguments),
             Command::Train(arguments) => train::run(&arguments),
             Command::Evaluate(arguments) => evaluate::run(&arguments),
             Command::Plot(arguments) => plot::run(&arguments),

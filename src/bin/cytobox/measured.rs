@@ -16,7 +16,7 @@ use cytobox::{
 use crate::images::{self, Failures};
 
 /// How to measure.
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone, Copy)]
 pub struct Measuring {
     /// The side of a pixel in µm, instead of what the files state.
     #[arg(long, value_name = "µm", value_parser = pixel_size)]
@@ -58,42 +58,78 @@ impl Measuring {
         if formats.is_empty() {
             return Ok(());
         }
-        let with_samples = formats.iter().any(|format| format.needs_samples());
-        let tables = formats.contains(&MeasuredFormat::Measurements).then(|| TableFiles::create(out, detector));
-        let mut tables = tables.transpose()?;
         // Which names are alike cannot be told from one.
         let names: Vec<String> = journal.images().map(|image| Ok(image?.image)).collect::<cytobox::Result<_>>()?;
         let names = export::file_names(&names.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+        let mut files = MeasuredFiles::create(*self, out, formats, detector)?;
         let bar = images::progress_bar(journal.len());
         for ((image, source), name) in journal.images().zip(journal.sources()).zip(&names) {
             let image = image?;
-            let table = if with_samples { self.table(&image, source, options) } else { Ok(Table::default()) };
-            if let Err(e) = &table {
-                failures.add(&bar, &image.image, e);
-            }
-            for format in formats {
-                let Some(ending) = format.ending() else { continue };
-                let table = if format.needs_samples() { table.as_ref().ok() } else { Some(&Table::default()) };
-                if let Some(bytes) =
-                    table.map(|table| export::measured_file(*format, &image, table)).transpose()?.flatten()
-                {
-                    files::write_file(&out.join(format!("{name}{ending}")), &bytes)?;
-                }
-            }
-            if let (Some(tables), Ok(table)) = (&mut tables, table) {
-                tables.add(&image, table)?;
+            if let Err(e) = files.add(&image, name, || read_again(source, options))? {
+                failures.add(&bar, &image.image, &e);
             }
             bar.inc(1);
         }
         bar.finish();
-        tables.map_or(Ok(()), TableFiles::finish)?;
-        Ok(())
+        Ok(files.finish()?)
+    }
+}
+
+/// The files that are being written, an image at a time.
+pub struct MeasuredFiles<'a> {
+    measuring: Measuring,
+    out: &'a Path,
+    formats: &'a [MeasuredFormat],
+    tables: Option<TableFiles>,
+}
+
+impl<'a> MeasuredFiles<'a> {
+    pub fn create(
+        measuring: Measuring,
+        out: &'a Path,
+        formats: &'a [MeasuredFormat],
+        detector: &str,
+    ) -> cytobox::Result<Self> {
+        let tables = formats.contains(&MeasuredFormat::Measurements).then(|| TableFiles::create(out, detector));
+        Ok(Self { measuring, out, formats, tables: tables.transpose()? })
     }
 
-    fn table(&self, image: &ImageDetections, source: &Source, options: &ImageOptions) -> cytobox::Result<Table> {
-        let set = read_again(source, options)?;
-        export::measured(image, &set, &self.options(&set))
+    /// Adds an image whose own files are called `name`; `read` gives its channels, if they are needed.
+    ///
+    /// The inner error is why this image could not be measured, which leaves out what needs that.
+    pub fn add(
+        &mut self,
+        image: &ImageDetections,
+        name: &str,
+        read: impl FnOnce() -> cytobox::Result<ChannelSet>,
+    ) -> cytobox::Result<cytobox::Result<()>> {
+        let needs_samples = self.formats.iter().any(|format| format.needs_samples());
+        let measured = |set: ChannelSet| export::measured(image, &set, &self.measuring.options(&set));
+        let table = if needs_samples { read().and_then(measured) } else { Ok(Table::default()) };
+        for format in self.formats {
+            let Some(ending) = format.ending() else { continue };
+            let table = if format.needs_samples() { table.as_ref().ok() } else { Some(&Table::default()) };
+            let file = table.map(|table| export::measured_file(*format, image, table)).transpose()?.flatten();
+            if let Some(bytes) = file {
+                files::write_file(&self.out.join(format!("{name}{ending}")), &bytes)?;
+            }
+        }
+        match (&mut self.tables, table) {
+            (Some(tables), Ok(table)) => tables.add(image, table).map(Ok),
+            (_, table) => Ok(table.map(|_| ())),
+        }
     }
+
+    pub fn finish(self) -> cytobox::Result<()> {
+        self.tables.map_or(Ok(()), TableFiles::finish)
+    }
+}
+
+/// The channels of an image as its files have them: samples are measured as they are, whatever counts as full brightness.
+pub fn channels_of(image: ImageInput) -> cytobox::Result<ChannelSet> {
+    let ImageInput { name, files, fill, pages, .. } = image;
+    let files: Vec<_> = files.into_iter().map(|f| (f.file.channel, f.file.file, f.bytes)).collect();
+    channels::assemble(&name, &files, &ReadOptions { fill: &fill, pages, depth: None })
 }
 
 /// The channels of an image that was detected, which may have been in an earlier run and from another folder.
@@ -105,8 +141,5 @@ fn read_again(source: &Source, options: &ImageOptions) -> cytobox::Result<Channe
     if Source::of(entry)? != *source {
         return Err(cytobox::Error::Usage("its files have changed; detect it again to measure it".into()));
     }
-    let ImageInput { name, files, fill, pages, .. } = options.read(entry)?;
-    let files: Vec<_> = files.into_iter().map(|f| (f.file.channel, f.file.file, f.bytes)).collect();
-    // Samples are measured as they are, whatever counts as full brightness.
-    channels::assemble(&name, &files, &ReadOptions { fill: &fill, pages, depth: None })
+    options.read(entry).and_then(channels_of)
 }

@@ -31,8 +31,10 @@ pub(super) fn collection(image: &ImageDetections, table: &Table) -> Result<Vec<u
             _ => json!({ "type": "MultiPolygon", "coordinates": coordinates }),
         };
         let values = table.columns().iter().zip(table.rows().get(i).into_iter().flatten());
-        let score = ("score".to_owned(), json!(super::score(detection)));
-        let measurements: Map<String, Json> = [score]
+        // Annotations have none.
+        let score = Some(super::score(detection)).filter(|score| score.is_finite());
+        let score = score.map(|score| ("score".to_owned(), json!(score)));
+        let measurements: Map<String, Json> = score
             .into_iter()
             .chain(values.filter_map(|(column, value)| Some((column.header(), json!(value.number()?)))))
             .collect();

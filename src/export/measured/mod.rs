@@ -69,7 +69,9 @@ impl FromStr for MeasuredFormat {
 
     fn from_str(text: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|f| f.name().eq_ignore_ascii_case(text.trim()));
-        found.ok_or_else(|| Error::Usage(format!("the format {text:?} is unknown")))
+        found.ok_or_else(|| {
+            Error::Usage(format!("the format {text:?} is unknown; there are measurements, labels, rois and geojson"))
+        })
     }
 }
 
