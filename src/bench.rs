@@ -26,7 +26,7 @@ pub enum BenchTask {
     /// A convolution `x [n, h, w, cin]`, `w [kh, kw, cin, cout]` with bias and ReLU, this project's or burn's; with `backward`
     /// and the gradients of its sum.
     Conv { x: [usize; 4], w: [usize; 4], stride: usize, padding: usize, burn: bool, backward: bool },
-    /// ResNet-18 and its pyramid on a picture of `side × side` pixels.
+    /// ResNet-18 and its pyramid on an image of `side × side` pixels.
     ModelForward { side: usize },
     /// One step of fine-tuning it by SGD; the loss is the sum over levels of the mean of squares.
     ModelStep { side: usize, rate: f64, momentum: f32 },

@@ -24,7 +24,7 @@ pub struct Detection {
     pub mask: Option<Rle>,
 }
 
-/// Everything that was found on one image, and what the picture was made of.
+/// Everything that was found on one image, and what the image was made of.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ImageDetections {
     /// The image's name without channel and extension; with its folder where another image has that name.
@@ -39,7 +39,7 @@ pub struct ImageDetections {
     pub height: u32,
     /// Best first.
     pub detections: Vec<Detection>,
-    /// Weights with which channels were merged; `None` for a picture that was taken as it is.
+    /// Weights with which channels were merged; `None` for an image that was taken as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merge: Option<Merge>,
     /// Channels that were missing and taken as black.

@@ -62,10 +62,10 @@ pub const TENSOR_SIDE: usize = 1 << 16;
 pub const LAYER_WEIGHTS: u64 = 64 << 20;
 /// The side of the resized image that enters the network. Beyond it, feature maps leave 4 GiB.
 pub const NETWORK_SIDE: u32 = 4096;
-/// Channels of the pyramid, of which torchvision has 256. The finest level of a picture of [`NETWORK_SIDE`] has a quarter of
+/// Channels of the pyramid, of which torchvision has 256. The finest level of an image of [`NETWORK_SIDE`] has a quarter of
 /// its side; with more channels it would pass the 2³⁰ elements that the kernels take.
 pub const PYRAMID_CHANNELS: usize = 1 << 10;
-/// Pictures that a training run holds at once, as floats: 500 images of 512² pixels. A wasm memory ends at 4 GiB.
+/// Images that a training run holds at once, as floats: 500 images of 512² pixels. A wasm memory ends at 4 GiB.
 pub const TRAINING_BYTES: u64 = 3 << 29;
 /// Proposals and detections of one image, whatever a configuration asks for.
 pub const PROPOSALS: usize = 20_000;

@@ -1,7 +1,7 @@
-//! A detector on a picture: detections in pixels of the picture.
+//! A detector on an image: detections in pixels of the image.
 
 use crate::boxes::BoxXyxy;
-use crate::channels::Picture;
+use crate::channels::MergedImage;
 use crate::detections::Detection;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -15,7 +15,7 @@ use crate::observe::Observer;
 /// shown can be filtered without another run.
 pub const LOWEST_SCORE: f32 = 0.05;
 
-/// Corners that rounding moved over the edge of the picture by less than this many pixels are moved back.
+/// Corners that rounding moved over the edge of the image by less than this many pixels are moved back.
 const EDGE_TOLERANCE: f32 = 1.0;
 /// Masks that are pasted between two words to `progress`.
 const MASKS_AT_A_TIME: usize = 16;
@@ -32,7 +32,7 @@ pub struct DetectOptions {
     pub max_detections: Option<usize>,
 }
 
-/// What a detector found on one picture, best first.
+/// What a detector found on one image, best first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     pub detections: Vec<Detection>,
@@ -57,12 +57,12 @@ impl<O: Observer> Progress for CancelOnly<'_, O> {
 /// `progress` is told of every stage, may wait (for a browser's event loop) and may end the run.
 ///
 /// # Errors
-/// A picture that the detector cannot take, or a limit of detections that is 0 or over [`limits::PROPOSALS`];
+/// An image that the detector cannot take, or a limit of detections that is 0 or over [`limits::PROPOSALS`];
 /// [`crate::Error::DeviceFailed`] when the device fails or computes what is not finite, in which case nothing is returned;
 /// what `progress` answers.
 pub async fn detect(
     detector: &Detector,
-    picture: &Picture,
+    merged_image: &MergedImage,
     options: &DetectOptions,
     progress: &dyn Progress,
 ) -> Result<Found> {
@@ -78,7 +78,7 @@ pub async fn detect(
         box_detections_per_img: limit + 1,
         ..detector.config.clone()
     };
-    let input = NetworkInput::new(picture, &config)?;
+    let input = NetworkInput::new(merged_image, &config)?;
     let mut found = detector.network.forward(&config, &input, &detector.device, progress).await?;
     let limit_reached = (found.len() > limit).then_some(limit);
     found.truncate(limit);
@@ -87,26 +87,26 @@ pub async fn detect(
         if i % MASKS_AT_A_TIME == 0 {
             progress.at(Stage::Paste, i as f32 / found.len() as f32).await?;
         }
-        if let Some(detection) = to_picture(detector, picture, &input, one)? {
+        if let Some(detection) = to_image_pixels(detector, merged_image, &input, one)? {
             detections.push(detection);
         }
     }
     Ok(Found { detections, limit_reached })
 }
 
-/// `None` for a box so small that no width is left of it in the picture's pixels.
-fn to_picture(
+/// `None` for a box so small that no width is left of it in the image's pixels.
+fn to_image_pixels(
     detector: &Detector,
-    picture: &Picture,
+    merged_image: &MergedImage,
     input: &NetworkInput,
     one: &NetworkDetection,
 ) -> Result<Option<Detection>> {
     let corners = input.to_original(one.corners);
-    let Ok((bbox, _)) = BoxXyxy::new_clipped(corners, picture.width, picture.height, EDGE_TOLERANCE) else {
+    let Ok((bbox, _)) = BoxXyxy::new_clipped(corners, merged_image.width, merged_image.height, EDGE_TOLERANCE) else {
         return Ok(None);
     };
     let mask = match &one.mask {
-        Some(grid) => Some(paste_mask(grid, corners, picture.width, picture.height)?),
+        Some(grid) => Some(paste_mask(grid, corners, merged_image.width, merged_image.height)?),
         None => None,
     };
     let label = detector.config.classes.get(one.class).cloned().unwrap_or_default();

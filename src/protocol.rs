@@ -56,7 +56,7 @@ pub enum Command {
     Survey { image: ImageInput },
     /// Decodes and merges one image only to learn its size, or what is wrong with it. Done: [`Outcome::Measured`].
     Measure { image: ImageInput },
-    /// Writes the merged picture as PNG. Done: [`Outcome::Files`].
+    /// Writes the merged image as PNG. Done: [`Outcome::Files`].
     Merge { image: ImageInput },
     /// Replaces the detector. Done: [`Outcome::Model`]. A file that does not fit leaves the old one in place.
     LoadModel {
@@ -97,7 +97,7 @@ pub enum Command {
     WriteAnnotations { images: Vec<ImageAnnotations>, classes: Vec<String>, formats: Vec<AnnotationFormat> },
     /// Says which file stands for each image in results. Done: [`Outcome::Names`].
     NameFiles { images: Vec<ImageInfo> },
-    /// Looks at what is to be trained on, without its pictures. Done: [`Outcome::Preparation`].
+    /// Looks at what is to be trained on, without its images. Done: [`Outcome::Preparation`].
     Prepare { images: Vec<ImageAnnotations>, plan: Box<Plan> },
     /// Trains, and takes the new detector for the old one. Tells [`Event::Training`]; done: [`Outcome::Trained`].
     Train(Box<TrainJob>),
@@ -114,7 +114,7 @@ pub enum Command {
     Samples { images: u32, seed: u64, side: u32 },
     /// Makes one synthetic image. Done: [`Outcome::Files`].
     Synthesize { options: SynthOptions, index: u32 },
-    /// The convolutions of the benchmark for pictures of that side. Done: [`Outcome::BenchLayers`].
+    /// The convolutions of the benchmark for images of that side. Done: [`Outcome::BenchLayers`].
     BenchLayers { side: usize },
     /// Measures one thing on the device, or for no `runs` gives its results. Done: [`Outcome::Bench`].
     Bench { task: BenchTask, runs: u32 },
@@ -346,7 +346,7 @@ pub struct Trained {
 pub struct Measured {
     pub width: u32,
     pub height: u32,
-    /// EXIF's number of how the stored picture is to be turned for a person to see it upright; 1 for as it is. Pictures
+    /// EXIF's number of how the stored image is to be turned for a person to see it upright; 1 for as it is. Images
     /// are not turned here, but annotations may have been made on the upright view.
     pub orientation: u8,
     pub warnings: Vec<String>,
@@ -368,7 +368,7 @@ pub struct OpenedImage {
     /// As [`Measured::orientation`].
     pub orientation: u8,
     pub warnings: Vec<String>,
-    /// One tinted RGBA8 picture a channel; added together they are the merged picture.
+    /// One tinted RGBA8 image a channel; added together they are the merged image.
     pub layers: Vec<LayerImage>,
     pub thumbnail: Thumbnail,
 }

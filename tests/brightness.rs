@@ -50,11 +50,11 @@ fn read(bytes: Vec<u8>, bits: u8) -> ChannelSet {
 fn one_hot_pixel_changes_nothing_but_itself() {
     for hot in [4500, 65_535] {
         assert_eq!(asked(png(1120, Some(hot))), asked(png(1120, None)));
-        let picture = |hot| {
+        let merged_image = |hot| {
             let set = assemble("x", &named(png(1120, hot)), &ReadOptions::default()).unwrap();
             merge(&set, &Merge::for_set(&set)).unwrap().rgb
         };
-        let differ = picture(None).iter().zip(&picture(Some(hot))).filter(|(a, b)| a != b).count();
+        let differ = merged_image(None).iter().zip(&merged_image(Some(hot))).filter(|(a, b)| a != b).count();
         assert_eq!(differ, 3, "three colours of one pixel");
     }
     assert_eq!([900, 4080, 4096, 40_000].map(|top| asked(png(top, None))), [10, 12, 14, 16].map(Some));

@@ -6,7 +6,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use cytobox::{
-    channels::Picture,
+    channels::MergedImage,
     device::{self, DeviceChoice, DeviceKind, Probe},
     kernels::{self, ConvOptions, Roi, RoiAlignOptions},
     model::{Backbone, Detector, DetectorConfig},
@@ -129,12 +129,13 @@ async fn a_detector_finds_the_same_on_cpu_and_gpu() {
         box_score_thresh: 0.3,
         ..DetectorConfig::default()
     };
-    let picture = Picture { width: 100, height: 80, rgb: noise(100 * 80 * 3, 9).iter().map(|v| v.abs()).collect() };
+    let merged_image =
+        MergedImage { width: 100, height: 80, rgb: noise(100 * 80 * 3, 9).iter().map(|v| v.abs()).collect() };
     let mut found = Vec::new();
     for device in [Device::flex(), gpu().await] {
         let detector = Detector::init(config.clone(), 7, &device).expect("a detector");
         let options = predict::DetectOptions::default();
-        found.push(predict::detect(&detector, &picture, &options, &()).await.expect("detections").detections);
+        found.push(predict::detect(&detector, &merged_image, &options, &()).await.expect("detections").detections);
     }
     assert_eq!(device::take_fault(), None);
     assert!(!found[0].is_empty(), "a test without detections shows nothing");

@@ -1,4 +1,4 @@
-//! Files to one image: grouping, assembling channel sets, and merging them into a picture.
+//! Files to one image: grouping, assembling channel sets, and merging them into an image.
 #![cfg(not(target_arch = "wasm32"))]
 
 mod common;
@@ -55,9 +55,9 @@ fn the_default_merge_is_exact() {
         files[0].2 = grey_png(2, 1, &[red, 1]);
         files[3].2 = grey_png(2, 1, &[yellow, 2]);
         let set = assemble("x", &files, &[]).unwrap();
-        let picture = merge(&set, &Merge::hpa()).unwrap();
+        let merged_image = merge(&set, &Merge::hpa()).unwrap();
         let expected = (f32::from(red) + f32::from(yellow) / 2.0).min(255.0) / 255.0;
-        assert_eq!(picture.rgb[..3], [expected, f32::from(yellow) / 2.0 / 255.0, 0.0]);
+        assert_eq!(merged_image.rgb[..3], [expected, f32::from(yellow) / 2.0 / 255.0, 0.0]);
     }
 }
 
@@ -89,7 +89,7 @@ fn sets_that_do_not_fit_are_errors() {
 }
 
 #[test]
-fn a_colour_picture_in_a_set() {
+fn a_colour_image_in_a_set() {
     let with_green = |pixel: [u16; 3]| {
         let mut files = hpa_files([1, 2, 3, 4]);
         files[1].2 = Png::new(2, 1, 8, 2).file(&pixel.repeat(2));
@@ -99,9 +99,9 @@ fn a_colour_picture_in_a_set() {
     assert_eq!((u8s(&set.planes[&Channel::Green]), set.warnings.len()), (&[90, 90][..], 0));
     let set = with_green([5, 200, 8]).unwrap();
     assert_eq!(u8s(&set.planes[&Channel::Green]), [200, 200]);
-    assert!(set.warnings[0].contains("x_green.png: this is a colour picture; only its green part"));
+    assert!(set.warnings[0].contains("x_green.png: this is a colour image; only its green part"));
     let error = with_green([100, 200, 100]).unwrap_err().to_string();
-    assert!(error.starts_with("x_green.png: this is a colour picture, but its name says"), "{error}");
+    assert!(error.starts_with("x_green.png: this is a colour image, but its name says"), "{error}");
     assert!(with_green([200, 5, 5]).is_err());
 
     let mut files = hpa_files([1, 2, 3, 4]);
@@ -125,7 +125,7 @@ fn channels_of_one_image_are_budgeted_together() {
 }
 
 #[test]
-fn layers_add_up_to_the_picture() {
+fn layers_add_up_to_the_image() {
     let plane = |seed: u16| Plane {
         width: 31,
         height: 9,
@@ -172,18 +172,18 @@ fn a_merge_is_checked_and_is_a_plain_map() {
 }
 
 #[test]
-fn a_picture_as_png_and_as_thumbnail() {
+fn an_image_as_png_and_as_thumbnail() {
     let samples: Vec<u16> = (0..20 * 10).map(|i| if i % 20 < 10 { 0 } else { 200 }).collect();
     let set = assemble("x", &[(None, "x.png".to_owned(), grey_png(20, 10, &samples))], &[]).unwrap();
-    let picture = merge(&set, &Merge::for_channels(&[Channel::Grey])).unwrap();
-    let back = decode("x.png", &picture.to_png().unwrap(), Pages::Ask).unwrap();
+    let merged_image = merge(&set, &Merge::for_channels(&[Channel::Grey])).unwrap();
+    let back = decode("x.png", &merged_image.to_png().unwrap(), Pages::Ask).unwrap();
     assert!(back.planes.iter().all(|p| wide(p) == samples));
-    assert_eq!(thumbnail(&picture, 20), (20, 10, picture.to_rgba8()));
-    let (w, h, rgba) = thumbnail(&picture, 4);
+    assert_eq!(thumbnail(&merged_image, 20), (20, 10, merged_image.to_rgba8()));
+    let (w, h, rgba) = thumbnail(&merged_image, 4);
     assert_eq!((w, h), (4, 2));
     assert_eq!(rgba[..16], [[0, 0, 0, 255], [0, 0, 0, 255], [200, 200, 200, 255], [200, 200, 200, 255]].concat());
-    assert_eq!(thumbnail(&picture, 3).2.len(), 3 * 2 * 4);
-    assert_eq!(thumbnail(&picture, 1), (1, 1, vec![100, 100, 100, 255]));
+    assert_eq!(thumbnail(&merged_image, 3).2.len(), 3 * 2 * 4);
+    assert_eq!(thumbnail(&merged_image, 1), (1, 1, vec![100, 100, 100, 255]));
 }
 
 /// Grouping, assembling and merging a folder, as `cytobox merge` does it.

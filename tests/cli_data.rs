@@ -72,7 +72,7 @@ fn put(path: PathBuf, content: impl AsRef<[u8]>) {
     fs::write(path, content).unwrap();
 }
 
-fn picture(path: PathBuf) {
+fn merged_image(path: PathBuf) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     GrayImage::from_pixel(SIDE, SIDE, Luma([90])).save(path).unwrap();
 }
@@ -106,43 +106,43 @@ fn annotations_are_found_in_every_layout_that_the_page_takes() {
     type Layout = fn(&Path);
     let layouts: [(&str, Layout); 9] = [
         ("beside", |at| {
-            picture(at.join("a.png"));
+            merged_image(at.join("a.png"));
             put(at.join("a.xml"), xml(SIDE));
         }),
         ("voc", |at| {
-            picture(at.join("JPEGImages/a.png"));
+            merged_image(at.join("JPEGImages/a.png"));
             put(at.join("Annotations/a.xml"), xml(SIDE));
             put(at.join("ImageSets/Main/train.txt"), "a\n");
         }),
         ("upper case", |at| {
-            picture(at.join("a.png"));
+            merged_image(at.join("a.png"));
             put(at.join("a.XML"), xml(SIDE));
         }),
         ("double extension", |at| {
-            picture(at.join("a.tif.png"));
+            merged_image(at.join("a.tif.png"));
             put(at.join("a.tif.xml"), xml(SIDE));
         }),
         ("channel", |at| {
             for channel in ["red", "green", "blue", "yellow"] {
-                picture(at.join(format!("a_{channel}.png")));
+                merged_image(at.join(format!("a_{channel}.png")));
             }
             put(at.join("a_green.xml"), xml(SIDE));
         }),
         ("coco beside", |at| {
-            picture(at.join("a.png"));
+            merged_image(at.join("a.png"));
             put(at.join("annotations.json"), coco("a.png"));
         }),
         ("coco above", |at| {
-            picture(at.join("images/a.png"));
+            merged_image(at.join("images/a.png"));
             put(at.join("annotations/instances.json"), coco("a.png"));
         }),
         ("yolo beside", |at| {
-            picture(at.join("a.png"));
+            merged_image(at.join("a.png"));
             put(at.join("a.txt"), YOLO);
             put(at.join("classes.txt"), "cell\n");
         }),
         ("yolo apart", |at| {
-            picture(at.join("images/a.png"));
+            merged_image(at.join("images/a.png"));
             put(at.join("labels/a.txt"), YOLO);
             put(at.join("classes.txt"), "cell\n");
         }),
@@ -160,7 +160,7 @@ fn plates_with_equal_names_keep_their_own_annotations() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     for plate in ["one", "two"] {
-        picture(at(&format!("{plate}/images/a.png")));
+        merged_image(at(&format!("{plate}/images/a.png")));
     }
     put(at("one/annotations/a.xml"), xml(SIDE));
     let one =
@@ -174,7 +174,7 @@ fn plates_with_equal_names_keep_their_own_annotations() {
 #[test]
 fn a_table_gets_its_outlines_from_label_images() {
     let folder = tempfile::tempdir().unwrap();
-    picture(folder.path().join("a.png"));
+    merged_image(folder.path().join("a.png"));
     put(folder.path().join("annot.txt"), "a.png,5,5,15,15,cell\n");
     let label = |x, y| Luma([u8::from((5..15).contains(&x) && (5..15).contains(&y))]);
     GrayImage::from_fn(SIDE, SIDE, label).save(folder.path().join("a_mask.png")).unwrap();
@@ -186,7 +186,7 @@ fn everything_that_cannot_be_used_is_in_one_list() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     for name in ["good", "cut", "other", "broken", "sensor"] {
-        picture(at(&format!("{name}.png")));
+        merged_image(at(&format!("{name}.png")));
         put(at(&format!("{name}.xml")), xml(SIDE));
     }
     put(at("cut.xml"), &xml(SIDE)[..200]);
@@ -210,7 +210,7 @@ fn everything_that_cannot_be_used_is_in_one_list() {
 #[test]
 fn files_that_were_seen_and_not_used_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    picture(folder.path().join("a.png"));
+    merged_image(folder.path().join("a.png"));
     assert!(refused(folder.path()).contains("there are no annotation files"));
     put(folder.path().join("other.xml"), xml(SIDE));
     let text = refused(folder.path());
@@ -221,7 +221,7 @@ fn files_that_were_seen_and_not_used_are_named() {
 #[test]
 fn evaluate_takes_what_detect_takes() {
     let folder = tempfile::tempdir().unwrap();
-    picture(folder.path().join("grey.png"));
+    merged_image(folder.path().join("grey.png"));
     RgbImage::from_pixel(SIDE, SIDE, image::Rgb([9, 99, 199])).save(folder.path().join("colour.png")).unwrap();
     for name in ["grey", "colour"] {
         put(folder.path().join(format!("{name}.xml")), xml(SIDE));

@@ -66,7 +66,7 @@ fn fails(output: Output) -> String {
     said(&output)
 }
 
-fn picture(path: &Path, brightness: u8) {
+fn merged_image(path: &Path, brightness: u8) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     GrayImage::from_pixel(8, 8, Luma([brightness])).save(path).unwrap();
 }
@@ -86,8 +86,8 @@ fn found(out: &Path) -> Vec<String> {
 fn equal_names_are_merged_into_the_out_folder_and_over_no_image() {
     let folder = tempfile::tempdir().unwrap();
     let [first, second] = ["a/X.png", "b/X.png"].map(|name| folder.path().join("images").join(name));
-    picture(&first, 10);
-    picture(&second, 20);
+    merged_image(&first, 10);
+    merged_image(&second, 20);
     let out = folder.path().join("merged");
     succeeds(merge(&folder.path().join("images"), &out, &[]));
     assert_eq!([out.join("a/X.png"), out.join("b/X.png")].map(|file| brightness(&file)), [10, 20]);
@@ -103,8 +103,8 @@ fn equal_names_are_merged_into_the_out_folder_and_over_no_image() {
 fn a_scan_tells_images_of_one_name_apart() {
     let folder = tempfile::tempdir().unwrap();
     let [one, two, out] = ["one", "two", "out"].map(|name| folder.path().join(name));
-    picture(&one.join("X.png"), 10);
-    picture(&two.join("X.png"), 20);
+    merged_image(&one.join("X.png"), 10);
+    merged_image(&two.join("X.png"), 20);
     succeeds(detect(&one, &out, &["--format", "jsonl,voc"]));
     assert_eq!(found(&out), ["X"]);
     // Another folder with the same names is other work, and takes nothing away.
@@ -116,7 +116,7 @@ fn a_scan_tells_images_of_one_name_apart() {
         assert!(text.contains("1 images were done before"), "{text}");
     }
     // What has changed is done again, and counts once.
-    picture(&one.join("X.png"), 30);
+    merged_image(&one.join("X.png"), 30);
     fs::File::open(one.join("X.png")).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
     let text = succeeds(detect(&one, &out, &[]));
     assert!(!text.contains("done before"), "{text}");
@@ -130,7 +130,7 @@ fn a_scan_tells_images_of_one_name_apart() {
 fn unreadable_files_are_reported_and_the_rest_continues() {
     let folder = tempfile::tempdir().unwrap();
     let [images, out] = ["images", "out"].map(|name| folder.path().join(name));
-    picture(&images.join("good.png"), 10);
+    merged_image(&images.join("good.png"), 10);
     std::os::unix::fs::symlink("nowhere.png", images.join("link.png")).unwrap();
     std::os::unix::fs::symlink(".", images.join("round")).unwrap();
     let _pipe = std::os::unix::net::UnixListener::bind(images.join("socket.png")).unwrap();
@@ -153,9 +153,9 @@ fn a_broken_channel_is_reported_and_never_filled() {
     let folder = tempfile::tempdir().unwrap();
     let [images, out] = ["images", "out"].map(|name| folder.path().join(name));
     for channel in ["green", "blue", "yellow"] {
-        picture(&images.join(format!("A_{channel}.png")), 10);
+        merged_image(&images.join(format!("A_{channel}.png")), 10);
     }
-    fs::write(images.join("A_red.png"), "not a picture").unwrap();
+    fs::write(images.join("A_red.png"), "not an image").unwrap();
     for output in [merge(&images, &out, &["--fill-missing"]), detect(&images, &out, &["--fill-missing"])] {
         let text = fails(output);
         assert!(text.contains("A_red.png: this is not a PNG") && text.contains("1 of 1"), "{text}");
@@ -172,9 +172,9 @@ fn a_broken_channel_is_reported_and_never_filled() {
 fn image_warnings_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let [images, out] = ["images", "out"].map(|name| folder.path().join(name));
-    picture(&images.join("good.png"), 10);
-    picture(&images.join("lonely_mask.png"), 1);
-    fs::write(images.join("broken.png"), "not a picture").unwrap();
+    merged_image(&images.join("good.png"), 10);
+    merged_image(&images.join("lonely_mask.png"), 1);
+    fs::write(images.join("broken.png"), "not an image").unwrap();
     ImageBuffer::from_pixel(8, 8, Luma([900u16])).save(images.join("deep.png")).unwrap();
     for output in [merge(&images, &out, &[]), detect(&images, &out, &[])] {
         let text = fails(output);
@@ -215,7 +215,7 @@ fn images_of_one_name_in_two_plates_are_told_apart_in_every_result_file() {
     let folder = tempfile::tempdir().unwrap();
     let screen = folder.path().join("screen");
     for (place, brightness) in [("plateA/f01.png", 10), ("plateB/f01.png", 20), ("plateB/g07.png", 30)] {
-        picture(&screen.join(place), brightness);
+        merged_image(&screen.join(place), brightness);
     }
     let out = folder.path().join("out");
     succeeds(detect(&screen, &out, &["--format", "jsonl,voc,yolo,coco,csv"]));

@@ -21,7 +21,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The first samples of a merged picture in red.
+/// The first samples of a merged image in red.
 fn first(path: &Path) -> u8 {
     match &decode("x.png", &fs::read(path).unwrap(), Pages::Ask).unwrap().planes[0].samples {
         Samples::U8(samples) => samples[0],

@@ -95,12 +95,12 @@ fn blood_cells_read_but_for_two_clicks() {
     let counts: BTreeMap<_, _> = class_counts(&images).into_iter().map(|c| (c.label, c.cells)).collect();
     assert_eq!(counts.keys().collect::<Vec<_>>(), ["Platelets", "RBC", "WBC"]);
 
-    // The pictures beside them have the size that the files say.
-    let pictures: Vec<ImageInfo> = files(&data.join("bccd/JPEGImages"), ".jpg")
+    // The images beside them have the size that the files say.
+    let merged_images: Vec<ImageInfo> = files(&data.join("bccd/JPEGImages"), ".jpg")
         .iter()
         .map(|f| ImageInfo::new(name(f).trim_end_matches(".jpg"), 640, 480))
         .collect();
-    let matched = match_images(images, &pictures);
+    let matched = match_images(images, &merged_images);
     assert_eq!((matched.annotations.len(), matched.without_image.len(), matched.rejected.len()), (364, 0, 0));
 }
 
@@ -363,7 +363,7 @@ fn halves(left: u8, right: u8) -> Vec<u8> {
 }
 
 #[test]
-fn label_images_are_numbers_and_not_pictures() {
+fn label_images_are_numbers_and_not_images() {
     use png::{BitDepth, ColorType};
     let packed = |bits: usize| -> Vec<u8> {
         halves(1, 2).chunks(8 / bits).map(|group| group.iter().fold(0, |byte, v| byte << bits | v)).collect()
@@ -385,7 +385,7 @@ fn label_images_are_numbers_and_not_pictures() {
     }
     let coloured: Vec<u8> = halves(1, 2).into_iter().flat_map(|v| [v, 0, 0]).collect();
     let sentence = LabelImage::decode("a_mask.png", &png_of(ColorType::Rgb, BitDepth::Eight, None, &coloured));
-    assert!(sentence.unwrap_err().to_string().contains("colour picture"));
+    assert!(sentence.unwrap_err().to_string().contains("colour image"));
 }
 
 #[test]

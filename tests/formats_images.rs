@@ -115,14 +115,14 @@ fn jpeg_grey_and_colour() {
     }
 }
 
-/// A camera that stops before the end marker has written the whole picture; a file that was cut has not.
+/// A camera that stops before the end marker has written the whole image; a file that was cut has not.
 #[test]
 fn a_jpeg_without_its_end_marker_is_read_and_a_cut_one_is_not() {
-    let picture: Vec<u8> = (0..96 * 80 * 3u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let merged_image: Vec<u8> = (0..96 * 80 * 3u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     for (kind, samples) in [(image::ExtendedColorType::L8, 1), (image::ExtendedColorType::Rgb8, 3)] {
         let mut file = Vec::new();
-        let picture = &picture[..96 * 80 * samples];
-        image::codecs::jpeg::JpegEncoder::new_with_quality(&mut file, 90).encode(picture, 96, 80, kind).unwrap();
+        let merged_image = &merged_image[..96 * 80 * samples];
+        image::codecs::jpeg::JpegEncoder::new_with_quality(&mut file, 90).encode(merged_image, 96, 80, kind).unwrap();
         let whole = decode("a.jpg", &file).unwrap();
         assert_eq!(whole.warnings, [""; 0]);
         let data = file.len() - 2;
@@ -130,7 +130,7 @@ fn a_jpeg_without_its_end_marker_is_read_and_a_cut_one_is_not() {
         for end in [file[..data].to_vec(), file[..data + 1].to_vec(), [&file[..data], &[0; 5000]].concat()] {
             let read = decode("a.jpg", &end).unwrap();
             assert_eq!(read.planes, whole.planes);
-            assert_eq!(read.warnings, ["a.jpg: the file lacks its end marker, but all of its picture is there"]);
+            assert_eq!(read.warnings, ["a.jpg: the file lacks its end marker, but all of its image is there"]);
         }
         for lost in [3, 10, 50, 200, file.len() / 2] {
             for end in [file[..data - lost].to_vec(), [&file[..data - lost], &[0; 5000]].concat()] {

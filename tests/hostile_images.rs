@@ -287,7 +287,7 @@ fn huge_and_zero_dimensions() {
     jpeg[at + 5..at + 9].copy_from_slice(&[0, 0, 0, 9]);
     assert_eq!(code(&jpeg), "image");
 
-    // Tiles larger than any picture, and a thousand samples.
+    // Tiles larger than any image, and a thousand samples.
     let tiles = TiffPage::new(4, 4, 8, 1, 1).tiles(1 << 30, 1 << 30, vec![vec![0; 16]]);
     assert_eq!(code(&tiff(&[tiles], false)), "image");
     let samples = TiffPage::new(1, 1, 8, 1000, 1).strip(vec![0; 1000]);
@@ -310,7 +310,7 @@ fn wrong_magic_empty_files_and_garbage_behind() {
     }
     for (what, mut bytes) in valid() {
         let before = decode(&what, &bytes);
-        bytes.extend(b"garbage behind the picture".repeat(9));
+        bytes.extend(b"garbage behind the image".repeat(9));
         assert_eq!(decode(&what, &bytes), before, "{what}");
     }
 }

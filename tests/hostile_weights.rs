@@ -88,8 +88,8 @@ fn the_good_file_is_good() {
     let (detector, report) = weights::load("good", good(), &Device::flex()).unwrap();
     assert_eq!(detector.config, config());
     assert_eq!((report.missing.len(), report.unexpected.len()), (0, 0));
-    let picture = cytobox::channels::Picture { width: 70, height: 50, rgb: vec![0.5; 70 * 50 * 3] };
-    pollster::block_on(cytobox::predict::detect(&detector, &picture, &Default::default(), &())).unwrap();
+    let merged_image = cytobox::channels::MergedImage { width: 70, height: 50, rgb: vec![0.5; 70 * 50 * 3] };
+    pollster::block_on(cytobox::predict::detect(&detector, &merged_image, &Default::default(), &())).unwrap();
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use cytobox::boxes;
-use cytobox::channels::{self, Merge, Picture};
+use cytobox::channels::{self, Merge, MergedImage};
 use cytobox::detections::Detection;
 use cytobox::model::anchors::pyramid_anchors;
 use cytobox::model::mask_head::class_probabilities;
@@ -30,8 +30,8 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     data.as_slice::<f32>().unwrap().to_vec()
 }
 
-fn picture(golden: &Golden) -> Picture {
-    Picture { width: golden.shape[1] as u32, height: golden.shape[0] as u32, rgb: golden.values.clone() }
+fn merged_image(golden: &Golden) -> MergedImage {
+    MergedImage { width: golden.shape[1] as u32, height: golden.shape[0] as u32, rgb: golden.values.clone() }
 }
 
 fn load(case: &str, device: &Device) -> Detector {
@@ -73,7 +73,7 @@ fn every_stage(case: &str, device: &Device, tolerance: f32) {
     let detector = load(case, device);
     let (config, network) = (&detector.config, &detector.network);
 
-    let input = NetworkInput::new(&picture(&stages["picture"]), config).unwrap();
+    let input = NetworkInput::new(&merged_image(&stages["image"]), config).unwrap();
     assert_eq!(input.size.map(|n| n as f32), stages["size"].values[..]);
     check.near("transform", &input.values);
 
@@ -149,18 +149,18 @@ fn detections(check: &Check, config: &DetectorConfig, proposals: &[[f32; 4]], si
     assert_eq!(labels, check.stages["network.labels"].values);
 }
 
-fn detect(detector: &Detector, picture: &Picture, options: &DetectOptions) -> Vec<Detection> {
-    pollster::block_on(predict::detect(detector, picture, options, &())).unwrap().detections
+fn detect(detector: &Detector, merged_image: &MergedImage, options: &DetectOptions) -> Vec<Detection> {
+    pollster::block_on(predict::detect(detector, merged_image, options, &())).unwrap().detections
 }
 
-/// From picture to detections in one go: the same labels in the same order, corners within half a pixel, masks alike.
+/// From image to detections in one go: the same labels in the same order, corners within half a pixel, masks alike.
 fn end_to_end(case: &str, device: &Device) {
     let stages = golden::read(&format!("{case}.golden.safetensors"));
     let detector = load(case, device);
-    let found = detect(&detector, &picture(&stages["picture"]), &DetectOptions::default());
+    let found = detect(&detector, &merged_image(&stages["image"]), &DetectOptions::default());
     let (expected, scores) = (stages["final.boxes"].boxes(), &stages["final.scores"].values);
     assert_eq!(found.len(), expected.len(), "{case}");
-    let pixels = stages["picture"].shape[0] * stages["picture"].shape[1];
+    let pixels = stages["image"].shape[0] * stages["image"].shape[1];
     for (i, one) in found.iter().enumerate() {
         let off = one.bbox.corners().iter().zip(expected[i]).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
         assert!(off <= 0.5, "{case} {i}: {off} px");
@@ -306,9 +306,9 @@ fn reference_model(device: &Device, images: usize, score: f32) {
     let expected: BTreeMap<String, Vec<Reference>> = serde_json::from_slice(&expected).unwrap();
     assert_eq!(expected.len(), 5);
     for (stem, expected) in expected.iter().rev().take(images) {
-        let picture = hpa_picture(&data, stem);
+        let merged_image = hpa_image(&data, stem);
         let started = std::time::Instant::now();
-        let found = detect(&detector, &picture, &DetectOptions { score: Some(score), ..DetectOptions::default() });
+        let found = detect(&detector, &merged_image, &DetectOptions { score: Some(score), ..DetectOptions::default() });
         println!("{stem}: {:.2} s, {} detections", started.elapsed().as_secs_f32(), found.len());
         // One for one: whatever is above 0.5 on either side has a partner on the other, of any score that differs little.
         let mut free: Vec<&Detection> = found.iter().collect();
@@ -333,7 +333,7 @@ fn reference_model(device: &Device, images: usize, score: f32) {
     }
 }
 
-fn hpa_picture(data: &std::path::Path, stem: &str) -> Picture {
+fn hpa_image(data: &std::path::Path, stem: &str) -> MergedImage {
     let files: Vec<_> = ["red", "green", "blue", "yellow"]
         .into_iter()
         .map(|name| {

@@ -162,9 +162,9 @@ fn colours_that_the_file_states_decide_and_not_the_order() {
         let set = assemble("x", &[(None, "x.tif".to_owned(), bytes)], &ReadOptions::default()).unwrap();
         assert_eq!(set.channels(), [Channel::Green, Channel::Blue, Channel::Index(2)]);
         // The planes are 0, 10 and 20 in their first pixel: blue, magenta at half its strength, green.
-        let picture = merge(&set, &Merge::for_set(&set)).unwrap();
+        let merged_image = merge(&set, &Merge::for_set(&set)).unwrap();
         let expected = [5.0, 20.0, 5.0].map(|v: f32| v / 255.0);
-        assert_eq!(picture.rgb[..3], expected);
+        assert_eq!(merged_image.rgb[..3], expected);
     }
     let packed = |[r, g, b]: [u8; 3]| i32::from_be_bytes([r, g, b, 255]);
     let ome = |channels: &str| {

@@ -376,12 +376,12 @@ fn torchvision_takes(trained: &Detector) {
     let bytes = pollster::block_on(weights::save(trained, Precision::F32)).unwrap();
     std::fs::write(folder.path().join("trained.safetensors"), bytes).unwrap();
 
-    let (config, network, picture) = (&trained.config, &trained.network, example(0).picture);
-    let input = NetworkInput::new(&picture, config).unwrap();
+    let (config, network, merged_image) = (&trained.config, &trained.network, example(0).merged_image);
+    let input = NetworkInput::new(&merged_image, config).unwrap();
     let features = pollster::block_on(network.backbone.forward(input.to_tensor(&trained.device), &())).unwrap();
     let boxes = [vec![[10.0, 12.0, 60.0, 70.0], [0.0, 40.0, 100.0, 128.0], [64.0, 3.0, 80.0, 18.0f32]]];
     let mut answers = vec![
-        ("picture".to_owned(), vec![SIDE, SIDE, 3], picture.rgb.clone()),
+        ("image".to_owned(), vec![SIDE, SIDE, 3], merged_image.rgb.clone()),
         ("boxes".to_owned(), vec![boxes[0].len(), 4], boxes[0].concat()),
     ];
     fn answer<const D: usize>(name: String, tensor: &Tensor<D>) -> (String, Vec<usize>, Vec<f32>) {
@@ -426,7 +426,7 @@ fn two_images_are_learnt() {
     let loaded = weights::load("a", &bytes, &Device::flex()).unwrap().0;
     let options = cytobox::predict::DetectOptions::default();
     let find = |d: &Detector| {
-        pollster::block_on(cytobox::predict::detect(d, &example(0).picture, &options, &())).unwrap().detections
+        pollster::block_on(cytobox::predict::detect(d, &example(0).merged_image, &options, &())).unwrap().detections
     };
     let (a, b) = (find(&finished.detector), find(&loaded));
     assert_eq!(a.len(), b.len());

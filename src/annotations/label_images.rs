@@ -46,7 +46,7 @@ impl<'a> LabelImages<'a> {
         Self { images, options, owners, owned: BTreeMap::new(), without_image: Vec::new() }
     }
 
-    /// Takes a picture file; it is decoded in [`LabelImages::attach`].
+    /// Takes an image file; it is decoded in [`LabelImages::attach`].
     pub fn add(&mut self, name: &'a str, bytes: &'a [u8]) {
         match self.owners.of(&composed(name)) {
             Some((image, Part::All)) => self.owned.entry(image).or_default().whole.push((name, bytes)),

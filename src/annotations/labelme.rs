@@ -124,7 +124,7 @@ impl Shape {
         let kind = string(value.get("shape_type")).unwrap_or("polygon".into());
         let polygon = match (kind.as_ref(), points.as_slice()) {
             ("polygon", corners) if corners.len() >= 3 => points,
-            // A mask of labelme is a picture within two corners; the box is what is taken of it.
+            // A mask of labelme is an image within two corners; the box is what is taken of it.
             ("rectangle" | "mask", &[[x1, y1], [x2, y2]]) => vec![[x1, y1], [x2, y1], [x2, y2], [x1, y2]],
             ("circle", &[[x, y], [to_x, to_y]]) => {
                 let radius = (to_x - x).hypot(to_y - y);

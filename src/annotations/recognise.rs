@@ -14,7 +14,7 @@ use crate::channels::HEAD_BYTES;
 pub enum AnnotationKind {
     /// Names of classes, which the numbers of YOLO's files stand for.
     ClassList,
-    /// A picture whose values are object numbers.
+    /// An image whose values are object numbers.
     LabelImage,
     /// Pascal VOC, of one image.
     Voc,

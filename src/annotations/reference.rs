@@ -28,7 +28,7 @@ pub fn path(file: &str, image: &str) -> String {
 }
 
 /// The file that stands for an image called `name`, of files below the folder of all: its own, or for several channels the
-/// picture that they would be merged to, in the folder of the first. Where another image is that very file, as `is_taken`
+/// image that they would be merged to, in the folder of the first. Where another image is that very file, as `is_taken`
 /// says, the first channel stands for the set.
 pub fn file_of(name: &str, files: &[String], is_taken: impl Fn(&str) -> bool) -> String {
     let stem = name.rsplit(['/', '\\']).next().unwrap_or_default();

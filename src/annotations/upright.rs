@@ -1,6 +1,6 @@
-//! Annotations that were made on a photograph as it is seen upright, brought to the picture as it is stored.
+//! Annotations that were made on a photograph as it is seen upright, brought to the image as it is stored.
 //!
-//! Pictures keep the order of their stored pixels; a program that obeys the EXIF orientation shows them turned, and what
+//! Images keep the order of their stored pixels; a program that obeys the EXIF orientation shows them turned, and what
 //! was drawn there is in other coordinates.
 
 use super::{ImageAnnotations, Object};
@@ -14,10 +14,10 @@ pub fn swaps_sides(orientation: u8) -> bool {
     matches!(orientation, 5..=8)
 }
 
-/// From the upright view, whose size the annotations have, to the stored picture.
+/// From the upright view, whose size the annotations have, to the stored image.
 ///
 /// # Errors
-/// A box that leaves the picture, which one within the upright view does not.
+/// A box that leaves the image, which one within the upright view does not.
 pub fn to_stored(annotations: &mut ImageAnnotations, orientation: u8) -> Result<()> {
     if !swaps_sides(orientation) {
         return Ok(());
@@ -48,7 +48,7 @@ fn turned_box(bbox: BoxXyxy, orientation: u8, upright: [u32; 2]) -> Result<BoxXy
     BoxXyxy::new([ax.min(bx), ay.min(by), ax.max(bx), ay.max(by)], upright[1], upright[0])
 }
 
-/// A point of the upright view of `sides` (width, height) on the stored picture (EXIF 2.3, tag 274).
+/// A point of the upright view of `sides` (width, height) on the stored image (EXIF 2.3, tag 274).
 fn place([x, y]: [f32; 2], orientation: u8, [width, height]: [f32; 2]) -> [f32; 2] {
     match orientation {
         5 => [y, x],
@@ -101,7 +101,7 @@ mod tests {
         ImageAnnotations { objects: vec![object], ..serde_json::from_str(json).unwrap() }
     }
 
-    /// What the upper left of the upright view is of the stored picture, by the words of the EXIF standard: for 6 the
+    /// What the upper left of the upright view is of the stored image, by the words of the EXIF standard: for 6 the
     /// stored first row is the view's right side and the first column its top.
     #[test]
     fn each_orientation_has_its_corner() {

@@ -26,7 +26,7 @@ pub struct ReadOptions<'a> {
 /// `files` are channel, file name and bytes: either one file without a channel, an image by itself, whose channels its
 /// content tells (grey; red, green, blue; or channel1, channel2, …), or one file for each channel. Where one of the
 /// channels is red, green, blue or yellow, the set is a Human Protein Atlas set and needs all four; those to `fill`
-/// become black if they have no file. A colour picture that stands for one channel is taken if it is grey, or nearly
+/// become black if they have no file. A colour image that stands for one channel is taken if it is grey, or nearly
 /// all of that channel's colour.
 ///
 /// 8 and 16 bit are not mixed: the same brightness would be two numbers, and which scale a 12-bit camera in 16 bit has
@@ -176,13 +176,13 @@ fn one_plane(file: &str, channel: Channel, decoded: Decoded, warnings: &mut Vec<
             Channel::Grey | Channel::Index(_) => &[],
         };
         if is_tint(&planes, own) {
-            warnings.push(format!("{file}: this is a colour picture; only its {channel} part is used"));
+            warnings.push(format!("{file}: this is a colour image; only its {channel} part is used"));
             return Ok(mean_of(&mut planes, own));
         }
     } else if planes.len() == 1 {
         return Ok(planes.swap_remove(0));
     }
-    let what = if layout == Layout::Rgb { "a colour picture" } else { "a picture of several channels" };
+    let what = if layout == Layout::Rgb { "a colour image" } else { "an image of several channels" };
     let reason = format!(
         "this is {what}, but its name says that it is only the {channel} channel; give a grey file, or rename it if it is \
          an image by itself"

@@ -112,10 +112,10 @@ fn image_kind(name: &str, bytes: &[u8]) -> Result<FileKind> {
     }
 }
 
-/// Refuses sizes over the caps and pictures without pixels; returns the pixels.
+/// Refuses sizes over the caps and images without pixels; returns the pixels.
 pub(super) fn check_size(name: &str, width: u32, height: u32) -> Result<u64> {
     if width == 0 || height == 0 {
-        return Err(Error::image(name, format_args!("its header says {width} × {height} pixels: no picture is in it")));
+        return Err(Error::image(name, format_args!("its header says {width} × {height} pixels: no image is in it")));
     }
     limits::check(name, "the width in pixels", width.into(), limits::IMAGE_SIDE.into())?;
     limits::check(name, "the height in pixels", height.into(), limits::IMAGE_SIDE.into())?;
@@ -133,8 +133,7 @@ pub(super) fn check_bytes(name: &str, pixels: u64, samples: usize, bits: u8) -> 
 /// Refuses a file too short for what it claims: no compression gives more than `ratio` bytes for one.
 pub(super) fn check_plausible(name: &str, raw_bytes: u64, file_bytes: usize, ratio: u64) -> Result<()> {
     if raw_bytes > (file_bytes as u64).saturating_mul(ratio) {
-        let reason =
-            format!("the file is truncated: {file_bytes} bytes cannot hold the picture that its header claims");
+        let reason = format!("the file is truncated: {file_bytes} bytes cannot hold the image that its header claims");
         return Err(Error::image(name, reason));
     }
     Ok(())
@@ -208,7 +207,7 @@ fn decode_png(name: &str, bytes: &[u8]) -> Result<Decoded> {
         PngDecoder::with_limits(Cursor::new(bytes), decoder_limits(bytes.len())).map_err(|e| broken(name, "PNG", e))?;
     let mut warnings = Vec::new();
     if decoder.is_apng().unwrap_or(false) {
-        warnings.push(format!("{name}: this is an animation; only its first picture is read"));
+        warnings.push(format!("{name}: this is an animation; only its first image is read"));
     }
     let mut decoded = read(name, "PNG", FileKind::Png, decoder, warnings)?;
     if ihdr.is_palette() {
@@ -262,7 +261,7 @@ fn decode_jpeg(name: &str, bytes: &[u8]) -> Result<Decoded> {
             _ => return Err(Error::image(name, jpeg::CUT)),
         }
     }
-    decoded.warnings.push(format!("{name}: the file lacks its end marker, but all of its picture is there"));
+    decoded.warnings.push(format!("{name}: the file lacks its end marker, but all of its image is there"));
     Ok(decoded)
 }
 
@@ -275,12 +274,12 @@ fn decode_whole_jpeg(name: &str, bytes: &[u8], frame: jpeg::Frame) -> Result<Dec
     let mut warnings = Vec::new();
     if decoder.orientation().is_ok_and(|o| o != Orientation::NoTransforms) {
         warnings
-            .push(format!("{name}: its EXIF orientation is not applied; boxes belong to the picture as it is stored"));
+            .push(format!("{name}: its EXIF orientation is not applied; boxes belong to the image as it is stored"));
     }
     read(name, "JPEG", FileKind::Jpeg, decoder, warnings)
 }
 
-/// What a decoder may take beside the picture: metadata as long as the file, and some unpacked.
+/// What a decoder may take beside the image: metadata as long as the file, and some unpacked.
 fn decoder_limits(file_bytes: usize) -> Limits {
     let mut limits = Limits::default();
     limits.max_image_width = Some(limits::IMAGE_SIDE);

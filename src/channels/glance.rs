@@ -36,9 +36,9 @@ mod tests {
     use super::super::HEAD_BYTES;
     use super::*;
 
-    fn head(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    fn head(merged_image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
-        picture.write_to(&mut bytes, format).unwrap();
+        merged_image.write_to(&mut bytes, format).unwrap();
         let mut bytes = bytes.into_inner();
         bytes.truncate(HEAD_BYTES);
         bytes

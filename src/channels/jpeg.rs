@@ -2,7 +2,7 @@
 //!
 //! A JPEG decoder fills what a truncated file lacks with grey and says nothing; the end marker tells. Where only that
 //! marker is missing, [`Frame::end`] says where it belongs, and [`whole`] and [`other_end`] let the caller find out
-//! whether the picture is all there. Markers as in ITU-T T.81, annex B.
+//! whether the image is all there. Markers as in ITU-T T.81, annex B.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub struct Frame {
     pub components: u8,
     /// Bits of one sample.
     pub precision: u8,
-    /// Where the coded data end, in a file that lacks the end marker and may hold the whole picture all the same.
+    /// Where the coded data end, in a file that lacks the end marker and may hold the whole image all the same.
     pub end: Option<usize>,
 }
 
@@ -46,7 +46,7 @@ pub fn frame(bytes: &[u8]) -> Result<Frame, &'static str> {
         at += 1;
         match marker {
             0x00 | 0x01 | 0xd0..=0xd8 => continue,
-            0xd9 => return frame.ok_or("the file holds no picture"),
+            0xd9 => return frame.ok_or("the file holds no image"),
             _ => {}
         }
         let length = usize::from(u16::from_be_bytes([*bytes.get(at).ok_or(CUT)?, *bytes.get(at + 1).ok_or(CUT)?]));
@@ -81,7 +81,7 @@ pub fn frame(bytes: &[u8]) -> Result<Frame, &'static str> {
 const START_OF_SCAN: u8 = 0xda;
 
 /// Which coefficients of which component the scans have told to the last bit: one bit a coefficient. The scans of a
-/// progressive file each tell a part, and a file that ends between two of them decodes into a coarse picture.
+/// progressive file each tell a part, and a file that ends between two of them decodes into a coarse image.
 #[derive(Default)]
 struct Scans(BTreeMap<u8, u64>);
 
@@ -121,7 +121,7 @@ pub fn whole(bytes: &[u8], end: usize) -> Vec<u8> {
 }
 
 /// The file with other coded data behind its own, then the end marker. A decoder that had all that it needs does not look at
-/// them; where something is missing, the picture becomes another one.
+/// them; where something is missing, the image becomes another one.
 pub fn other_end(bytes: &[u8], end: usize, data: u8) -> Vec<u8> {
     [&bytes[..end], &[data; 4096], &END].concat()
 }
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn damage_is_named() {
-        assert!(frame(&[0xff, 0xd8, 0xff, 0xd9]).unwrap_err().contains("no picture"));
+        assert!(frame(&[0xff, 0xd8, 0xff, 0xd9]).unwrap_err().contains("no image"));
         assert!(frame(&[0xff, 0xd8, 0xff, 0xe0, 0, 0, 0xff, 0xd9]).unwrap_err().contains("no length"));
         assert!(frame(&[0xff, 0xd8, 0xff, 0xc0, 0, 4, 8, 0, 0xff, 0xd9]).unwrap_err().contains("too short"));
     }

@@ -27,7 +27,7 @@ pub(crate) struct LabelSamples {
 /// Reads the numbers of a PNG or TIFF file.
 ///
 /// # Errors
-/// Another kind of file, a colour picture, values that are not object numbers, a broken file, or one over a cap of [`limits`].
+/// Another kind of file, a colour image, values that are not object numbers, a broken file, or one over a cap of [`limits`].
 pub(crate) fn label_samples(name: &str, bytes: &[u8]) -> Result<LabelSamples> {
     limits::check(name, "the file size in bytes", bytes.len() as u64, limits::FILE_BYTES)?;
     match sniff(bytes) {
@@ -70,7 +70,7 @@ fn read_png(name: &str, bytes: &[u8]) -> Result<LabelSamples> {
 }
 
 pub(super) const COLOURED: &str =
-    "is a colour picture; a label image has one number for each pixel: 0 for background, k for the k-th object";
+    "is a colour image; a label image has one number for each pixel: 0 for background, k for the k-th object";
 
 /// One row; `None` where red, green and blue differ. Alpha says nothing.
 fn unpack(row: &[u8], colour: ColorType, depth: BitDepth, out: &mut [u16]) -> Option<()> {

@@ -138,7 +138,7 @@ fn plain<'a>(name: &str, bytes: &'a [u8], shape: &Shape) -> Result<Cow<'a, [u8]>
 }
 
 fn samples(name: &str, reader: &mut Reader, shape: &Shape, numbering: &mut Numbering) -> Result<Vec<u16>> {
-    let damaged = || Error::image(name, "the TIFF file is damaged: its strips or tiles do not make up the picture");
+    let damaged = || Error::image(name, "the TIFF file is damaged: its strips or tiles do not make up the image");
     let (width, height) = (shape.width as usize, shape.height as usize);
     let (chunk_width, chunk_height) = reader.chunk_dimensions();
     if chunk_width == 0 || chunk_height == 0 {

@@ -1,4 +1,4 @@
-//! Channels to one picture: every channel has a weight in red, green and blue.
+//! Channels to one image: every channel has a weight in red, green and blue.
 
 use std::collections::BTreeMap;
 
@@ -106,7 +106,7 @@ impl From<Merge> for BTreeMap<Channel, [f32; 3]> {
 
 /// A merged image: red, green and blue of each pixel, row by row (HWC), from 0 to 1, clipped, not rounded to 8 bit.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Picture {
+pub struct MergedImage {
     pub width: u32,
     pub height: u32,
     pub rgb: Vec<f32>,
@@ -116,7 +116,7 @@ pub struct Picture {
 ///
 /// # Errors
 /// A merge that shares no channel with the set; no memory.
-pub fn merge(set: &ChannelSet, merge: &Merge) -> Result<Picture> {
+pub fn merge(set: &ChannelSet, merge: &Merge) -> Result<MergedImage> {
     let planes = merge.weighted(set)?;
     let (width, height) = set.size();
     let mut rgb: Vec<f32> = zeros(&set.name, width as usize * height as usize * 3)?;
@@ -127,7 +127,7 @@ pub fn merge(set: &ChannelSet, merge: &Merge) -> Result<Picture> {
         }
         row.iter_mut().for_each(|v| *v = (*v / white).min(1.0));
     }
-    Ok(Picture { width, height, rgb })
+    Ok(MergedImage { width, height, rgb })
 }
 
 /// Adds row `y` of a plane, weighted, to a row of interleaved R, G, B in units of samples.
@@ -146,7 +146,7 @@ pub(super) fn add_row(plane: &Plane, y: usize, weights: [f32; 3], row: &mut [f32
     }
 }
 
-impl Picture {
+impl MergedImage {
     /// Rounded to 8 bit, alpha 255: `width * height * 4` bytes.
     pub fn to_rgba8(&self) -> Vec<u8> {
         self.rgb.as_chunks::<3>().0.iter().flat_map(|rgb| [to_u8(rgb[0]), to_u8(rgb[1]), to_u8(rgb[2]), 255]).collect()
@@ -158,7 +158,7 @@ impl Picture {
         let mut png = Vec::new();
         PngEncoder::new(&mut png)
             .write_image(&rgb, self.width, self.height, ExtendedColorType::Rgb8)
-            .map_err(|e| Error::image("the merged picture", format_args!("it cannot be written as PNG ({e})")))?;
+            .map_err(|e| Error::image("the merged image", format_args!("it cannot be written as PNG ({e})")))?;
         Ok(png)
     }
 }

@@ -1,7 +1,7 @@
-//! Image files to channels, and channels to one picture.
+//! Image files to channels, and channels to one image.
 //!
 //! `sniff` tells what a dropped file is, `group` puts the files of one image together by their names, `assemble`
-//! decodes them into a [`ChannelSet`], and `merge` weighs its channels into the red, green and blue of a [`Picture`].
+//! decodes them into a [`ChannelSet`], and `merge` weighs its channels into the red, green and blue of a [`MergedImage`].
 //! Samples keep their own depth, 8 or 16 bit, until the merge; [`BitDepth`] says what counts as full brightness in it.
 
 mod assemble;
@@ -34,7 +34,7 @@ pub(crate) use file_name::composed;
 pub use glance::{Glance, glance};
 pub use group::{ChannelFile, EntryState, FileHead, Fix, Groups, Ignored, ImageEntry, Problem, group};
 pub(crate) use label_samples::{LabelSamples, label_samples};
-pub use merge::{Merge, Picture, merge};
+pub use merge::{Merge, MergedImage, merge};
 pub use orientation::orientation;
 pub use set::{Channel, ChannelSet, Plane, Samples};
 pub use sniff::{FileKind, HEAD_BYTES, sniff, sniff_named};

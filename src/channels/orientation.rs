@@ -1,4 +1,4 @@
-//! How a camera says that its picture is to be turned.
+//! How a camera says that its image is to be turned.
 
 use std::io::Cursor;
 

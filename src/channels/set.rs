@@ -125,7 +125,7 @@ impl Samples {
     }
 }
 
-/// One channel's picture: `width * height` samples.
+/// One channel's image: `width * height` samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plane {
     /// Pixels in a row.
@@ -141,7 +141,7 @@ pub struct Plane {
 pub struct ChannelSet {
     /// The name of the image in results and errors.
     pub name: String,
-    /// One picture for each channel.
+    /// One image for each channel.
     pub planes: BTreeMap<Channel, Plane>,
     /// Channels that had no file and are black because that was asked for.
     pub filled: Vec<Channel>,

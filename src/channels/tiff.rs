@@ -58,7 +58,7 @@ pub(super) fn decode(name: &str, bytes: &[u8], asked: Pages) -> Result<Decoded> 
     Ok(Decoded { kind: FileKind::Tiff, layout, planes, warnings, colours, stated, pixel_size })
 }
 
-/// The pages that are the picture: at least one, all of one size and depth, within the caps.
+/// The pages that are the image: at least one, all of one size and depth, within the caps.
 struct File {
     pages: Vec<Page>,
     warnings: Vec<String>,
@@ -144,7 +144,7 @@ impl File {
 
     fn check(&self, name: &str, file_bytes: usize) -> Result<Vec<String>> {
         let Some(first) = self.pages.first() else {
-            return Err(Error::image(name, "the file holds only previews, no picture"));
+            return Err(Error::image(name, "the file holds only previews, no image"));
         };
         let pixels = check_size(name, first.width, first.height)?;
         let mut warnings = self.warnings.clone();
@@ -165,9 +165,8 @@ impl File {
             warnings.push(alpha_warning(name));
         }
         if self.pages.iter().any(|page| page.turned) {
-            warnings.push(format!(
-                "{name}: its orientation tag is not applied; boxes belong to the picture as it is stored"
-            ));
+            warnings
+                .push(format!("{name}: its orientation tag is not applied; boxes belong to the image as it is stored"));
         }
         let channels: usize = self.pages.iter().map(|page| page.keep).sum();
         if self.pages.len() > limits::CHANNELS {
@@ -286,7 +285,7 @@ fn gather<T: Copy + Default>(
     page: &Page,
     row_of: impl Fn(&DecodingResult, usize, &mut [T]) -> bool,
 ) -> Result<Vec<Vec<T>>> {
-    let damaged = || Error::image(name, "the TIFF file is damaged: its strips or tiles do not make up the picture");
+    let damaged = || Error::image(name, "the TIFF file is damaged: its strips or tiles do not make up the image");
     let (width, height) = (page.width as usize, page.height as usize);
     let grid = page.grid(name, reader)?;
     let mut planes = Vec::new();
@@ -297,7 +296,7 @@ fn gather<T: Copy + Default>(
     for chunk in 0..grid.chunks(page) {
         let (x, y, plane) = grid.place(chunk);
         let columns = grid.width.min(width - x);
-        // The decoder pads the lowest tiles of all planes but the first; rows below the picture are left out.
+        // The decoder pads the lowest tiles of all planes but the first; rows below the image are left out.
         let rows = grid.height.min(height - y);
         let index = u32::try_from(chunk).map_err(|_| damaged())?;
         let (chunk_columns, chunk_rows) = reader.chunk_data_dimensions(index);

@@ -1,6 +1,6 @@
-//! Pictures for the screen: one layer for each channel, and thumbnails.
+//! Images for the screen: one layer for each channel, and thumbnails.
 
-use super::merge::{Merge, Picture, add_row, to_u8};
+use super::merge::{Merge, MergedImage, add_row, to_u8};
 use super::set::{Channel, ChannelSet, zeros};
 use crate::error::Result;
 
@@ -13,7 +13,7 @@ pub struct Layer {
 
 /// The channels that have weights, each tinted by them, so that a canvas that adds them (`lighter`) shows the merge.
 ///
-/// All layers together add up to [`Picture::to_rgba8`] exactly: what rounding takes from one layer goes to the next, so
+/// All layers together add up to [`MergedImage::to_rgba8`] exactly: what rounding takes from one layer goes to the next, so
 /// a layer alone is at most 1 off.
 ///
 /// # Errors
@@ -49,19 +49,19 @@ pub fn layers(set: &ChannelSet, merge: &Merge) -> Result<Vec<Layer>> {
     Ok(layers)
 }
 
-/// Width, height and RGBA8 pixels of a smaller copy whose longer side is `side` pixels; a smaller picture stays as it
+/// Width, height and RGBA8 pixels of a smaller copy whose longer side is `side` pixels; a smaller image stays as it
 /// is. Each pixel is the mean of those that it covers.
-pub fn thumbnail(picture: &Picture, side: u32) -> (u32, u32, Vec<u8>) {
-    let longest = picture.width.max(picture.height);
+pub fn thumbnail(merged_image: &MergedImage, side: u32) -> (u32, u32, Vec<u8>) {
+    let longest = merged_image.width.max(merged_image.height);
     if longest <= side || side == 0 {
-        return (picture.width, picture.height, picture.to_rgba8());
+        return (merged_image.width, merged_image.height, merged_image.to_rgba8());
     }
     let scaled = |length: u32| {
         let exact = (u64::from(length) * u64::from(side) + u64::from(longest / 2)) / u64::from(longest);
         (exact as usize).max(1)
     };
-    let (full_width, full_height) = (picture.width as usize, picture.height as usize);
-    let (width, height) = (scaled(picture.width), scaled(picture.height));
+    let (full_width, full_height) = (merged_image.width as usize, merged_image.height as usize);
+    let (width, height) = (scaled(merged_image.width), scaled(merged_image.height));
     let mut rgba = Vec::with_capacity(width * height * 4);
     for y in 0..height {
         let rows = y * full_height / height..(y + 1) * full_height / height;
@@ -70,7 +70,7 @@ pub fn thumbnail(picture: &Picture, side: u32) -> (u32, u32, Vec<u8>) {
             let mut sum = [0f32; 3];
             for row in rows.clone() {
                 let at = row * full_width;
-                for rgb in picture.rgb[(at + columns.start) * 3..(at + columns.end) * 3].as_chunks::<3>().0 {
+                for rgb in merged_image.rgb[(at + columns.start) * 3..(at + columns.end) * 3].as_chunks::<3>().0 {
                     (0..3).for_each(|c| sum[c] += rgb[c]);
                 }
             }

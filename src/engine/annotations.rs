@@ -8,7 +8,7 @@ use crate::annotations::upright;
 use crate::error::Result;
 
 /// As [`gather_with`]; annotations of an image that a camera turned may also have been made on its upright view, which its
-/// swapped sides tell. They are brought to the picture as it is stored.
+/// swapped sides tell. They are brought to the image as it is stored.
 pub fn read(
     files: &[(&str, &[u8])],
     images: &[ImageInfo],
@@ -38,7 +38,7 @@ pub fn read(
         upright::to_stored(&mut annotations, orientation)?;
         let own = |sentence: &String| sentence.starts_with(&format!("{name}: "));
         found.rejected.retain(|sentence| !own(sentence));
-        let how = "its annotations were made on the upright view; they are turned to the picture as it is stored";
+        let how = "its annotations were made on the upright view; they are turned to the image as it is stored";
         found.warnings.push(format!("{name}: {how} (EXIF orientation {orientation})"));
         found.annotations.push(annotations);
         found.sources.push(source);
@@ -68,7 +68,7 @@ mod tests {
         let (turned, stored) = (found(10, 20), found(20, 10));
         assert!(turned.rejected.is_empty() && turned.warnings[0].contains("upright"), "{turned:?}");
         assert_eq!((turned.annotations[0].width, turned.annotations[0].height), (20, 10));
-        // On the stored picture they stay; of any other size they are refused.
+        // On the stored image they stay; of any other size they are refused.
         let [x1, y1, x2, y2] = corners(&stored);
         assert_eq!(corners(&turned), [y1, 10.0 - x2, y2, 10.0 - x1]);
         assert_eq!((found(10, 10).annotations.len(), found(10, 10).rejected.len()), (0, 1));

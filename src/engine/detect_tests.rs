@@ -42,8 +42,8 @@ fn run(engine: &mut Engine, command: Command) -> Outcome {
 fn input() -> ImageInput {
     let pixels = (0..64 * 64).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let mut bytes = std::io::Cursor::new(Vec::new());
-    let picture = image::GrayImage::from_raw(64, 64, pixels).unwrap();
-    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    let merged_image = image::GrayImage::from_raw(64, 64, pixels).unwrap();
+    merged_image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     let file = ImageFile { file: ChannelFile { channel: None, file: "a.png".into() }, bytes: bytes.into_inner() };
     ImageInput {
         name: "a".into(),

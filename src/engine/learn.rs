@@ -1,6 +1,6 @@
-//! Training and evaluation: pictures are decoded here, everything else is `train`'s and `evaluate`'s.
+//! Training and evaluation: images are decoded here, everything else is `train`'s and `evaluate`'s.
 
-use super::{Engine, Host, Opened, Seen, model_report, picture_with, survey};
+use super::{Engine, Host, Opened, Seen, merged_image_with, model_report, survey};
 use crate::{
     annotations::{ImageAnnotations, check, dataset},
     channels::{BitDepth, Merge},
@@ -169,15 +169,15 @@ impl Engine {
         for (i, AnnotatedInput { mut image, annotations }) in images.into_iter().enumerate() {
             host.stage("evaluation", i as u32, total).await?;
             image.bit_depth = bit_depth;
-            let Opened { set, merge, picture } = picture_with(&image, Seen::by(&detector.config))?;
-            let detected = predict::detect(detector, &picture, &wanted, &CancelOnly(host)).await;
+            let Opened { set, merge, merged_image } = merged_image_with(&image, Seen::by(&detector.config))?;
+            let detected = predict::detect(detector, &merged_image, &wanted, &CancelOnly(host)).await;
             active.check()?;
             let Found { detections, limit_reached } = detected?;
             found.push(ImageDetections {
                 file: super::display_name(&image),
                 image: image.name,
-                width: picture.width,
-                height: picture.height,
+                width: merged_image.width,
+                height: merged_image.height,
                 detections,
                 merge: Some(merge),
                 filled: set.filled,
@@ -203,7 +203,7 @@ fn depth_of_set(images: &[AnnotatedInput], trained: Option<BitDepth>) -> Result<
     images.iter().try_fold(None, |most: Option<BitDepth>, input| Ok(most.max(survey(&input.image)?)))
 }
 
-/// Decodes the pictures; the second value is how the channels of the first were merged.
+/// Decodes the images; the second value is how the channels of the first were merged.
 ///
 /// # Errors
 /// Everything that is wrong with any of them, so that nobody has to mend one after the other.
@@ -227,8 +227,8 @@ async fn read_examples(
         };
         // A program of its own has all the memory of the machine.
         if cfg!(target_arch = "wasm32") {
-            bytes += size_of_val(example.picture.rgb.as_slice()) as u64;
-            limits::check(&image.name, "all training pictures together, in bytes", bytes, limits::TRAINING_BYTES)?;
+            bytes += size_of_val(example.merged_image.rgb.as_slice()) as u64;
+            limits::check(&image.name, "all training images together, in bytes", bytes, limits::TRAINING_BYTES)?;
         }
         used.get_or_insert(merge);
         examples.push(example);
@@ -249,11 +249,14 @@ fn read_example(
     seen: Seen,
     classes: &[String],
 ) -> Result<(Example, Merge)> {
-    let Opened { merge, picture, .. } = picture_with(image, seen)?;
+    let Opened { merge, merged_image, .. } = merged_image_with(image, seen)?;
     let (width, height) = (annotations.width, annotations.height);
-    if (width, height) != (picture.width, picture.height) {
-        let size = format!("{} × {} pixels, but its boxes are for {width} × {height}", picture.width, picture.height);
+    if (width, height) != (merged_image.width, merged_image.height) {
+        let size = format!(
+            "{} × {} pixels, but its boxes are for {width} × {height}",
+            merged_image.width, merged_image.height
+        );
         return Err(Error::Training(format!("{} has {size}", image.name)));
     }
-    Ok((Example::new(picture, annotations, classes)?, merge))
+    Ok((Example::new(merged_image, annotations, classes)?, merge))
 }

@@ -14,7 +14,7 @@ pub use crate::observe::{NoObserver, Observer};
 use crate::{
     annotations::{attach, gather::Options, recognise::recognise, reference},
     bench,
-    channels::{self, BitDepth, Channel, ChannelSet, FileHead, Merge, Picture, ReadOptions},
+    channels::{self, BitDepth, Channel, ChannelSet, FileHead, Merge, MergedImage, ReadOptions},
     detections::ImageDetections,
     device::{self, ActiveDevice},
     error::{Error, Result},
@@ -81,7 +81,7 @@ impl Engine {
             Command::Open { image, thumbnail } => open(&image, thumbnail).map(Outcome::Image),
             Command::Measure { image } => measure(&image).map(Outcome::Measured),
             Command::Merge { image } => {
-                let bytes = picture(&image)?.picture.to_png()?;
+                let bytes = merged_image(&image)?.merged_image.to_png()?;
                 let name = format!("{}.png", export::safe_path(&image.name));
                 Ok(Outcome::Files { files: vec![NamedBytes { name, bytes }] })
             }
@@ -169,7 +169,7 @@ impl Engine {
         options: &DetectOptions,
         observer: &impl Observer,
     ) -> Result<(ImageDetections, Vec<String>)> {
-        let opened = picture_with(image, Seen::by(&self.detector()?.config))?;
+        let opened = merged_image_with(image, Seen::by(&self.detector()?.config))?;
         let mut found = self.detect_on(opened, options, observer).await?;
         found.0.image.clone_from(&image.name);
         found.0.file = display_name(image);
@@ -194,12 +194,12 @@ impl Engine {
 
     async fn detect_on(
         &self,
-        Opened { set, merge, picture }: Opened,
+        Opened { set, merge, merged_image }: Opened,
         options: &DetectOptions,
         observer: &impl Observer,
     ) -> Result<(ImageDetections, Vec<String>)> {
         let (active, detector) = (self.device()?, self.detector()?);
-        let found = predict::detect(detector, &picture, options, &Stages(observer)).await;
+        let found = predict::detect(detector, &merged_image, options, &Stages(observer)).await;
         // A fault of the device explains whatever else went wrong, and makes worthless what went right.
         active.check()?;
         let Found { detections, limit_reached } = found?;
@@ -208,8 +208,8 @@ impl Engine {
         let detections = ImageDetections {
             image: set.name,
             file: String::new(),
-            width: picture.width,
-            height: picture.height,
+            width: merged_image.width,
+            height: merged_image.height,
             detections,
             merge: Some(merge),
             filled: set.filled,
@@ -247,12 +247,12 @@ impl<O: Observer> model::Progress for Stages<'_, O> {
 pub struct Opened {
     pub set: ChannelSet,
     pub merge: Merge,
-    pub picture: Picture,
+    pub merged_image: MergedImage,
 }
 
 /// Decodes and merges an image with its own weights, or the default of its channels.
-pub fn picture(image: &ImageInput) -> Result<Opened> {
-    picture_with(image, Seen::default())
+pub fn merged_image(image: &ImageInput) -> Result<Opened> {
+    merged_image_with(image, Seen::default())
 }
 
 /// How a detector was trained to see images.
@@ -268,21 +268,21 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// As [`picture`]; where the image has no weights of its own, those that a detector was trained with come before the
+/// As [`merged_image`]; where the image has no weights of its own, those that a detector was trained with come before the
 /// default, provided that they name every channel of the image; so does the detector's bit depth.
-fn picture_with(image: &ImageInput, seen: Seen) -> Result<Opened> {
+fn merged_image_with(image: &ImageInput, seen: Seen) -> Result<Opened> {
     let depth = image.bit_depth.or(seen.bit_depth);
     let set = channels::assemble(&image.name, &files_of(image), &options_of(image, depth))?;
     merged(set, image.merge.as_ref(), seen.merge.or(image.detector_merge.as_ref()))
 }
 
-/// Channels as one picture: by their own weights, else by those of a detector that name every channel, else by the default.
+/// Channels as one image: by their own weights, else by those of a detector that name every channel, else by the default.
 fn merged(set: ChannelSet, own: Option<&Merge>, trained_with: Option<&Merge>) -> Result<Opened> {
     let channels = set.channels();
     let fits = |merge: &&Merge| channels.iter().all(|channel| merge.weights(*channel).is_some());
     let merge = own.or(trained_with.filter(fits)).cloned().unwrap_or_else(|| Merge::for_set(&set));
-    let picture = channels::merge(&set, &merge)?;
-    Ok(Opened { set, merge, picture })
+    let merged_image = channels::merge(&set, &merge)?;
+    Ok(Opened { set, merge, merged_image })
 }
 
 fn files_of(image: &ImageInput) -> Vec<(Option<Channel>, String, &Vec<u8>)> {
@@ -302,16 +302,16 @@ pub fn survey(image: &ImageInput) -> Result<Option<BitDepth>> {
 }
 
 fn open(image: &ImageInput, side: u32) -> Result<OpenedImage> {
-    let Opened { set, merge, picture } = picture(image)?;
+    let Opened { set, merge, merged_image } = merged_image(image)?;
     let layers = channels::layers(&set, &merge)?
         .into_iter()
         .map(|layer| LayerImage { channel: layer.channel, rgba: layer.rgba })
         .collect();
-    let (width, height, rgba) = channels::thumbnail(&picture, side);
+    let (width, height, rgba) = channels::thumbnail(&merged_image, side);
     Ok(OpenedImage {
         name: image.name.clone(),
-        width: picture.width,
-        height: picture.height,
+        width: merged_image.width,
+        height: merged_image.height,
         bits: set.bits(),
         full_scale: u32::from(set.white),
         merge,
@@ -324,8 +324,8 @@ fn open(image: &ImageInput, side: u32) -> Result<OpenedImage> {
 }
 
 fn measure(image: &ImageInput) -> Result<Measured> {
-    let Opened { set, picture, .. } = picture(image)?;
-    let (width, height) = (picture.width, picture.height);
+    let Opened { set, merged_image, .. } = merged_image(image)?;
+    let (width, height) = (merged_image.width, merged_image.height);
     Ok(Measured { width, height, orientation: orientation(image), warnings: set.warnings })
 }
 
@@ -350,7 +350,7 @@ async fn samples(images: u32, seed: u64, side: u32, observer: &impl Observer) ->
     Ok(Outcome::Files { files })
 }
 
-/// The file that results name, as far as one image tells: its own, or for a channel set the picture that they would be merged
+/// The file that results name, as far as one image tells: its own, or for a channel set the image that they would be merged
 /// to. Who knows all images names them by [`reference::files_of`].
 fn display_name(image: &ImageInput) -> String {
     match image.files.as_slice() {

@@ -66,7 +66,7 @@ impl LabelImage {
     /// floats. Values above 65,535 get other numbers, from 65,535 down.
     ///
     /// # Errors
-    /// Another kind of file, a colour picture, values that are not object numbers, a broken file, or one over a cap of
+    /// Another kind of file, a colour image, values that are not object numbers, a broken file, or one over a cap of
     /// [`limits`].
     pub fn decode(file: &str, bytes: &[u8]) -> Result<Self> {
         let LabelSamples { width, height, values, bits, renumbered } = label_samples(file, bytes)?;
@@ -100,13 +100,13 @@ impl LabelImage {
     /// None that the data can cause; the encoder's are passed on.
     pub fn encode_png(&self) -> Result<Vec<u8>> {
         let narrow: Option<Vec<u8>> = self.labels.iter().map(|&l| u8::try_from(l).ok()).collect();
-        let picture = match narrow {
+        let merged_image = match narrow {
             Some(narrow) => ImageBuffer::<Luma<u8>, _>::from_raw(self.width, self.height, narrow).map(Into::into),
             None => ImageBuffer::<Luma<u16>, _>::from_raw(self.width, self.height, self.labels.clone()).map(Into::into),
         };
-        let picture: DynamicImage = picture.ok_or_else(|| fault("a label image of the wrong length"))?;
+        let merged_image: DynamicImage = merged_image.ok_or_else(|| fault("a label image of the wrong length"))?;
         let mut png = Cursor::new(Vec::new());
-        picture.write_to(&mut png, ImageFormat::Png).map_err(|e| fault(format!("cannot write a PNG: {e}")))?;
+        merged_image.write_to(&mut png, ImageFormat::Png).map_err(|e| fault(format!("cannot write a PNG: {e}")))?;
         Ok(png.into_inner())
     }
 

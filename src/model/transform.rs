@@ -6,7 +6,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::{DetectorConfig, SIZE_DIVISIBLE};
-use crate::channels::Picture;
+use crate::channels::MergedImage;
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -28,9 +28,9 @@ impl NetworkInput {
     ///
     /// # Errors
     /// An empty image, or one so narrow that its resized short side has no pixel.
-    pub fn new(picture: &Picture, config: &DetectorConfig) -> Result<Self> {
-        let original = [picture.height as usize, picture.width as usize];
-        if picture.rgb.len() != original[0] * original[1] * 3 {
+    pub fn new(merged_image: &MergedImage, config: &DetectorConfig) -> Result<Self> {
+        let original = [merged_image.height as usize, merged_image.width as usize];
+        if merged_image.rgb.len() != original[0] * original[1] * 3 {
             return Err(Error::image("image", "the number of pixels does not match its width and height"));
         }
         let size = resized(original, config.min_size, config.max_size)?;
@@ -38,7 +38,7 @@ impl NetworkInput {
         let mut values = vec![0f32; padded[0] * padded[1] * 3];
         let (rows, columns) = (bilinear_taps(original[0], size[0]), bilinear_taps(original[1], size[1]));
         let pixel = |y: usize, x: usize, c: usize| {
-            (picture.rgb[(y * original[1] + x) * 3 + c] - config.image_mean[c]) / config.image_std[c]
+            (merged_image.rgb[(y * original[1] + x) * 3 + c] - config.image_mean[c]) / config.image_std[c]
         };
         for (y, row) in rows.iter().enumerate() {
             for (x, column) in columns.iter().enumerate() {
@@ -133,8 +133,8 @@ mod tests {
     #[test]
     fn zero_padding_is_on_the_right_and_at_the_bottom() {
         let config = DetectorConfig { min_size: 40, max_size: 64, ..DetectorConfig::default() };
-        let picture = Picture { width: 50, height: 40, rgb: vec![1.0; 50 * 40 * 3] };
-        let input = NetworkInput::new(&picture, &config).unwrap();
+        let merged_image = MergedImage { width: 50, height: 40, rgb: vec![1.0; 50 * 40 * 3] };
+        let input = NetworkInput::new(&merged_image, &config).unwrap();
         assert_eq!((input.padded, input.size), ([64, 64], [40, 50]));
         let at = |y: usize, x: usize| input.values[(y * 64 + x) * 3];
         assert!((at(39, 49) - (1.0 - 0.485) / 0.229).abs() < 1e-5);

@@ -16,7 +16,7 @@ use crate::{
 pub struct Called {
     /// Its stem; with its folder where another image has that stem.
     pub image: String,
-    /// Its file, or for a channel set the file that their merged picture would be: the path below the scanned folder,
+    /// Its file, or for a channel set the file that their merged image would be: the path below the scanned folder,
     /// parts separated by `/`.
     pub file: String,
     /// Folders above the scanned one, the nearest first.
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_set_is_named_by_its_merged_picture_unless_that_is_an_image() {
+    fn a_channel_set_is_named_by_its_merged_image_unless_that_is_an_image() {
         let set = ["p/A_red.png", "p/A_green.png", "p/A_blue.png", "p/A_yellow.png"];
         assert_eq!(called(&set, &["p"]), pairs([("A", "A.png")]));
         let both = called(&[&set[..], &["p/A.png"]].concat(), &["p"]);

@@ -1,6 +1,6 @@
 //! From an example to a sample: resize, crop, flips, quarter turns, brightness, in one pass over the pixels.
 //!
-//! Without any chance in it ([`Augment::none`]) the result is what [`crate::model::transform`] makes of the picture.
+//! Without any chance in it ([`Augment::none`]) the result is what [`crate::model::transform`] makes of the image.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::limits;
 use crate::model::DetectorConfig;
 use crate::model::transform::{bilinear_taps, resized};
 
-/// What may happen to a picture on its way into a batch.
+/// What may happen to an image on its way into a batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augment {
@@ -23,7 +23,7 @@ pub struct Augment {
     pub quarter_turns: bool,
     /// Each of red, green and blue is multiplied by up to this much more or less (0.2: from 0.8 to 1.2).
     pub brightness: f32,
-    /// The picture is resized by a further factor from this range.
+    /// The image is resized by a further factor from this range.
     pub scale: [f32; 2],
     /// A square of this side, in pixels of the network's input, is cut out at random.
     pub crop: Option<u32>,
@@ -46,7 +46,7 @@ impl Default for Augment {
     }
 }
 
-/// What was drawn for one picture.
+/// What was drawn for one image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Draw {
     flip_x: bool,
@@ -57,7 +57,7 @@ struct Draw {
 }
 
 impl Augment {
-    /// The picture as it is.
+    /// The image as it is.
     pub fn none() -> Self {
         Self {
             flip_x: false,
@@ -86,18 +86,18 @@ impl Augment {
     /// One sample of an example.
     ///
     /// # Errors
-    /// A picture that cannot be resized.
+    /// An image that cannot be resized.
     pub fn apply(&self, example: &Example, config: &DetectorConfig, rng: &mut TrainRng) -> Result<Sample> {
-        let picture = &example.picture;
-        let original = [picture.height as usize, picture.width as usize];
-        if original.contains(&0) || picture.rgb.len() != original[0] * original[1] * 3 {
+        let merged_image = &example.merged_image;
+        let original = [merged_image.height as usize, merged_image.width as usize];
+        if original.contains(&0) || merged_image.rgb.len() != original[0] * original[1] * 3 {
             return Err(Error::image(&example.name, "its pixels do not fit its width and height"));
         }
         let plain = resized(original, config.min_size, config.max_size)?;
         let factor = rng.range(self.scale[0], self.scale[1]);
         let cap = limits::NETWORK_SIDE as usize;
         let size = plain.map(|n| if factor == 1.0 { n } else { ((n as f32 * factor).round() as usize).clamp(1, cap) });
-        // A window of the resized picture.
+        // A window of the resized image.
         let window = size.map(|n| self.crop.map_or(n, |crop| n.min(crop as usize)));
         let offset = [0, 1].map(|axis| rng.below(size[axis] - window[axis] + 1));
         let draw = self.draw(rng);
@@ -115,7 +115,7 @@ impl Augment {
                 let (v, u) = place(y, x);
                 let (row, column) = (&rows[v + offset[0]], &columns[u + offset[1]]);
                 for c in 0..3 {
-                    let at = |y: usize, x: usize| picture.rgb[(y * original[1] + x) * 3 + c];
+                    let at = |y: usize, x: usize| merged_image.rgb[(y * original[1] + x) * 3 + c];
                     let line = |y: usize| column.blend(at(y, column.low), at(y, column.high));
                     let value = (row.blend(line(row.low), line(row.high)) * draw.gain[c]).min(1.0);
                     values.push((value - config.image_mean[c]) / config.image_std[c]);
@@ -154,7 +154,7 @@ impl Augment {
     }
 }
 
-/// Where pixels of the picture go.
+/// Where pixels of the image go.
 struct Geometry {
     original: [usize; 2],
     size: [usize; 2],
@@ -221,13 +221,13 @@ mod tests {
     use super::*;
     use crate::annotations::{IgnoredReason, IgnoredRegion};
     use crate::boxes::BoxXyxy;
-    use crate::channels::Picture;
+    use crate::channels::MergedImage;
 
     fn config(size: u32) -> DetectorConfig {
         DetectorConfig { min_size: size, max_size: size, ..DetectorConfig::default() }
     }
 
-    /// A picture of zeros with bright rectangles, which are the objects.
+    /// An image of zeros with bright rectangles, which are the objects.
     fn example(width: u32, height: u32, boxes: &[[usize; 4]]) -> Example {
         let mut rgb = vec![0f32; (width * height * 3) as usize];
         let mut objects = Vec::new();
@@ -242,7 +242,7 @@ mod tests {
         }
         Example {
             name: "a".into(),
-            picture: Picture { width, height, rgb },
+            merged_image: MergedImage { width, height, rgb },
             objects,
             ignored: Vec::new(),
             incomplete: false,
@@ -251,12 +251,12 @@ mod tests {
 
     #[test]
     fn without_augmentation_it_is_the_transform() {
-        let mut picture = example(50, 40, &[[5, 6, 20, 30]]);
+        let mut merged_image = example(50, 40, &[[5, 6, 20, 30]]);
         let mut rng = TrainRng::new(1);
-        picture.picture.rgb.iter_mut().for_each(|v| *v = rng.unit());
+        merged_image.merged_image.rgb.iter_mut().for_each(|v| *v = rng.unit());
         let config = config(64);
-        let sample = Augment::none().apply(&picture, &config, &mut rng).unwrap();
-        let input = crate::model::transform::NetworkInput::new(&picture.picture, &config).unwrap();
+        let sample = Augment::none().apply(&merged_image, &config, &mut rng).unwrap();
+        let input = crate::model::transform::NetworkInput::new(&merged_image.merged_image, &config).unwrap();
         assert_eq!(sample.size, input.size);
         for y in 0..sample.size[0] {
             for i in 0..sample.size[1] * 3 {
@@ -264,7 +264,7 @@ mod tests {
                 assert!((a - b).abs() < 1e-5, "{a} {b}");
             }
         }
-        assert_eq!(sample.objects[0].corners, input.to_network(picture.objects[0].corners));
+        assert_eq!(sample.objects[0].corners, input.to_network(merged_image.objects[0].corners));
     }
 
     proptest! {
@@ -303,7 +303,7 @@ mod tests {
         let (mut seen, mut remnants) = (0, 0);
         for seed in 0..400 {
             let sample = augment.apply(&example, &config(256), &mut TrainRng::new(seed)).unwrap();
-            // The picture is bright where the object is.
+            // The image is bright where the object is.
             let bright = sample.values.chunks_exact(3).filter(|v| v[0] > 0.0).count() as f32;
             match (sample.objects.first(), sample.ignored.first()) {
                 (Some(o), None) => {

@@ -223,8 +223,8 @@ impl Plan {
                 (detector, Some(report))
             }
             _ => {
-                let pictures = examples.iter().map(|e| &e.picture);
-                (config.image_mean, config.image_std) = setup::statistics(pictures.into_iter());
+                let merged_images = examples.iter().map(|e| &e.merged_image);
+                (config.image_mean, config.image_std) = setup::statistics(merged_images.into_iter());
                 (Detector::init(config, seed, device)?, None)
             }
         };

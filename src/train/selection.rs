@@ -65,7 +65,7 @@ mod tests {
     use super::*;
     use crate::annotations::{IgnoredReason, IgnoredRegion};
     use crate::boxes::BoxXyxy;
-    use crate::channels::Picture;
+    use crate::channels::MergedImage;
     use crate::train::truth::{Patch, Truth};
 
     const CORNERS: [f32; 4] = [1.0, 1.0, 5.0, 5.0];
@@ -79,7 +79,7 @@ mod tests {
         };
         Example {
             name: name.to_owned(),
-            picture: Picture { width: 8, height: 8, rgb: vec![0.0; 192] },
+            merged_image: MergedImage { width: 8, height: 8, rgb: vec![0.0; 192] },
             objects: objects.iter().map(object).collect(),
             ignored: Vec::new(),
             incomplete: false,

@@ -8,7 +8,7 @@ use super::anchor_check::{AnchorReport, PlacedBox, check_anchors};
 use super::config::TrainConfig;
 use super::truth::Example;
 use crate::annotations::{ImageAnnotations, dataset};
-use crate::channels::Picture;
+use crate::channels::MergedImage;
 use crate::error::{Error, Result};
 use crate::model::config::{Changes, LEVELS};
 use crate::model::transform::resized;
@@ -108,7 +108,7 @@ pub struct Layout {
 impl From<&Example> for Layout {
     fn from(example: &Example) -> Self {
         let boxes = example.objects.iter().map(|o| o.corners).collect();
-        Self { width: example.picture.width, height: example.picture.height, boxes }
+        Self { width: example.merged_image.width, height: example.merged_image.height, boxes }
     }
 }
 
@@ -120,7 +120,7 @@ impl From<&ImageAnnotations> for Layout {
 }
 
 /// The configuration of a detector that is to be trained from nothing on images like these, with `changes`. Mean and
-/// deviation of the colours are still ImageNet's; [`statistics`] gives those of the pictures.
+/// deviation of the colours are still ImageNet's; [`statistics`] gives those of the images.
 ///
 /// # Errors
 /// No images, classes that make no detector, or changes that cannot be.
@@ -191,16 +191,16 @@ pub fn hold_out(examples: Vec<Example>, config: &TrainConfig) -> Result<(Vec<Exa
 }
 
 /// Mean and deviation of red, green and blue over all pixels, to three digits as they stand in papers.
-pub fn statistics<'a>(pictures: impl Iterator<Item = &'a Picture>) -> ([f32; 3], [f32; 3]) {
+pub fn statistics<'a>(merged_images: impl Iterator<Item = &'a MergedImage>) -> ([f32; 3], [f32; 3]) {
     let (mut sums, mut squares, mut n) = ([0f64; 3], [0f64; 3], 0f64);
-    for picture in pictures {
-        for pixel in picture.rgb.as_chunks::<3>().0 {
+    for merged_image in merged_images {
+        for pixel in merged_image.rgb.as_chunks::<3>().0 {
             for c in 0..3 {
                 sums[c] += f64::from(pixel[c]);
                 squares[c] += f64::from(pixel[c]).powi(2);
             }
         }
-        n += (picture.rgb.len() / 3) as f64;
+        n += (merged_image.rgb.len() / 3) as f64;
     }
     let n = n.max(1.0);
     let round = |v: f64| ((v * 1000.0).round() / 1000.0) as f32;
@@ -217,11 +217,11 @@ mod tests {
 
     #[test]
     fn a_fresh_configuration_fits_the_data() {
-        let picture = |v: f32| Picture { width: 600, height: 400, rgb: [v, 0.5, 0.0].repeat(600 * 400) };
+        let merged_image = |v: f32| MergedImage { width: 600, height: 400, rgb: [v, 0.5, 0.0].repeat(600 * 400) };
         let cell = |x: f32| Truth { corners: [x, 10.0, x + 15.0, 25.0], class: 1, mask: None, difficult: false };
         let example = |v| Example {
             name: "a".into(),
-            picture: picture(v),
+            merged_image: merged_image(v),
             objects: vec![cell(5.0), cell(77.0)],
             ignored: Vec::new(),
             incomplete: false,
@@ -235,7 +235,7 @@ mod tests {
         let small = fresh(Shape::default(), classes, &layouts, &half).unwrap();
         assert_eq!(small.min_size, 200);
         assert!(small.anchor_sizes[0][0] < 0.6 * config.anchor_sizes[0][0], "{:?}", small.anchor_sizes);
-        let colours = statistics(examples.iter().map(|e| &e.picture));
+        let colours = statistics(examples.iter().map(|e| &e.merged_image));
         assert_eq!(colours, ([0.3, 0.5, 0.0], [0.1, 0.01, 0.01]));
         assert!(anchors(&layouts, &config).unwrap().fit.at_70 > 0.9);
         assert!(fresh(Shape::default(), vec!["__background__".into()], &layouts, &Changes::new()).is_err());

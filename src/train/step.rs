@@ -72,7 +72,7 @@ impl Batch {
         Self { samples, padded }
     }
 
-    /// `[N, H, W, 3]`, zeros right of and below each picture.
+    /// `[N, H, W, 3]`, zeros right of and below each image.
     pub fn to_tensor(&self, device: &Device) -> Tensor<4> {
         let [height, width] = self.padded;
         let mut values = vec![0f32; self.samples.len() * height * width * 3];

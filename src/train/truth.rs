@@ -1,12 +1,12 @@
-//! What a detector learns from: pictures with objects, and the objects' masks as small bitmaps.
+//! What a detector learns from: images with objects, and the objects' masks as small bitmaps.
 
 use crate::annotations::{IgnoredRegion, ImageAnnotations, Object};
 use crate::boxes::{self, BoxXyxy};
-use crate::channels::Picture;
+use crate::channels::MergedImage;
 use crate::error::{Error, Result};
 use crate::masks::Rle;
 
-/// The bitmap of one object within the window that holds it; outside it nothing is set. Pixels of the picture.
+/// The bitmap of one object within the window that holds it; outside it nothing is set. Pixels of the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patch {
     pub x: usize,
@@ -26,7 +26,7 @@ impl Patch {
         Self { x, y, width, height, bits: vec![true; width * height] }
     }
 
-    /// From a mask over a whole picture; `None` if it has no pixel.
+    /// From a mask over a whole image; `None` if it has no pixel.
     pub fn from_rle(mask: &Rle) -> Option<Self> {
         let [x1, y1, x2, y2] = mask.bbox()?.map(|v| v as usize);
         let mut patch =
@@ -64,27 +64,27 @@ pub struct Truth {
     pub difficult: bool,
 }
 
-/// A picture with its objects, in its own pixels.
+/// An image with its objects, in its own pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
     /// The stem, by which faults name it.
     pub name: String,
-    pub picture: Picture,
+    pub merged_image: MergedImage,
     pub objects: Vec<Truth>,
-    /// Where the picture is neither object nor background.
+    /// Where the image is neither object nor background.
     pub ignored: Vec<IgnoredRegion>,
     /// Objects were left out whose place is not known.
     pub incomplete: bool,
 }
 
 impl Example {
-    /// A picture with its annotations; `classes` are those of a detector, the background first.
+    /// An image with its annotations; `classes` are those of a detector, the background first.
     ///
     /// # Errors
-    /// An object of another class, a box or mask that does not fit the picture. Of an ignored region the part within the
-    /// picture counts.
-    pub fn new(picture: Picture, annotations: &ImageAnnotations, classes: &[String]) -> Result<Self> {
-        let (width, height) = (picture.width, picture.height);
+    /// An object of another class, a box or mask that does not fit the image. Of an ignored region the part within the
+    /// image counts.
+    pub fn new(merged_image: MergedImage, annotations: &ImageAnnotations, classes: &[String]) -> Result<Self> {
+        let (width, height) = (merged_image.width, merged_image.height);
         let truth = |(i, object): (usize, &Object)| {
             let fault = |reason: String| Error::Object { file: annotations.image.clone(), object: i + 1, reason };
             let class = classes.iter().position(|c| *c == object.label).filter(|class| *class > 0);
@@ -92,7 +92,7 @@ impl Example {
             let corners = object.bbox.corners();
             BoxXyxy::new(corners, width, height).map_err(|e| fault(e.to_string()))?;
             if object.mask.as_ref().is_some_and(|m| (m.width(), m.height()) != (width, height)) {
-                return Err(fault(format!("its mask is not of the picture's {width} × {height} pixels")));
+                return Err(fault(format!("its mask is not of the image's {width} × {height} pixels")));
             }
             let mask = object.mask.as_ref().and_then(Patch::from_rle);
             Ok(Truth { corners, class, mask, difficult: object.difficult })
@@ -103,7 +103,7 @@ impl Example {
             Some(IgnoredRegion { bbox, ..region.clone() })
         };
         let ignored = annotations.ignored.iter().filter_map(within).collect();
-        Ok(Self { name: annotations.image.clone(), picture, objects, ignored, incomplete: annotations.incomplete })
+        Ok(Self { name: annotations.image.clone(), merged_image, objects, ignored, incomplete: annotations.incomplete })
     }
 
     /// Whether it teaches anything: an object, or that there is none. Where everything was left out nobody knows.
@@ -125,8 +125,8 @@ impl Example {
         Ok(ImageAnnotations {
             image: self.name.clone(),
             file: String::new(),
-            width: self.picture.width,
-            height: self.picture.height,
+            width: self.merged_image.width,
+            height: self.merged_image.height,
             verified: false,
             objects: self.objects.iter().map(object).collect::<Result<_>>()?,
             ignored: self.ignored.clone(),
@@ -135,7 +135,7 @@ impl Example {
     }
 }
 
-/// A picture as the network takes it, with its objects in pixels of that input.
+/// An image as the network takes it, with its objects in pixels of that input.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sample {
     pub name: String,
@@ -169,7 +169,7 @@ mod tests {
     use crate::annotations::IgnoredReason;
 
     #[test]
-    fn ignored_regions_come_along_within_the_picture() {
+    fn ignored_regions_come_along_within_the_image() {
         let region = |corners: [f32; 4]| IgnoredRegion {
             bbox: BoxXyxy::try_from(corners).unwrap(),
             label: None,
@@ -181,8 +181,8 @@ mod tests {
             incomplete: true,
             ..ImageAnnotations::default()
         };
-        let picture = Picture { width: 10, height: 8, rgb: vec![0.0; 240] };
-        let example = Example::new(picture, &annotations, &["__background__".to_owned()]).unwrap();
+        let merged_image = MergedImage { width: 10, height: 8, rgb: vec![0.0; 240] };
+        let example = Example::new(merged_image, &annotations, &["__background__".to_owned()]).unwrap();
         assert_eq!(example.ignored, [region([2.0, 2.0, 10.0, 5.0])]);
         let back = example.annotations(&["__background__".to_owned()]).unwrap();
         assert_eq!((back.ignored, back.incomplete), (example.ignored, true));

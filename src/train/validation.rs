@@ -26,13 +26,13 @@ pub async fn validate(
     let mut found = Vec::with_capacity(examples.len());
     for (i, example) in examples.iter().enumerate() {
         observer.stage("validation", i as u32, examples.len() as u32).await?;
-        let (picture, options) = (&example.picture, DetectOptions::default());
+        let (merged_image, options) = (&example.merged_image, DetectOptions::default());
         let Found { detections, limit_reached } =
-            predict::detect(&detector, picture, &options, &CancelOnly(observer)).await?;
+            predict::detect(&detector, merged_image, &options, &CancelOnly(observer)).await?;
         let detections = ImageDetections {
             image: example.name.clone(),
-            width: picture.width,
-            height: picture.height,
+            width: merged_image.width,
+            height: merged_image.height,
             detections,
             limit_reached,
             ..ImageDetections::default()

@@ -1,7 +1,7 @@
-//! The pictures of `golden/train.py` and a small detector for them.
+//! The images of `golden/train.py` and a small detector for them.
 
 use burn::tensor::Tensor;
-use cytobox::channels::Picture;
+use cytobox::channels::MergedImage;
 use cytobox::model::{Architecture, Backbone, DetectorConfig};
 use cytobox::train::{Example, Patch, Truth};
 
@@ -63,8 +63,8 @@ pub fn example(image: usize) -> Example {
             Truth { corners, class: class as usize, mask: Some(mask), difficult: false }
         })
         .collect();
-    let picture = Picture { width: 128, height: 128, rgb };
-    Example { name: format!("image{image}"), picture, objects, ignored: Vec::new(), incomplete: false }
+    let merged_image = MergedImage { width: 128, height: 128, rgb };
+    Example { name: format!("image{image}"), merged_image, objects, ignored: Vec::new(), incomplete: false }
 }
 
 pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

@@ -26,7 +26,7 @@ pub type Seed = (String, Vec<u8>);
 /// The files of the target of this name.
 pub fn seeds(target: &str) -> Vec<Seed> {
     match target {
-        "images" => pictures(),
+        "images" => merged_images(),
         "label_image" => label_images(),
         "voc" => voc_files(),
         "coco" => coco_files(),
@@ -152,7 +152,7 @@ fn encoded(compression: Compression, write: impl FnOnce(&mut TiffEncoder<&mut Cu
     file.into_inner()
 }
 
-fn pictures() -> Vec<Seed> {
+fn merged_images() -> Vec<Seed> {
     let mut files = Vec::new();
     let palette: Vec<u8> = (0..48).map(|i| i * 5).collect();
     for (colour, bits, interlaced) in [

@@ -63,11 +63,11 @@ fn merged(set: &ChannelSet) {
     set.planes.values().for_each(sound_plane);
     let (width, height) = set.size();
     assert!(set.planes.values().all(|plane| (plane.width, plane.height) == (width, height)));
-    let picture = channels::merge(set, &Merge::for_set(set)).expect("a set has colours for its own channels");
-    assert_eq!((picture.width, picture.height), (width, height));
-    assert_eq!(picture.rgb.len(), width as usize * height as usize * 3);
-    assert!(picture.rgb.iter().all(|value| (0.0..=1.0).contains(value)), "a value beyond black and white");
-    let png = picture.to_png().expect("a merged image has a PNG");
+    let merged_image = channels::merge(set, &Merge::for_set(set)).expect("a set has colours for its own channels");
+    assert_eq!((merged_image.width, merged_image.height), (width, height));
+    assert_eq!(merged_image.rgb.len(), width as usize * height as usize * 3);
+    assert!(merged_image.rgb.iter().all(|value| (0.0..=1.0).contains(value)), "a value beyond black and white");
+    let png = merged_image.to_png().expect("a merged image has a PNG");
     let again = channels::decode("a.png", &png, Pages::Ask).expect("the PNG is read");
     assert_eq!((again.planes[0].width, again.planes[0].height), (width, height));
 }

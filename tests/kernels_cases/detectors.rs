@@ -111,7 +111,7 @@ impl Use {
     }
 }
 
-/// Boxes in a picture of that side, from those that nearly fill it to an eighth of them: they come from all levels that it can have.
+/// Boxes in an image of that side, from those that nearly fill it to an eighth of them: they come from all levels that it can have.
 fn boxes(count: usize, side: f32) -> Vec<[f32; 4]> {
     let along = |share: f32, start: f32, length: f32| {
         let length = side * share * (0.95 + 0.05 * length);
@@ -275,7 +275,7 @@ fn detectors() -> impl Iterator<Item = Detector> {
     })
 }
 
-/// Every use by the detectors for pictures of these sides; `regions` gives the boxes and masks that go through the heads at a time.
+/// Every use by the detectors for images of these sides; `regions` gives the boxes and masks that go through the heads at a time.
 fn uses(sides: &[usize], regions: impl Fn(&DetectorConfig) -> [usize; 2]) -> Vec<Use> {
     let mut walk = Walk::default();
     for detector in detectors() {

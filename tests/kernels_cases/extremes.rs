@@ -60,7 +60,7 @@ fn of_convolutions() {
         let (w, options) = ([kernel, kernel, x[3], cout], ConvOptions { stride, padding: kernel / 2, relu });
         let y = kernels::check_conv2d(x, w, Some(cout), options).unwrap();
         let arrays = [Array::random(&x, 1), Array::random(&w, 2), Array::random(&[cout], 3), Array::random(&y, 4)];
-        // Of the weights the middle one, which no output finds outside the picture: there it may meet a zero.
+        // Of the weights the middle one, which no output finds outside the image: there it may meet a zero.
         let places = [middle(&x, 1), middle(&[1, kernel, kernel, x[3] * cout], cout + 2), 1, middle(&y, 3)];
         for (bad, which, [x, w, b, dy]) in spoilt(arrays, places) {
             let (out, gradients) = reference::conv2d(&x, &w, &b, options, Some(&dy));

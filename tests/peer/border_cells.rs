@@ -8,7 +8,7 @@
 
 use burn::tensor::Device;
 use cytobox::annotations::ImageAnnotations;
-use cytobox::channels::{Merge, Picture, merge};
+use cytobox::channels::{Merge, MergedImage, merge};
 use cytobox::detections::ImageDetections;
 use cytobox::evaluate::{Options, evaluate};
 use cytobox::model::config::Changes;
@@ -24,16 +24,16 @@ const TRAINED_ON: u32 = 16;
 const TESTED_ON: u32 = 24;
 
 /// A synthetic image and what is on it, all of one class.
-fn image(index: u32) -> (ImageAnnotations, Picture) {
+fn image(index: u32) -> (ImageAnnotations, MergedImage) {
     let options =
         SynthOptions { width: SIDE, height: SIDE, cell_size: 0.5, crowding: 1.3, seed: 3, ..Default::default() };
     let synthetic = generate(&options, index).unwrap();
-    let picture = merge(&synthetic.set, &Merge::hpa()).unwrap();
+    let merged_image = merge(&synthetic.set, &Merge::hpa()).unwrap();
     let mut objects = synthetic.objects;
     objects.iter_mut().for_each(|object| object.label = "cell".to_owned());
     let annotations =
         ImageAnnotations { image: synthetic.name, width: SIDE, height: SIDE, objects, ..Default::default() };
-    (annotations, picture)
+    (annotations, merged_image)
 }
 
 /// AP at IoU 0.5 of the cells of which `counts` says so; the others are neither asked for nor held against a detection.
@@ -54,8 +54,8 @@ fn main() {
     let classes = ["__background__", "cell"].map(str::to_owned).to_vec();
     let examples: Vec<Example> = (0..TRAINED_ON)
         .map(|i| {
-            let (annotations, picture) = image(i);
-            Example::new(picture, &annotations, &classes).unwrap()
+            let (annotations, merged_image) = image(i);
+            Example::new(merged_image, &annotations, &classes).unwrap()
         })
         .collect();
     let shape = Shape {
@@ -66,7 +66,7 @@ fn main() {
     };
     let layouts: Vec<setup::Layout> = examples.iter().map(setup::Layout::from).collect();
     let mut config = setup::fresh(shape, classes, &layouts, &Changes::new()).unwrap();
-    (config.image_mean, config.image_std) = setup::statistics(examples.iter().map(|e| &e.picture));
+    (config.image_mean, config.image_std) = setup::statistics(examples.iter().map(|e| &e.merged_image));
     let mut settings = TrainConfig::from_scratch();
     // Crops so small that they cut many cells.
     settings.augment.crop = Some(96);
@@ -78,9 +78,10 @@ fn main() {
         let trained = pollster::block_on(trainer.run(&mut MemoryStore::default(), &NoObserver)).unwrap().detector;
         let found: Vec<(ImageAnnotations, ImageDetections)> = (TRAINED_ON..TRAINED_ON + TESTED_ON)
             .map(|i| {
-                let (annotations, picture) = image(i);
+                let (annotations, merged_image) = image(i);
                 let detected =
-                    pollster::block_on(predict::detect(&trained, &picture, &DetectOptions::default(), &())).unwrap();
+                    pollster::block_on(predict::detect(&trained, &merged_image, &DetectOptions::default(), &()))
+                        .unwrap();
                 let detections = ImageDetections {
                     image: annotations.image.clone(),
                     file: String::new(),

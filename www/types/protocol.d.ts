@@ -36,7 +36,7 @@ export type AnnotationFormat =
 export type AnnotationKind =
   /** Names of classes, which the numbers of YOLO's files stand for. */
   | 'classList'
-  /** A picture whose values are object numbers. */
+  /** An image whose values are object numbers. */
   | 'labelImage'
   /** Pascal VOC, of one image. */
   | 'voc'
@@ -73,7 +73,7 @@ export type Architecture =
   /** Boxes and a mask for each (He et al. 2017). */
   | 'maskrcnn_resnet_fpn';
 
-/** What may happen to a picture on its way into a batch. */
+/** What may happen to an image on its way into a batch. */
 export interface Augment {
   /** Mirrored left to right in half of the cases; a microscope has no preferred side. */
   flip_x: boolean;
@@ -83,7 +83,7 @@ export interface Augment {
   quarter_turns: boolean;
   /** Each of red, green and blue is multiplied by up to this much more or less (0.2: from 0.8 to 1.2). */
   brightness: number;
-  /** The picture is resized by a further factor from this range. */
+  /** The image is resized by a further factor from this range. */
   scale: [number, number];
   /** A square of this side, in pixels of the network's input, is cut out at random. */
   crop: number | null;
@@ -140,7 +140,7 @@ export type BenchTask =
    * and the gradients of its sum.
    */
   | { kind: 'conv'; x: [number, number, number, number]; w: [number, number, number, number]; stride: number; padding: number; burn: boolean; backward: boolean; }
-  /** ResNet-18 and its pyramid on a picture of `side × side` pixels. */
+  /** ResNet-18 and its pyramid on an image of `side × side` pixels. */
   | { kind: 'modelForward'; side: number; }
   /** One step of fine-tuning it by SGD; the loss is the sum over levels of the mean of squares. */
   | { kind: 'modelStep'; side: number; rate: number; momentum: number; };
@@ -226,7 +226,7 @@ export type Command =
   | { type: 'survey'; image: ImageInput; }
   /** Decodes and merges one image only to learn its size, or what is wrong with it. Done: `Outcome::Measured`. */
   | { type: 'measure'; image: ImageInput; }
-  /** Writes the merged picture as PNG. Done: `Outcome::Files`. */
+  /** Writes the merged image as PNG. Done: `Outcome::Files`. */
   | { type: 'merge'; image: ImageInput; }
   /** Replaces the detector. Done: `Outcome::Model`. A file that does not fit leaves the old one in place. */
   | { type: 'loadModel'; name: string; bytes: Uint8Array<ArrayBuffer>; }
@@ -255,7 +255,7 @@ export type Command =
   | { type: 'writeAnnotations'; images: ImageAnnotations[]; classes: string[]; formats: AnnotationFormat[]; }
   /** Says which file stands for each image in results. Done: `Outcome::Names`. */
   | { type: 'nameFiles'; images: ImageInfo[]; }
-  /** Looks at what is to be trained on, without its pictures. Done: `Outcome::Preparation`. */
+  /** Looks at what is to be trained on, without its images. Done: `Outcome::Preparation`. */
   | { type: 'prepare'; images: ImageAnnotations[]; plan: Plan; }
   /** Trains, and takes the new detector for the old one. Tells `Event::Training`; done: `Outcome::Trained`. */
   | { type: 'train'; } & TrainJob
@@ -274,7 +274,7 @@ export type Command =
   | { type: 'samples'; images: number; seed: number; side: number; }
   /** Makes one synthetic image. Done: `Outcome::Files`. */
   | { type: 'synthesize'; options: SynthOptions; index: number; }
-  /** The convolutions of the benchmark for pictures of that side. Done: `Outcome::BenchLayers`. */
+  /** The convolutions of the benchmark for images of that side. Done: `Outcome::BenchLayers`. */
   | { type: 'benchLayers'; side: number; }
   /** Measures one thing on the device, or for no `runs` gives its results. Done: `Outcome::Bench`. */
   | { type: 'bench'; task: BenchTask; runs: number; }
@@ -630,7 +630,7 @@ export interface ImageAnnotations {
   incomplete?: boolean;
 }
 
-/** Everything that was found on one image, and what the picture was made of. */
+/** Everything that was found on one image, and what the image was made of. */
 export interface ImageDetections {
   /** The image's name without channel and extension; with its folder where another image has that name. */
   image: string;
@@ -645,7 +645,7 @@ export interface ImageDetections {
   height: number;
   /** Best first. */
   detections: Detection[];
-  /** Weights with which channels were merged; `None` for a picture that was taken as it is. */
+  /** Weights with which channels were merged; `None` for an image that was taken as it is. */
   merge?: Merge | null;
   /** Channels that were missing and taken as black. */
   filled?: Channel[];
@@ -796,7 +796,7 @@ export interface Measured {
   width: number;
   height: number;
   /**
-   * EXIF's number of how the stored picture is to be turned for a person to see it upright; 1 for as it is. Pictures
+   * EXIF's number of how the stored image is to be turned for a person to see it upright; 1 for as it is. Images
    * are not turned here, but annotations may have been made on the upright view.
    */
   orientation: number;
@@ -860,7 +860,7 @@ export interface OpenedImage {
   /** As `Measured::orientation`. */
   orientation: number;
   warnings: string[];
-  /** One tinted RGBA8 picture a channel; added together they are the merged picture. */
+  /** One tinted RGBA8 image a channel; added together they are the merged image. */
   layers: LayerImage[];
   thumbnail: Thumbnail;
 }

@@ -11,7 +11,7 @@ use cytobox::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How channel sets become pictures.
+/// How channel sets become images.
 #[derive(clap::Args)]
 pub struct Channels {
     /// Fill missing channels with black instead of leaving the image out.

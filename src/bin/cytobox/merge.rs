@@ -42,9 +42,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         if path.canonicalize().is_ok_and(|place| known.contains(&place)) {
             return Err(Error::io(&path, "this would overwrite one of the images; choose another --out"));
         }
-        let Opened { set, picture, .. } = engine::picture(&options.read(entry)?)?;
+        let Opened { set, merged_image, .. } = engine::merged_image(&options.read(entry)?)?;
         images::warn(&bar, &set.warnings);
-        files::write_file(&path, &picture.to_png()?)
+        files::write_file(&path, &merged_image.to_png()?)
     };
     for (entry, name) in groups.images.iter().zip(export::file_names(&images, &[])) {
         if let Err(e) = one(entry, &name) {

@@ -1,7 +1,7 @@
 //! Cells of an image with what was measured of them, as files for other programs.
 
-#[cfg(not(target_arch = "wasm32"))]
 mod archive;
+#[cfg(not(target_arch = "wasm32"))]
 mod csv;
 mod geojson;
 mod labels;
