@@ -3,7 +3,7 @@ import { store } from '../shared/page-state.js';
 
 /** @typedef {import('../engine/protocol.js').Rle} Rle */
 
-/** Masks of one request: a picture that is opened meanwhile waits for no more. */
+/** Masks of one request: an image that is opened meanwhile waits for no more. */
 const TOGETHER = 256;
 
 /** @type {WeakMap<Rle, Path2D>} */
