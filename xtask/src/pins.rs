@@ -18,7 +18,7 @@ pub const WASM_BINDGEN: Tool =
     Tool { package: "wasm-bindgen-cli", program: "wasm-bindgen", version: "0.2.130", locked: false };
 pub const WASM_PACK: Tool = Tool { package: "wasm-pack", program: "wasm-pack", version: "0.15.1", locked: true };
 
-/// How the tools are built: they run for seconds, but trunk's own profile (fat LTO, one codegen unit) is the slowest there is.
+/// How the tools are built. They run for seconds; trunk's own profile (fat LTO, one codegen unit) does not pay.
 pub const TOOL_PROFILE: [(&str, &str); 4] = [
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
     ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
