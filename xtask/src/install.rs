@@ -146,6 +146,7 @@ impl<'a> Installer<'a> {
         let build = self.workspace.tools().join(format!("build-{}", tool.package));
         let mut cargo = self.workspace.command("cargo");
         cargo.args(["install", tool.package, "--version", tool.version, "--target-dir"]).arg(&build);
+        cargo.envs(pins::TOOL_PROFILE);
         if tool.locked {
             cargo.arg("--locked");
         }

@@ -18,6 +18,14 @@ pub const WASM_BINDGEN: Tool =
     Tool { package: "wasm-bindgen-cli", program: "wasm-bindgen", version: "0.2.130", locked: false };
 pub const WASM_PACK: Tool = Tool { package: "wasm-pack", program: "wasm-pack", version: "0.15.1", locked: true };
 
+/// How the tools are built. They run for seconds; trunk's own profile (fat LTO, one codegen unit) does not pay.
+pub const TOOL_PROFILE: [(&str, &str); 4] = [
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
+    ("CARGO_PROFILE_RELEASE_LTO", "off"),
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
+];
+
 pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
 /// Oldest Node.js that the end-to-end tests run on; playwright-core asks for it.
@@ -78,6 +86,12 @@ mod tests {
         let lock = beside("Cargo.lock").replace("\r\n", "\n");
         let entry = format!("name = \"wasm-bindgen\"\nversion = \"{}\"\n", WASM_BINDGEN.version);
         assert!(lock.contains(&entry), "Cargo.lock has another wasm-bindgen than xtask's {}", WASM_BINDGEN.version);
+    }
+
+    #[test]
+    fn the_guide_names_the_versions() {
+        let versions = [TRUNK, WASM_BINDGEN].map(|tool| format!("{}@{}", tool.package, tool.version));
+        assert!(beside("CONTRIBUTING.md").contains(&format!("cargo binstall {}", versions.join(" "))));
     }
 
     #[test]
