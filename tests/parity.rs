@@ -73,7 +73,7 @@ fn every_stage(case: &str, device: &Device, tolerance: f32) {
     let detector = load(case, device);
     let (config, network) = (&detector.config, &detector.network);
 
-    let input = NetworkInput::new(&merged_image(&stages["image"]), config).unwrap();
+    let input = NetworkInput::new(&merged_image(&stages["picture"]), config).unwrap();
     assert_eq!(input.size.map(|n| n as f32), stages["size"].values[..]);
     check.near("transform", &input.values);
 
@@ -157,10 +157,10 @@ fn detect(detector: &Detector, merged_image: &MergedImage, options: &DetectOptio
 fn end_to_end(case: &str, device: &Device) {
     let stages = golden::read(&format!("{case}.golden.safetensors"));
     let detector = load(case, device);
-    let found = detect(&detector, &merged_image(&stages["image"]), &DetectOptions::default());
+    let found = detect(&detector, &merged_image(&stages["picture"]), &DetectOptions::default());
     let (expected, scores) = (stages["final.boxes"].boxes(), &stages["final.scores"].values);
     assert_eq!(found.len(), expected.len(), "{case}");
-    let pixels = stages["image"].shape[0] * stages["image"].shape[1];
+    let pixels = stages["picture"].shape[0] * stages["picture"].shape[1];
     for (i, one) in found.iter().enumerate() {
         let off = one.bbox.corners().iter().zip(expected[i]).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
         assert!(off <= 0.5, "{case} {i}: {off} px");

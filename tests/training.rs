@@ -381,7 +381,7 @@ fn torchvision_takes(trained: &Detector) {
     let features = pollster::block_on(network.backbone.forward(input.to_tensor(&trained.device), &())).unwrap();
     let boxes = [vec![[10.0, 12.0, 60.0, 70.0], [0.0, 40.0, 100.0, 128.0], [64.0, 3.0, 80.0, 18.0f32]]];
     let mut answers = vec![
-        ("image".to_owned(), vec![SIDE, SIDE, 3], merged_image.rgb.clone()),
+        ("picture".to_owned(), vec![SIDE, SIDE, 3], merged_image.rgb.clone()),
         ("boxes".to_owned(), vec![boxes[0].len(), 4], boxes[0].concat()),
     ];
     fn answer<const D: usize>(name: String, tensor: &Tensor<D>) -> (String, Vec<usize>, Vec<f32>) {
