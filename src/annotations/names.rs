@@ -57,6 +57,11 @@ pub fn stem(path: &str) -> String {
     }
 }
 
+/// Whether a path names an image: a folder, an extension alone, or only dots and spaces do not.
+pub fn is_image_name(path: &str) -> bool {
+    stem(path).chars().any(|c| c != '.' && !c.is_whitespace())
+}
+
 /// A name for a file that is written: one part of a path, without what some system forbids, never empty.
 pub fn safe_name(name: &str) -> String {
     let mut safe = String::new();

@@ -74,7 +74,7 @@ pub(super) fn read_sized(
     let mut budget = limits::OUTLINE_PIXELS;
     let (mut number, mut unnamed) = (0, 0usize);
     for value in images {
-        let Some(path) = string(value.get("filename")).filter(|path| !names::stem(path).is_empty()) else {
+        let Some(path) = string(value.get("filename")).filter(|path| names::is_image_name(path)) else {
             parsed.rejected.push(Error::annotation(file, "has an image without a filename"));
             limits::check(
                 file,

@@ -87,7 +87,7 @@ impl Id {
 impl RawImage {
     fn from_value(value: Value) -> Result<Self, String> {
         let file_name = string(value.get("file_name")).or(string(value.get("name")));
-        let file_name = file_name.filter(|name| !names::stem(name).is_empty()).ok_or("has no file_name")?;
+        let file_name = file_name.filter(|name| names::is_image_name(name)).ok_or("has no file_name")?;
         let ignored = value.get("ignored").map_or(Ok(Vec::new()), Vec::<IgnoredRegion>::deserialize);
         Ok(Self {
             id: Id::from_value(value.get("id"), "id")?,

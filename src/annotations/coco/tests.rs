@@ -187,7 +187,7 @@ proptest! {
 
 #[test]
 fn an_image_without_a_base_name_is_named() {
-    for name in ["", "plate/", "a/.png"] {
+    for name in ["", "plate/", "a/.png", "a/ ."] {
         let file = format!(r#"{{"images":[{{"id":1,"file_name":"{name}"}}],"categories":[],"annotations":[]}}"#);
         let parsed = read("c.json", file.as_bytes()).unwrap();
         assert_eq!((parsed.value.len(), parsed.rejected.len()), (0, 1), "{name}");

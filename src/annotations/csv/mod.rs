@@ -55,7 +55,7 @@ pub fn read_boxes(file: &str, bytes: &[u8]) -> Result<Parsed<Vec<ImageAnnotation
         }
         number += 1;
         let path = unguarded(row.get(columns.file).unwrap_or_default());
-        if reference::path(path, "").is_empty() || names::stem(path).is_empty() {
+        if reference::path(path, "").is_empty() || !names::is_image_name(path) {
             parsed.reject(file, number, "names no image file")?;
             continue;
         }
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_row_of_a_folder_is_named() {
-        for path in [".", "./", "..", "plate/", "a/b//:/"] {
+        for path in [".", "./", "..", "plate/", "a/b//:/", "a/ .", "a/ .png", "a/ .."] {
             let parsed = read_boxes("t.csv", format!("{path},1,2,3,4,c\n").as_bytes()).unwrap();
             assert!(parsed.value.is_empty() && parsed.rejected.len() == 1, "{path}: {:?}", parsed.value);
         }
