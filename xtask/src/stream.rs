@@ -1,4 +1,4 @@
-//! Runs a command, passes its output on as it comes, and keeps what the test runner says of its tests.
+//! Runs a command, passes its output on immediately, and keeps the test runner's closing lines.
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::process::{Command, Stdio};
@@ -65,7 +65,7 @@ fn start_error(command: &Command) -> String {
     format!("cannot start `{}`", command.get_program().to_string_lossy())
 }
 
-/// Copies `from` to `to` byte by byte as it comes, and returns the closing lines and skipped tests that went by.
+/// Copies `from` to `to` immediately, byte by byte, and returns the closing lines and skipped tests that went by.
 fn pass_on(mut from: impl Read, mut to: impl Write) -> io::Result<Vec<String>> {
     let mut kept = Vec::new();
     let mut pending = Vec::new();

@@ -113,16 +113,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         eprintln!("{} lines of the journal cannot be read; their images are done again", journal.unreadable());
     }
     let is_done = |entry: &ImageEntry| Source::of(entry).is_ok_and(|source| journal.is_done(&source));
-    let todo: Vec<&ImageEntry> = groups.images.iter().filter(|entry| !is_done(entry)).collect();
-    let before = groups.images.len() - todo.len();
+    let pending: Vec<&ImageEntry> = groups.images.iter().filter(|entry| !is_done(entry)).collect();
+    let before = groups.images.len() - pending.len();
     if before > 0 {
         eprintln!("{before} images were done before; --force does them again");
     }
 
     let mut session = data::open(arguments.device)?;
     let classes: Vec<String> = session.load(name, bytes)?.config.classes.into_iter().skip(1).collect();
-    let bar = images::progress_bar(todo.len());
-    for entry in &todo {
+    let bar = images::progress_bar(pending.len());
+    for entry in &pending {
         let wanted = names.of(entry);
         if let Err(e) = one(&mut session, &options, &settings, entry, &wanted, &mut journal, &bar) {
             failures.add(&bar, &entry.name, &e);
@@ -143,7 +143,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     arguments.measuring.write(&arguments.out, &measured, &journal, &settings.model, &options, &mut failures)?;
     say_limited(&journal);
     // Measuring goes over those that were done before too.
-    failures.finish(if measured.is_empty() { todo.len() } else { groups.images.len().max(journal.len()) })
+    failures.finish(if measured.is_empty() { pending.len() } else { groups.images.len().max(journal.len()) })
 }
 
 /// Finds the cells of one image and notes them in the journal.

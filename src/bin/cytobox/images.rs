@@ -4,7 +4,7 @@ use std::{fs::File, io::Read, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use cytobox::{
-    channels::{self, BitDepth, FileKind, Groups, ImageEntry, Pages},
+    channels::{self, BitDepth, Groups, HEAD_BYTES, ImageEntry, Pages},
     engine,
     files::{self, Found},
     native::images::{self, ImageOptions},
@@ -73,19 +73,12 @@ pub fn decide_depth(options: &ImageOptions, trained: Option<BitDepth>, entries: 
     Some(decided)
 }
 
-/// Whether the files of an image may have 16 bits, as far as their first bytes tell: a JPEG has 8, and a PNG says how many in
-/// its header (W3C PNG, 11.2.2).
+/// Whether the files of an image may have 16 bits, as far as their first bytes tell.
 fn may_be_deep(entry: &ImageEntry) -> bool {
     let mut head = Vec::new();
     let Some(file) = entry.files.first() else { return false };
-    if File::open(&file.file).and_then(|file| file.take(25).read_to_end(&mut head)).is_err() {
-        return false;
-    }
-    match channels::sniff(&head) {
-        FileKind::Jpeg => false,
-        FileKind::Png => head.get(24) == Some(&16),
-        _ => true,
-    }
+    let read = File::open(&file.file).and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head));
+    read.is_ok() && channels::glance(&head).may_be_deep
 }
 
 /// The images under `paths`, and those of them that could not be read; what is not an image, and what is odd about one, is

@@ -71,7 +71,7 @@ impl Group {
 /// By class; `None`, which comes first, is all of them.
 type ByClass = BTreeMap<Option<String>, Group>;
 
-/// The summary of a run: the rows of each image as it comes, and those of all images at the end.
+/// The summary of a run: rows per image, written immediately, and rows for all images at the end.
 pub(super) struct Summary {
     columns: Vec<Column>,
     all: ByClass,
