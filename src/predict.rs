@@ -7,8 +7,9 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::mask_head::paste_mask;
 use crate::model::roi_heads::NetworkDetection;
+use crate::model::scale::median_diameter;
 use crate::model::transform::NetworkInput;
-use crate::model::{Detector, DetectorConfig, Go, Progress, Stage};
+use crate::model::{Detector, DetectorConfig, Go, Progress, Scale, Stage};
 use crate::observe::Observer;
 
 /// The least score of a detection that is asked for where all of them count: COCO's curves need low scores too, and what is
@@ -20,6 +21,10 @@ const EDGE_TOLERANCE: f32 = 1.0;
 /// Masks that are pasted between two words to `progress`.
 const MASKS_AT_A_TIME: usize = 16;
 
+/// Detections of this score are measured for the scale, if they are at least so many.
+const SURE: f32 = 0.5;
+const ENOUGH_TO_MEASURE: usize = 3;
+
 /// The score threshold of a user who chose none.
 pub const DEFAULT_SCORE: f32 = 0.7;
 
@@ -30,6 +35,9 @@ pub struct DetectOptions {
     pub score: Option<f32>,
     /// Detections of one image, best first (`box_detections_per_img`).
     pub max_detections: Option<usize>,
+    /// √(width · height) of the image's cells, in its pixels: it is brought to the diameter that the detector knows, where
+    /// the detector says which.
+    pub diameter: Option<f32>,
 }
 
 /// What a detector found on one image, best first.
@@ -72,12 +80,18 @@ pub async fn detect(
         let most = limits::PROPOSALS;
         return Err(Error::Usage(format!("a limit of {limit} detections per image; it must be from 1 to {most}")));
     }
-    let config = DetectorConfig {
+    let mut config = DetectorConfig {
         box_score_thresh: options.score.unwrap_or(detector.config.box_score_thresh),
         // One more than is wanted shows whether there are more.
         box_detections_per_img: limit + 1,
         ..detector.config.clone()
     };
+    if let (Some(found), Some(wanted)) = (options.diameter, config.cell_diameter) {
+        config.scale = Scale::between(found, wanted);
+    }
+    if config.scale == Scale::Cells {
+        config.scale = first_look(detector, merged_image, &config, progress).await?;
+    }
     let input = NetworkInput::new(merged_image, &config)?;
     let mut found = detector.network.forward(&config, &input, &detector.device, progress).await?;
     let limit_reached = (found.len() > limit).then_some(limit);
@@ -92,6 +106,30 @@ pub async fn detect(
         }
     }
     Ok(Found { detections, limit_reached })
+}
+
+/// The scale at which the cells that are surely there have the detector's diameter; the image's own size where too few are
+/// seen. It does not depend on which scores are asked for.
+async fn first_look(
+    detector: &Detector,
+    merged_image: &MergedImage,
+    config: &DetectorConfig,
+    progress: &dyn Progress,
+) -> Result<Scale> {
+    let looking = DetectorConfig {
+        box_score_thresh: SURE,
+        box_detections_per_img: detector.config.box_detections_per_img,
+        ..config.clone()
+    };
+    let input = NetworkInput::new(merged_image, &looking)?;
+    let mut network = detector.network.clone();
+    (network.roi_heads.mask_head, network.roi_heads.mask_predictor) = (None, None);
+    let found = network.forward(&looking, &input, &detector.device, progress).await?;
+    let Some(diameter) = median_diameter(found.iter().map(|one| input.to_original(one.corners))) else {
+        return Ok(Scale::Size);
+    };
+    let wanted = config.cell_diameter.filter(|_| found.len() >= ENOUGH_TO_MEASURE);
+    Ok(wanted.map_or(Scale::Size, |wanted| Scale::between(diameter, wanted)))
 }
 
 /// `None` for a box so small that no width is left of it in the image's pixels.

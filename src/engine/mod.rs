@@ -88,7 +88,7 @@ impl Engine {
             Command::LoadModel { name, bytes } => self.load_model(&name, &bytes).await,
             Command::Detect { image, score, max_detections } => {
                 let started = Instant::now();
-                let options = DetectOptions { score: Some(score), max_detections };
+                let options = DetectOptions { score: Some(score), max_detections, ..DetectOptions::default() };
                 let (detections, warnings) = self.detect(&image, &options, host).await?;
                 Ok(Outcome::Detections { detections, seconds: started.elapsed().as_secs_f64(), warnings })
             }

@@ -14,6 +14,7 @@ pub mod coco;
 pub mod config;
 pub(crate) mod fpn;
 pub mod init;
+pub mod intensity;
 pub mod layers;
 pub mod mask_head;
 pub mod norm;
@@ -24,14 +25,17 @@ pub(crate) mod read;
 pub(crate) mod resnet;
 pub mod roi_heads;
 pub mod rpn;
+pub mod scale;
 pub mod transform;
 
 use burn::tensor::Device;
 
 pub use architecture::{Architecture, Backbone};
 pub use config::DetectorConfig;
+pub use intensity::Intensity;
 pub use progress::{Go, Progress, Stage};
 pub use rcnn::GeneralizedRcnn;
+pub use scale::Scale;
 
 use crate::error::Result;
 use layers::{Builder, Layer, ParameterSource};

@@ -33,12 +33,14 @@ impl NetworkInput {
         if merged_image.rgb.len() != original[0] * original[1] * 3 {
             return Err(Error::image("image", "the number of pixels does not match its width and height"));
         }
-        let size = resized(original, config.min_size, config.max_size)?;
+        let size = config.input_size(original)?;
+        let window = config.intensity.window(merged_image);
         let padded = size.map(|n| n.next_multiple_of(SIZE_DIVISIBLE));
         let mut values = vec![0f32; padded[0] * padded[1] * 3];
         let (rows, columns) = (bilinear_taps(original[0], size[0]), bilinear_taps(original[1], size[1]));
         let pixel = |y: usize, x: usize, c: usize| {
-            (merged_image.rgb[(y * original[1] + x) * 3 + c] - config.image_mean[c]) / config.image_std[c]
+            let value = window.apply(merged_image.rgb[(y * original[1] + x) * 3 + c]);
+            (value - config.image_mean[c]) / config.image_std[c]
         };
         for (y, row) in rows.iter().enumerate() {
             for (x, column) in columns.iter().enumerate() {
