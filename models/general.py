@@ -72,7 +72,7 @@ def images(root: Path, folder: str):
         stems = [p.name[: -len("_label.png")] for p in sorted(path.glob("*_label.png"))]
         for stem in stems:
             yield stem, path / f"{stem}.png", path / f"{stem}_label.png", None
-    elif folder == "hpa/train":
+    elif folder.startswith("hpa/"):
         for xml in sorted(path.glob("*.xml")):
             yield xml.stem, path / xml.stem, path / f"{xml.stem}_mask.png", xml
     else:
@@ -182,7 +182,8 @@ def crops(pixels, labels, boxes, count: int, rng):
             yield picture, None, objects
 
 
-def write(out: Path, name: str, picture, labels, objects):
+def write(out: Path, name: str, picture, labels, objects, kind: str):
+    """An image with its objects (corners, whether difficult, value in `labels`) as Pascal VOC and label image."""
     Image.fromarray((picture * 255).round().astype(np.uint8)).save(out / f"{name}.png")
     height, width = picture.shape[:2]
     if labels is not None:
@@ -197,7 +198,7 @@ def write(out: Path, name: str, picture, labels, objects):
         ElementTree.SubElement(size, key).text = str(value)
     for corners, difficult, _ in objects:
         one = ElementTree.SubElement(root, "object")
-        ElementTree.SubElement(one, "name").text = "cell"
+        ElementTree.SubElement(one, "name").text = kind
         ElementTree.SubElement(one, "difficult").text = str(int(difficult))
         box = ElementTree.SubElement(one, "bndbox")
         x1, y1, x2, y2 = corners
@@ -228,7 +229,7 @@ def main():
                 continue
             count = each if options.split == "train" else 1
             for k, (picture, cut, objects) in enumerate(crops(read(image), labels, boxes, count, rng)):
-                write(options.out, f"{short}-{index:03}-{k}", picture, cut, objects)
+                write(options.out, f"{short}-{index:03}-{k}", picture, cut, objects, "cell")
                 counts[short] = counts.get(short, 0) + 1
     print(json.dumps(counts))
 

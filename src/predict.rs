@@ -65,7 +65,7 @@ impl<O: Observer> Progress for CancelOnly<'_, O> {
 /// `progress` is told of every stage, may wait (for a browser's event loop) and may end the run.
 ///
 /// # Errors
-/// An image that the detector cannot take, or a limit of detections that is 0 or over [`limits::PROPOSALS`];
+/// An image that the detector cannot take, a diameter for a detector that does not know its own, or a limit of detections that is 0 or over [`limits::PROPOSALS`];
 /// [`crate::Error::DeviceFailed`] when the device fails or computes what is not finite, in which case nothing is returned;
 /// what `progress` answers.
 pub async fn detect(
@@ -86,8 +86,12 @@ pub async fn detect(
         box_detections_per_img: limit + 1,
         ..detector.config.clone()
     };
-    if let (Some(found), Some(wanted)) = (options.diameter, config.cell_diameter) {
-        config.scale = Scale::between(found, wanted);
+    if let Some(diameter) = options.diameter {
+        let Some(wanted) = config.cell_diameter else {
+            let reason = "the detector's file does not say what diameter its cells have, so none can be given for the image";
+            return Err(Error::Usage(reason.to_owned()));
+        };
+        config.scale = Scale::between(diameter, wanted);
     }
     if config.scale == Scale::Cells {
         config.scale = first_look(detector, merged_image, &config, progress).await?;

@@ -71,6 +71,10 @@ pub enum Command {
         score: f32,
         #[serde(default)]
         max_detections: Option<usize>,
+        /// √(width · height) of the image's cells in its pixels, for a detector that knows that of its own; what the
+        /// detector's file says when absent.
+        #[serde(default)]
+        diameter: Option<f32>,
     },
     /// Traces masks for the screen. Done: [`Outcome::Outlines`], one a mask.
     Outline { masks: Vec<Rle> },
@@ -214,6 +218,9 @@ pub struct EvaluateOptions {
     /// Detections of one class that count on one image; all of them when absent. COCO takes 100.
     #[serde(default)]
     pub max_detections: Option<usize>,
+    /// As in [`Command::Detect`].
+    #[serde(default)]
+    pub diameter: Option<f32>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ use cytobox::boxes;
 use cytobox::channels::{self, Merge, MergedImage};
 use cytobox::detections::Detection;
 use cytobox::model::anchors::pyramid_anchors;
+use cytobox::model::config::Changes;
 use cytobox::model::mask_head::class_probabilities;
 use cytobox::model::pooler::MultiScaleRoiAlign;
 use cytobox::model::rcnn::grids;
@@ -241,7 +242,7 @@ fn the_configuration_is_inferred() {
     assert_eq!((config.mask_layers.clone(), config.mask_dim_reduced), (vec![24, 16], 20));
     let converted = tempfile::tempdir().unwrap();
     let to = converted.path().join("converted.safetensors");
-    weights::convert(&folder.join("old.pth"), &to).unwrap();
+    weights::convert(&folder.join("old.pth"), &to, &Changes::new()).unwrap();
     let (detector, report) = weights::load("converted", &std::fs::read(to).unwrap(), &Device::flex()).unwrap();
     assert_eq!(&detector.config, config);
     assert!(report.warnings.is_empty(), "{report:?}");

@@ -1,7 +1,7 @@
 //! Which files make one image, told by their names.
 //!
 //! A Human Protein Atlas image is `STEM_red`, `STEM_green`, `STEM_blue` and `STEM_yellow` in one folder, whatever the
-//! case and the ending; any other image file is an image by itself, but for object labels and figures of other programs
+//! case and the ending; other microscopes' channels are told by [`super::naming`]; any other image file is an image by itself, but for object labels and figures of other programs
 //! (see [`super::mask_owner`]). What a file is has been told by its content before ([`super::sniff_named`]).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file_name::{FileName, Role, composed, is_of_system, looks_like_image};
 use super::mask_owner::{Owners, Part, is_in_mask_folder};
+use super::naming;
 use super::set::{Channel, in_words};
 use super::sniff::FileKind;
 use crate::error::{Error, Result};
@@ -129,7 +130,8 @@ pub fn group(files: &[FileHead]) -> Groups {
     let mut masks = Vec::new();
     let mut found: BTreeMap<Key, Found> = BTreeMap::new();
     let names: Vec<_> = files.iter().map(|head| composed(&head.name)).collect();
-    for (head, path) in files.iter().zip(&names) {
+    let channels = naming::channels(&names.iter().map(AsRef::as_ref).collect::<Vec<_>>());
+    for ((head, path), channel) in files.iter().zip(&names).zip(&channels) {
         if !seen.insert(path.replace('\\', "/")) {
             groups.ignore(head, "a file of this name is there already");
             continue;
@@ -151,21 +153,22 @@ pub fn group(files: &[FileHead]) -> Groups {
             }
             FileKind::Unknown | FileKind::Png | FileKind::Jpeg | FileKind::Tiff => {
                 let name = FileName::parse(path);
-                let (key, channel) = match name.role {
-                    Role::Channel(channel) => ((name.folder, name.stem, None), Some(channel)),
-                    Role::Plain if is_in_mask_folder(path) => {
+                let (key, channel) = match (name.role, channel) {
+                    (Role::Channel(channel), _) => ((name.folder, name.stem, None), Some(channel)),
+                    (Role::Plain, _) if is_in_mask_folder(path) => {
                         masks.push((name, path.as_ref(), head));
                         continue;
                     }
-                    Role::Mask => {
+                    (Role::Mask, _) => {
                         masks.push((name, path.as_ref(), head));
                         continue;
                     }
-                    Role::Figure => {
+                    (Role::Figure, _) => {
                         groups.ignore(head, "this is a figure that Cellpose drew, not an image of cells");
                         continue;
                     }
-                    Role::Plain => ((name.folder, name.stem, Some(name.ending)), None),
+                    (Role::Plain, Some((stem, channel))) => ((name.folder, stem.as_str(), None), Some(*channel)),
+                    (Role::Plain, None) => ((name.folder, name.stem, Some(name.ending)), None),
                 };
                 found.entry(key).or_insert_with(Found::new).files.push((channel, head));
             }
@@ -280,7 +283,7 @@ impl Found<'_> {
             problems.push(problem("broken-file", sentence, Fix::Replace { file: head.name.clone() }));
         }
         let double = doubles(&name, &whole, &mut problems);
-        let is_set = self.files.iter().any(|(channel, _)| channel.is_some());
+        let is_set = self.files.iter().any(|(channel, _)| channel.is_some_and(|c| Channel::HPA.contains(&c)));
         let absent = |c: &Channel| !whole.iter().any(|(channel, _)| *channel == Some(*c));
         let missing: Vec<Channel> = Channel::HPA.into_iter().filter(|c| is_set && absent(c)).collect();
         if !missing.is_empty() {

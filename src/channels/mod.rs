@@ -16,6 +16,7 @@ mod label_samples;
 mod label_tiff;
 pub(crate) mod mask_owner;
 mod merge;
+mod naming;
 mod ome_xml;
 mod orientation;
 mod pixel_size;

@@ -57,7 +57,7 @@ fn input() -> ImageInput {
 }
 
 fn detect(engine: &mut Engine, score: f32, max_detections: Option<usize>) -> ImageDetections {
-    match run(engine, Command::Detect { image: input(), score, max_detections }) {
+    match run(engine, Command::Detect { image: input(), score, max_detections, diameter: None }) {
         Outcome::Detections { detections, .. } => detections,
         other => panic!("{other:?}"),
     }
@@ -72,7 +72,7 @@ fn the_score_of_one_detection_does_not_change_the_detector() {
     assert_eq!(engine.detector.as_ref().unwrap().config, config);
 
     let annotations = ImageAnnotations { image: "a".into(), width: 64, height: 64, ..ImageAnnotations::default() };
-    let options = EvaluateOptions { measure: Measure::Boxes, score: 0.5, max_detections: None };
+    let options = EvaluateOptions { measure: Measure::Boxes, score: 0.5, max_detections: None, diameter: None };
     let images = vec![AnnotatedInput { image: input(), annotations }];
     run(&mut engine, Command::Evaluate { images, options });
     assert_eq!(engine.detector.as_ref().unwrap().config, config);
@@ -91,7 +91,7 @@ fn a_reached_detection_limit_is_reported() {
     assert_eq!((exact.limit_reached, exact.detections), (None, all.detections));
 
     for max_detections in [0, limits::PROPOSALS + 1] {
-        let command = Command::Detect { image: input(), score: 0.1, max_detections: Some(max_detections) };
+        let command = Command::Detect { image: input(), score: 0.1, max_detections: Some(max_detections), diameter: None };
         assert_eq!(pollster::block_on(engine.run(command, &NoObserver)).unwrap_err().code(), "usage");
     }
 }

@@ -160,7 +160,8 @@ impl Engine {
     ) -> Result<Outcome> {
         let active = self.device.as_ref().ok_or_else(|| Error::Usage("no device has been opened yet".into()))?;
         let detector = self.detector()?;
-        let wanted = DetectOptions { score: Some(predict::LOWEST_SCORE), ..DetectOptions::default() };
+        let EvaluateOptions { measure, score, max_detections, diameter } = *options;
+        let wanted = DetectOptions { score: Some(predict::LOWEST_SCORE), diameter, ..DetectOptions::default() };
         let bit_depth = depth_of_set(&images, detector.config.bit_depth)?;
         let total = images.len() as u32;
         let (mut truths, mut found) = (Vec::new(), Vec::new());
@@ -185,7 +186,6 @@ impl Engine {
             active.device.memory_cleanup();
         }
         let pairs: Vec<_> = truths.iter().zip(&found).collect();
-        let EvaluateOptions { measure, score, max_detections } = *options;
         let options = Options { measure, score, max_detections, ..Options::default() };
         let evaluation = Box::new(evaluate::evaluate(&pairs, &options)?);
         Ok(Outcome::Evaluation { evaluation, detections: found })

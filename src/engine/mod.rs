@@ -86,9 +86,9 @@ impl Engine {
                 Ok(Outcome::Files { files: vec![NamedBytes { name, bytes }] })
             }
             Command::LoadModel { name, bytes } => self.load_model(&name, &bytes).await,
-            Command::Detect { image, score, max_detections } => {
+            Command::Detect { image, score, max_detections, diameter } => {
                 let started = Instant::now();
-                let options = DetectOptions { score: Some(score), max_detections, ..DetectOptions::default() };
+                let options = DetectOptions { score: Some(score), max_detections, diameter };
                 let (detections, warnings) = self.detect(&image, &options, host).await?;
                 Ok(Outcome::Detections { detections, seconds: started.elapsed().as_secs_f64(), warnings })
             }

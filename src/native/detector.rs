@@ -51,8 +51,8 @@ impl Default for DetectOptions {
 }
 
 impl Detector {
-    /// Opens a detector file, of cytobox or of torchvision (`.safetensors`, `.pth`), on the GPU where there is a suitable
-    /// one, else on the CPU.
+    /// Opens a detector file, of cytobox or of torchvision (`.safetensors`, `.pth`), or a bundled detector by its name
+    /// (`general`, `atlas`), on the GPU where there is a suitable one, else on the CPU.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Weights`], [`Error::TooLarge`] or [`Error::Config`] for a file that is not a detector.
@@ -65,7 +65,7 @@ impl Detector {
     /// # Errors
     /// As [`Self::open`]; [`Error::Device`] where there is no such device.
     pub fn open_on(device: DeviceChoice, path: impl AsRef<Path>) -> Result<Self> {
-        let (name, bytes) = bundled::read(Some(path.as_ref()))?;
+        let (name, bytes) = bundled::read(Some(path.as_ref()), || bundled::GENERAL)?;
         Self::from_bytes(device, &name, bytes)
     }
 
@@ -83,7 +83,7 @@ impl Detector {
     /// # Errors
     /// [`Error::Device`] where there is no such device.
     pub fn bundled_on(device: DeviceChoice) -> Result<Self> {
-        let (name, bytes) = bundled::read(None)?;
+        let (name, bytes) = bundled::ATLAS.read();
         Self::from_bytes(device, &name, bytes)
     }
 

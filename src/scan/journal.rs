@@ -26,6 +26,9 @@ pub struct ScanSettings {
     /// Detections of one image; the detector's own limit when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_detections: Option<usize>,
+    /// √(width · height) of the cells in pixels of the images, where the user gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diameter: Option<f32>,
     /// What counts as full brightness in 16-bit images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bit_depth: Option<BitDepth>,

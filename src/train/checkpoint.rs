@@ -40,6 +40,9 @@ pub struct State {
     pub sampler: EpochSampler,
     /// The best validation so far, as mAP at IoU 0.5 and 0.5–0.95.
     pub best: Option<(f64, f64)>,
+    /// The validations' AP50 with its swings evened out, and the greatest that it was.
+    #[serde(default)]
+    pub smoothed: Option<(f64, f64)>,
     /// Epochs after which was validated last.
     pub validated: u64,
     /// The training run was validated at its end, and nothing is left to do.
@@ -220,6 +223,7 @@ mod tests {
             rng,
             sampler,
             best: Some((0.25, 0.1)),
+            smoothed: Some((0.2, 0.25)),
             validated: 2,
             finished: false,
             restored: 1,

@@ -152,7 +152,15 @@ impl Plan {
                 // How the labels of other classes were weighed against each other says nothing about these.
                 let plain = DetectorConfig::default();
                 let class_sharpness = if classes == base.classes { base } else { &plain }.class_sharpness;
-                let config = DetectorConfig { classes, architecture, class_sharpness, trained: None, ..base.clone() };
+                let config = DetectorConfig {
+                    classes,
+                    architecture,
+                    class_sharpness,
+                    scale: setup::scale(base, layouts),
+                    box_detections_per_img: setup::detections(base, layouts),
+                    trained: None,
+                    ..base.clone()
+                };
                 config.with(&self.detector)?
             }
             (Start::Detector { .. }, None) => {
@@ -217,6 +225,7 @@ impl Plan {
         };
         let mut config = self.detector_config(base_config.as_ref(), classes, &layouts)?;
         config.merge = merge;
+        config.cell_diameter = config.cell_diameter.or(setup::cell_diameter(&config, &layouts)?);
         let (detector, load) = match (self.start, base) {
             (Start::Detector { new_heads, .. }, Some((name, bytes))) => {
                 let (detector, report) = weights::load_into(config, name, bytes, new_heads, seed, device)?;

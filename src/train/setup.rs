@@ -10,8 +10,10 @@ use super::truth::Example;
 use crate::annotations::{ImageAnnotations, dataset};
 use crate::channels::MergedImage;
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::model::config::{Changes, LEVELS};
-use crate::model::{Architecture, Backbone, DetectorConfig, Intensity};
+use crate::model::scale::median_diameter;
+use crate::model::{Architecture, Backbone, DetectorConfig, Intensity, Scale};
 
 /// The sizes of a network that starts from nothing: a few hundred cells cannot fill wide heads, and narrow ones learn
 /// several times faster.
@@ -146,6 +148,7 @@ pub fn fresh(shape: Shape, classes: Vec<String>, layouts: &[Layout], changes: &C
         rpn_pre_nms_top_n_test: 600,
         rpn_post_nms_top_n_test: 300,
         box_batch_size_per_image: 128,
+        box_detections_per_img: detections(&DetectorConfig::default(), layouts),
         ..DetectorConfig::default()
     };
     // Before the anchors are chosen: they are sizes in the network's input.
@@ -157,11 +160,47 @@ pub fn fresh(shape: Shape, classes: Vec<String>, layouts: &[Layout], changes: &C
     config.with(changes)
 }
 
+/// Images of one magnification have cells of about the same size: their median diameters are within this factor of the
+/// whole set's …
+const ALIKE: f32 = 1.5;
+/// … in at least this share of the images.
+const MOST: f32 = 0.8;
+
+/// At what scale a detector that knows the diameter of its cells is to see images like these: where their cells are alike,
+/// all at the same, else each at that of its cells. One that does not know it keeps its rule.
+pub fn scale(base: &DetectorConfig, layouts: &[Layout]) -> Scale {
+    let medians: Vec<f32> = layouts.iter().filter_map(|l| median_diameter(l.boxes.iter().copied())).collect();
+    let cells = layouts.iter().flat_map(|l| l.boxes.iter().copied());
+    let (Some(wanted), Some(found)) = (base.cell_diameter, median_diameter(cells)) else { return base.scale };
+    let alike = medians.iter().filter(|m| (found / ALIKE..=found * ALIKE).contains(*m)).count();
+    if alike as f32 >= MOST * medians.len() as f32 { Scale::between(found, wanted) } else { Scale::Cells }
+}
+
+/// How many detections an image may have: more than any of these has objects, and no fewer than the base allows.
+pub fn detections(base: &DetectorConfig, layouts: &[Layout]) -> usize {
+    let most = layouts.iter().map(|l| l.boxes.len()).max().unwrap_or(0);
+    base.box_detections_per_img.max(2 * most).min(limits::PROPOSALS)
+}
+
+/// The median diameter of the objects in pixels of the network's input; `None` without objects.
+///
+/// # Errors
+/// An image that cannot be resized.
+pub fn cell_diameter(config: &DetectorConfig, layouts: &[Layout]) -> Result<Option<f32>> {
+    let placed = placed(layouts, config)?;
+    Ok(median_diameter(placed.iter().map(|b| b.corners)).map(|d| (d * 10.0).round() / 10.0).filter(|d| *d >= 1.0))
+}
+
 /// How the configuration's anchors fit the boxes.
 ///
 /// # Errors
 /// An image that cannot be resized.
 pub fn anchors(layouts: &[Layout], config: &DetectorConfig) -> Result<AnchorReport> {
+    Ok(check_anchors(&placed(layouts, config)?, config))
+}
+
+/// The boxes in the network's input.
+fn placed(layouts: &[Layout], config: &DetectorConfig) -> Result<Vec<PlacedBox>> {
     let mut placed = Vec::new();
     for layout in layouts.iter().filter(|l| l.width > 0 && l.height > 0) {
         let original = [layout.height as usize, layout.width as usize];
@@ -171,7 +210,7 @@ pub fn anchors(layouts: &[Layout], config: &DetectorConfig) -> Result<AnchorRepo
             layout.boxes.iter().map(|[x1, y1, x2, y2]| PlacedBox { corners: [x1 * x, y1 * y, x2 * x, y2 * y], input }),
         );
     }
-    Ok(check_anchors(&placed, config))
+    Ok(placed)
 }
 
 /// Holds out a share of the examples for validation; which ones depends on their names and the seed alone.
@@ -219,6 +258,24 @@ pub fn statistics<'a>(
 mod tests {
     use super::*;
     use crate::train::truth::Truth;
+
+    #[test]
+    fn images_are_brought_to_the_cells_that_the_base_knows() {
+        let image = |side: f32| Layout {
+            width: 500,
+            height: 400,
+            boxes: (0..9).map(|i| [10.0 * i as f32, 5.0, 10.0 * i as f32 + side, 5.0 + side]).collect(),
+        };
+        let base = DetectorConfig { cell_diameter: Some(32.0), ..DetectorConfig::default() };
+        let alike: Vec<Layout> = [14.0, 16.0, 16.0, 18.0].map(image).to_vec();
+        assert_eq!(scale(&base, &alike), Scale::Fixed(2.0));
+        let mixed: Vec<Layout> = [10.0, 16.0, 60.0, 18.0].map(image).to_vec();
+        assert_eq!(scale(&base, &mixed), Scale::Cells);
+        assert_eq!(scale(&DetectorConfig::default(), &alike), Scale::Size);
+        let config = DetectorConfig { scale: Scale::Fixed(2.0), ..base.clone() };
+        assert_eq!(cell_diameter(&config, &alike).unwrap(), Some(32.0));
+        assert_eq!((detections(&base, &alike), detections(&base, &[Layout { boxes: vec![[0.0; 4]; 200], ..image(3.0) }])), (100, 400));
+    }
 
     #[test]
     fn a_fresh_configuration_fits_the_data() {

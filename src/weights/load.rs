@@ -39,8 +39,9 @@ pub fn from_state(file: &str, state: &StateDict, device: &Device) -> Result<(Det
 /// file lacks or has in another shape is drawn from `seed` and listed as missing.
 ///
 /// What a head has learnt of a class is taken over by the name of the class, wherever it stands in the file; a class that
-/// the file does not have is drawn. With `new_heads`, or where no class but the background is shared, all are. Of a file
-/// that does not name its classes the heads are taken as they are, if they are as many.
+/// the file does not have begins as the mean of the file's classes, so that a detector of cells finds cells before the first
+/// step. With `new_heads` all are drawn. Of a file that does not name its classes the heads are taken as they are, if they
+/// are as many.
 ///
 /// # Errors
 /// A broken file or configuration, values that cannot be weights, or a file of which nothing fits.
@@ -61,7 +62,7 @@ pub fn load_into(
         None => infer::config(file, &state).map_or(config.batch_norm_eps, |(found, _)| found.batch_norm_eps),
     };
     let heads = match own {
-        _ if new_heads => Some(Heads::drawn(&config.classes)),
+        _ if new_heads => Some(Heads::Drawn(config.classes.clone())),
         Some(own) => Some(Heads::by_name(&config.classes, &own.classes)),
         None => None,
     };
@@ -85,40 +86,49 @@ pub fn config_of(file: &str, state: &StateDict) -> Result<(DetectorConfig, Vec<S
     Ok((config, [state.notes.clone(), assumed].concat()))
 }
 
-/// Where a file has what the heads of a new detector have to say of each class.
-struct Heads {
-    /// Each class with its place among those of the file.
-    classes: Vec<(String, Option<usize>)>,
-    /// Classes of the file.
-    theirs: usize,
+/// What the heads of a new detector take from a file for each class.
+enum Heads {
+    /// Nothing, for classes of these names.
+    Drawn(Vec<String>),
+    FromFile {
+        /// Each class with its place among those of the file.
+        classes: Vec<(String, Option<usize>)>,
+        /// Classes of the file.
+        theirs: usize,
+    },
 }
 
 impl Heads {
-    fn drawn(classes: &[String]) -> Self {
-        Self { classes: classes.iter().map(|name| (name.clone(), None)).collect(), theirs: 0 }
-    }
-
     fn by_name(classes: &[String], theirs: &[String]) -> Self {
         // The background is the first everywhere, whatever it is called.
         let place = |name: &String| theirs.iter().skip(1).position(|other| other == name).map(|i| i + 1);
-        let places: Vec<Option<usize>> = classes.iter().skip(1).map(place).collect();
-        if places.iter().all(Option::is_none) {
-            return Self::drawn(classes);
-        }
-        let places = std::iter::once(Some(0)).chain(places);
-        Self { classes: classes.iter().cloned().zip(places).collect(), theirs: theirs.len() }
-    }
-
-    /// Whether nothing is taken over.
-    fn are_new(&self) -> bool {
-        self.classes.iter().all(|(_, place)| place.is_none())
+        let places = std::iter::once(Some(0)).chain(classes.iter().skip(1).map(place));
+        Self::FromFile { classes: classes.iter().cloned().zip(places).collect(), theirs: theirs.len() }
     }
 
     fn warning(&self) -> Option<String> {
-        let new = self.classes.iter().skip(1).filter(|(_, place)| place.is_none());
-        let new: Vec<String> = new.map(|(name, _)| name.clone()).collect();
-        (!new.is_empty()).then(|| format!("the heads know nothing yet of: {}", some_of(&new)))
+        match self {
+            Self::Drawn(classes) => Some(format!("the heads know nothing yet of: {}", some_of(classes.get(1..)?))),
+            Self::FromFile { classes, .. } => {
+                let new = classes.iter().filter(|(_, place)| place.is_none());
+                let new: Vec<String> = new.map(|(name, _)| name.clone()).collect();
+                (!new.is_empty()).then(|| format!("new classes, which begin as the mean of the known ones: {}", some_of(&new)))
+            }
+        }
     }
+}
+
+/// The outputs of the file's classes, in the order of `classes`; one that is not there gets the mean of those that are cells.
+/// `each` outputs of `theirs` classes lie one behind the other.
+fn by_place(classes: &[(String, Option<usize>)], theirs: usize, values: &[f32]) -> Vec<f32> {
+    let size = values.len() / theirs.max(1);
+    let cells = theirs.saturating_sub(1).max(1);
+    let mut mean = vec![0f32; size];
+    for class in values.chunks_exact(size.max(1)).skip(1) {
+        mean.iter_mut().zip(class).for_each(|(sum, value)| *sum += value / cells as f32);
+    }
+    let of = |place: &Option<usize>| place.map_or(mean.as_slice(), |place| &values[place * size..][..size]);
+    classes.iter().flat_map(|(_, place)| of(place).iter().copied()).collect()
 }
 
 /// Gives the layers of a file, and perhaps drawn ones where it has none.
@@ -193,33 +203,34 @@ impl<'a> FileSource<'a> {
         Ok(LayerValues { weight, bias, scale: (!is_identity).then_some(scale) })
     }
 
-    /// A layer with outputs for every class: those of the file's classes from there, the others as `drawn`.
+    /// A layer with outputs for every class, from what the file has of its classes; `drawn` where that is nothing.
     fn by_class(&mut self, spec: &LayerSpec, each: usize, heads: &Heads, drawn: LayerValues) -> Result<LayerValues> {
-        let names = ["weight", "bias"].map(|part| format!("{}.{part}", spec.name));
-        let output = heads.theirs * each;
-        let kind = match spec.kind {
-            LayerKind::Linear { input, .. } => LayerKind::Linear { input, output },
-            LayerKind::Conv { input, kernel, .. } => LayerKind::Conv { input, output, kernel },
-            other => other,
-        };
-        let theirs = LayerSpec { kind, ..spec.clone() };
-        if heads.are_new() || !self.lacks(&theirs).is_empty() {
-            self.missing.extend(names);
-            return Ok(drawn);
-        }
-        let (theirs, mut values) = (self.read(&theirs)?, drawn);
-        for (i, (class, place)) in heads.classes.iter().enumerate() {
-            let Some(from) = *place else {
-                self.missing.extend(names.iter().map(|name| format!("{name} of {class}")));
-                continue;
-            };
-            for (to, theirs) in [(&mut values.weight, &theirs.weight), (&mut values.bias, &theirs.bias)] {
-                // torch has the outputs along the first axis.
-                let size = theirs.len() / heads.theirs;
-                to[i * size..][..size].copy_from_slice(&theirs[from * size..][..size]);
+        let file = match heads {
+            Heads::Drawn(_) => None,
+            Heads::FromFile { classes, theirs } => {
+                let output = theirs * each;
+                let kind = match spec.kind {
+                    LayerKind::Linear { input, .. } => LayerKind::Linear { input, output },
+                    LayerKind::Conv { input, kernel, .. } => LayerKind::Conv { input, output, kernel },
+                    other => other,
+                };
+                let layer = LayerSpec { kind, ..spec.clone() };
+                self.lacks(&layer).is_empty().then_some((classes, *theirs, layer))
             }
+        };
+        let Some((classes, theirs, layer)) = file else {
+            self.missing.extend(["weight", "bias"].map(|part| format!("{}.{part}", spec.name)));
+            return Ok(drawn);
+        };
+        let values = self.read(&layer)?;
+        let (weight, mut bias) = (by_place(classes, theirs, &values.weight), by_place(classes, theirs, &values.bias));
+        if spec.name == CLASS_LAYERS[0].0 {
+            // Several new classes share the score that one would have.
+            let new = classes.iter().filter(|(_, place)| place.is_none()).count().max(1);
+            let shares = bias.iter_mut().zip(classes).filter(|(_, (_, place))| place.is_none());
+            shares.for_each(|(bias, _)| *bias -= (new as f32).ln());
         }
-        Ok(values)
+        Ok(LayerValues { weight, bias, scale: None })
     }
 
     /// The tensors of a layer that the file lacks or has in another shape.

@@ -31,6 +31,7 @@ pub use state::StateDict;
 
 use crate::error::{Error, Result};
 use crate::model::DetectorConfig;
+use crate::model::config::Changes;
 
 /// Reads a file of any kind that cytobox knows; the content decides, not the name.
 ///
@@ -78,27 +79,33 @@ pub fn describe(file: &str, bytes: &[u8]) -> Result<ModelInfo> {
 }
 
 /// A detector file with present names and a configuration from any file that is read. Values and batch norms stay as
-/// they are. The file is loaded once on the CPU, so that what does not load is not written.
+/// they are, `changes` are made to the configuration. The file is loaded on the CPU, so that what does not load is not
+/// written.
 ///
 /// # Errors
-/// What `load` says.
-pub fn convert_bytes(file: &str, bytes: &[u8]) -> Result<(Vec<u8>, LoadReport)> {
+/// What `load` says; changes to what is not there or cannot be.
+pub fn convert_bytes(file: &str, bytes: &[u8], changes: &Changes) -> Result<(Vec<u8>, LoadReport)> {
+    let device = burn::tensor::Device::flex();
     let mut state = read(file, bytes)?;
     let (config, _) = load::config_of(file, &state)?;
-    let (_, report) = load::from_state(file, &state, &burn::tensor::Device::flex())?;
-    state.config = Some(config.to_json()?);
+    let (_, report) = load::from_state(file, &state, &device)?;
+    state.config = Some(config.with(changes)?.to_json()?);
+    if !changes.is_empty() {
+        // The layers must still be those of the file.
+        load::from_state(file, &state, &device)?;
+    }
     state.tensors.retain(|name, _| !report.unexpected.contains(name) && !names::is_counter(name));
     Ok((safetensors::write(file, &state)?, report))
 }
 
 /// [`convert_bytes`] from file to file.
 #[cfg(not(target_arch = "wasm32"))]
-pub fn convert(from: &std::path::Path, to: &std::path::Path) -> Result<LoadReport> {
+pub fn convert(from: &std::path::Path, to: &std::path::Path, changes: &Changes) -> Result<LoadReport> {
     let size = std::fs::metadata(from).map_err(|e| Error::io(from, e))?.len();
     crate::limits::check(&from.display().to_string(), "its size in bytes", size, crate::limits::DETECTOR_BYTES)?;
     let bytes = std::fs::read(from).map_err(|e| Error::io(from, e))?;
     let name = from.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let (converted, report) = convert_bytes(&name, &bytes)?;
+    let (converted, report) = convert_bytes(&name, &bytes, changes)?;
     std::fs::write(to, converted).map_err(|e| Error::io(to, e))?;
     Ok(report)
 }

@@ -310,6 +310,7 @@ fn checkpoint() -> Vec<u8> {
         rng,
         sampler,
         best: Some((0.25, 0.1)),
+        smoothed: None,
         validated: 2,
         finished: false,
         restored: 1,

@@ -9,7 +9,7 @@ use cytobox::{
     export::{self, Format, MeasuredFormat},
     limits,
     native::{
-        bundled,
+        bundled::Bundled,
         images::ImageOptions,
         session::{Session, unexpected},
     },
@@ -39,7 +39,8 @@ pub struct Arguments {
     /// Images or folders.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// The detector file; the bundled one when absent.
+    /// The detector: a file, `general` or `atlas`; when absent, `atlas` for images with the Atlas's four channels, else
+    /// `general`.
     #[arg(long)]
     model: Option<PathBuf>,
     /// The folder for the results.
@@ -54,6 +55,10 @@ pub struct Arguments {
     /// The most detections of one image; the detector's own limit when absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=PROPOSALS))]
     max_detections: Option<u32>,
+    /// Diameter of the cells in pixels of the images, √(width · height) of their boxes: they are brought to the one that the
+    /// detector knows. When absent, as the detector's file says.
+    #[arg(long, value_name = "PIXELS", value_parser = diameter)]
+    diameter: Option<f32>,
     /// auto, gpu, software or cpu.
     #[arg(long, default_value = "auto", value_parser = device)]
     device: DeviceChoice,
@@ -88,6 +93,13 @@ fn score(text: &str) -> Result<f32, String> {
     }
 }
 
+pub fn diameter(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(diameter) if (1.0..=10_000.0).contains(&diameter) => Ok(diameter),
+        _ => Err("a diameter is a number of pixels from 1 to 10000".into()),
+    }
+}
+
 pub fn device(text: &str) -> Result<DeviceChoice, String> {
     serde_json::from_value(text.into()).map_err(|_| "a device is auto, gpu, software or cpu".into())
 }
@@ -95,7 +107,7 @@ pub fn device(text: &str) -> Result<DeviceChoice, String> {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut options = arguments.channels.options()?;
     let (groups, mut failures) = images::find(&arguments.paths)?;
-    let (name, bytes) = bundled::read(arguments.model.as_deref())?;
+    let (name, bytes) = images::detector(arguments.model.as_deref(), || Bundled::for_entries(&groups.images))?;
     options.bit_depth = match Journal::begun_with(&arguments.out).filter(|_| !arguments.force) {
         Some(begun) => options.bit_depth.or(begun.bit_depth),
         None => {
@@ -106,7 +118,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let max_detections = arguments.max_detections.map(|n| n as usize);
     let model = hex(&Sha256::digest(&bytes));
     let (merge, bit_depth) = (options.merge.clone(), options.bit_depth);
-    let settings = ScanSettings { model, score: arguments.score, merge, max_detections, bit_depth };
+    let diameter = arguments.diameter;
+    let settings = ScanSettings { model, score: arguments.score, merge, max_detections, diameter, bit_depth };
     let names = Names::new(&arguments.paths, &groups)?;
     let mut journal = Journal::open(&arguments.out, &settings, arguments.force)?;
     if journal.unreadable() > 0 {
@@ -160,8 +173,8 @@ fn one(
     let mut image = options.read(entry)?;
     let called = journal.name_for(wanted, &source);
     image.name.clone_from(&called.image);
-    let ScanSettings { score, max_detections, .. } = *settings;
-    match session.run(Command::Detect { image, score, max_detections })? {
+    let ScanSettings { score, max_detections, diameter, .. } = *settings;
+    match session.run(Command::Detect { image, score, max_detections, diameter })? {
         Outcome::Detections { detections, warnings, .. } => {
             images::warn(bar, &warnings);
             journal.push(&ImageDetections { file: called.file, ..detections }, source)

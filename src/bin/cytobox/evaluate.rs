@@ -5,11 +5,11 @@ use std::{path::PathBuf, time::Instant};
 use cytobox::{
     device::DeviceChoice,
     evaluate::{self, Evaluation, Measure},
-    native::{bundled, session::unexpected},
+    native::{bundled::Bundled, session::unexpected},
     protocol::{Command, EvaluateOptions, Outcome},
 };
 
-use crate::{data, detect, output::say};
+use crate::{data, detect, images, output::say};
 
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  cytobox evaluate --data cells/test --model mine.safetensors --json")]
@@ -17,7 +17,8 @@ pub struct Arguments {
     /// A folder with annotated images.
     #[arg(long)]
     data: PathBuf,
-    /// The detector file; the bundled one when absent.
+    /// The detector: a file, `general` or `atlas`; when absent, `atlas` for images with the Atlas's four channels, else
+    /// `general`.
     #[arg(long)]
     model: Option<PathBuf>,
     /// auto, gpu, software or cpu.
@@ -29,6 +30,9 @@ pub struct Arguments {
     /// Detections of each class that count on an image in average precision; all when absent. COCO takes 100.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_dets: Option<u32>,
+    /// Diameter of the cells in pixels of the images, as for `detect`.
+    #[arg(long, value_name = "PIXELS", value_parser = detect::diameter)]
+    diameter: Option<f32>,
     /// Print everything as JSON.
     #[arg(long)]
     json: bool,
@@ -38,13 +42,13 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut session = data::open(arguments.device)?;
-    let (name, bytes) = bundled::read(arguments.model.as_deref())?;
-    session.load(name, bytes)?;
     let images = data::read(&mut session, &arguments.data, &arguments.options)?;
+    let (name, bytes) = images::detector(arguments.model.as_deref(), || Bundled::for_annotated(&images))?;
+    session.load(name, bytes)?;
     let (count, started) = (images.len(), Instant::now());
     let measure = if arguments.masks { Measure::Masks } else { Measure::Boxes };
-    let max_detections = arguments.max_dets.map(|n| n as usize);
-    let options = EvaluateOptions { measure, score: evaluate::Options::default().score, max_detections };
+    let (max_detections, diameter) = (arguments.max_dets.map(|n| n as usize), arguments.diameter);
+    let options = EvaluateOptions { measure, score: evaluate::Options::default().score, max_detections, diameter };
     let evaluation = match session.run(Command::Evaluate { images, options })? {
         Outcome::Evaluation { evaluation, .. } => evaluation,
         other => return Err(unexpected(&other).into()),

@@ -1,13 +1,21 @@
 //! What the commands over images share: finding them, reading them, the progress bar.
 
-use std::{fs::File, io::Read, path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use cytobox::{
     channels::{self, BitDepth, Groups, HEAD_BYTES, ImageEntry, Pages},
     engine,
     files::{self, Found},
-    native::images::{self, ImageOptions},
+    native::{
+        bundled::{self, Bundled},
+        images::{self, ImageOptions},
+    },
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -79,6 +87,16 @@ fn may_be_deep(entry: &ImageEntry) -> bool {
     let Some(file) = entry.files.first() else { return false };
     let read = File::open(&file.file).and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head));
     read.is_ok() && channels::glance(&head).may_be_deep
+}
+
+/// Name and bytes of the detector that `which` names; where it is left to the images, which one fits them is said.
+pub fn detector(which: Option<&Path>, fits: impl FnOnce() -> Bundled) -> cytobox::Result<(String, Vec<u8>)> {
+    bundled::read(which, || {
+        let fitting = fits();
+        let other = if fitting == bundled::ATLAS { bundled::GENERAL } else { bundled::ATLAS };
+        eprintln!("bundled detector for these images: {} (the other one is {})", fitting.name, other.name);
+        fitting
+    })
 }
 
 /// The images under `paths`, and those of them that could not be read; what is not an image, and what is odd about one, is

@@ -46,6 +46,7 @@ mod native {
     use std::{path::PathBuf, process::ExitCode};
 
     use clap::{Parser, Subcommand};
+    use cytobox::model::config::Changes;
 
     use crate::{bench, detect, evaluate, measure, merge, models, plot, synth, train};
 
@@ -78,6 +79,9 @@ mod native {
             input: PathBuf,
             /// File to write (.safetensors).
             output: PathBuf,
+            /// Detector setting overrides as JSON, by torchvision's names, such as '{"box_nms_thresh":0.4}'.
+            #[arg(long, value_name = "JSON", value_parser = models::changes, default_value = "{}", hide_default_value = true)]
+            detector: Changes,
         },
         /// Print detector metadata.
         #[command(after_help = "Example:\n  cytobox info mine.safetensors")]
@@ -99,7 +103,7 @@ mod native {
             Command::Train(arguments) => train::run(&arguments),
             Command::Evaluate(arguments) => evaluate::run(&arguments),
             Command::Plot(arguments) => plot::run(&arguments),
-            Command::Convert { input, output } => models::convert(&input, &output),
+            Command::Convert { input, output, detector } => models::convert(&input, &output, &detector),
             Command::Info { file } => models::info(&file),
             Command::Synth(arguments) => synth::run(&arguments),
             Command::Bench(arguments) => bench::run(&arguments),

@@ -4,16 +4,21 @@ use std::path::Path;
 
 use cytobox::{
     files,
-    model::Architecture,
+    model::{Architecture, Intensity, Scale, config::Changes},
     weights::{self, LoadReport, ModelInfo},
 };
 
 use crate::output::say;
 
-pub fn convert(input: &Path, output: &Path) -> anyhow::Result<()> {
-    let report = weights::convert(input, output)?;
+pub fn convert(input: &Path, output: &Path, changes: &Changes) -> anyhow::Result<()> {
+    let report = weights::convert(input, output, changes)?;
     print_report(&report);
     Ok(())
+}
+
+/// What `--detector` says.
+pub fn changes(text: &str) -> Result<Changes, String> {
+    serde_json::from_str(text).map_err(|e| e.to_string())
 }
 
 fn print_report(report: &LoadReport) {
@@ -35,7 +40,18 @@ pub fn info(file: &Path) -> anyhow::Result<()> {
     say!("{architecture}, {}-FPN with {} channels", config.backbone, config.fpn_channels);
     say!("{parameters} values in {tensors} tensors ({})", dtypes.join(", "));
     say!("classes: {}", config.classes.iter().skip(1).cloned().collect::<Vec<_>>().join(", "));
-    say!("input size: shorter side {}, longer side at most {}", config.min_size, config.max_size);
+    let size = format!("shorter side {}, longer side at most {}", config.min_size, config.max_size);
+    match config.scale {
+        Scale::Size => say!("input size: {size}"),
+        Scale::Fixed(scale) => say!("input size: {scale} pixels for each of the image"),
+        Scale::Cells => say!("input size: by the cells, which are measured at: {size}"),
+    }
+    if let Some(diameter) = config.cell_diameter {
+        say!("cell diameter: {diameter} pixels of the input");
+    }
+    if let Intensity::Percentiles { low, high } = config.intensity {
+        say!("intensity: each image is stretched between its percentiles {low} and {high}");
+    }
     if let Some(trained) = &config.trained {
         say!("trained: {trained}");
     }

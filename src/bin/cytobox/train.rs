@@ -9,17 +9,14 @@ use cytobox::{
     files,
     model::{Architecture, Backbone, config::Changes},
     native::{
-        bundled,
+        bundled::Bundled,
         session::{Session, unexpected},
     },
     protocol::{AnnotatedInput, Command, Outcome, Preparation, TrainJob},
     train::{Budget, FolderStore, Overrides, Plan, Start, Store, TrainConfig, Trainable, setup::ShapeOptions},
 };
 
-use crate::{data, detect, output::say, train_log::Log};
-
-/// What `--init` calls the bundled detector.
-const DEFAULT: &str = "default";
+use crate::{data, detect, images, models, output::say, train_log::Log};
 
 #[derive(clap::Args)]
 #[command(
@@ -32,8 +29,9 @@ pub struct Arguments {
     /// The detector file to write.
     #[arg(long)]
     out: PathBuf,
-    /// Fine-tune from this detector, or from the bundled one (`default`); its heads keep what they know of classes of the
-    /// same name. Without one, a new network is trained from scratch. Read when a run starts, not when it is resumed.
+    /// Fine-tune from this detector: a file, or a bundled one (`general`, `atlas`, or `default` for the one that fits the
+    /// images). Its heads keep what they know of classes of the same name; new ones begin as the mean of those. Without a
+    /// detector, a new network is trained from scratch. Read when a run starts, not when it is resumed.
     #[arg(long)]
     init: Option<PathBuf>,
     /// Re-initialise the heads of --init also for classes that it knows.
@@ -96,7 +94,7 @@ pub struct Arguments {
     representation: Option<usize>,
     /// Detector setting overrides as JSON, by torchvision's names, such as '{"min_size":256,"max_size":256}'; the data or
     /// --init give the others.
-    #[arg(long, value_name = "JSON", value_parser = changes, default_value = "{}", hide_default_value = true)]
+    #[arg(long, value_name = "JSON", value_parser = models::changes, default_value = "{}", hide_default_value = true)]
     detector: Changes,
     /// Write the detector as f16: half the size, about three digits.
     #[arg(long)]
@@ -121,10 +119,6 @@ fn trainable(text: &str) -> Result<Trainable, String> {
     serde_json::from_value(text.into()).map_err(|_| "trainable layers are heads, 5+, 4+, 3+ or all".into())
 }
 
-fn changes(text: &str) -> Result<Changes, String> {
-    serde_json::from_str(text).map_err(|e| e.to_string())
-}
-
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let plan = plan(arguments)?;
     if arguments.show_recipe {
@@ -135,7 +129,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.dry_run {
         let mut session = data::open(arguments.device)?;
         let images = data::read(&mut session, &arguments.data, &arguments.options)?;
-        load_base(&mut session, arguments)?;
+        load_base(&mut session, arguments, &images)?;
         say!("{}", serde_json::to_string_pretty(&prepare(&mut session, &images, &plan)?)?);
         return Ok(());
     }
@@ -157,7 +151,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             eprintln!("--init was read when the run started, and is not read again");
         }
     } else {
-        load_base(&mut session, arguments)?;
+        load_base(&mut session, arguments, &images)?;
         print_preparation(&prepare(&mut session, &images, &plan)?, &images);
     }
     let job = TrainJob {
@@ -182,9 +176,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn load_base(session: &mut Session, arguments: &Arguments) -> anyhow::Result<()> {
-    if let Some(file) = &arguments.init {
-        let (name, bytes) = bundled::read(Some(file.as_path()).filter(|file| *file != Path::new(DEFAULT)))?;
+fn load_base(session: &mut Session, arguments: &Arguments, images: &[AnnotatedInput]) -> anyhow::Result<()> {
+    if let Some(which) = &arguments.init {
+        let (name, bytes) = images::detector(Some(which), || Bundled::for_annotated(images))?;
         session.load(name, bytes)?;
     }
     Ok(())

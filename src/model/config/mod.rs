@@ -43,7 +43,6 @@ pub struct DetectorConfig {
     pub scale: Scale,
     /// Median √(width · height) of the cells that it learnt from, in pixels of the network's input; `None` where nobody
     /// counted.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cell_diameter: Option<f32>,
     /// What becomes 0 and 1 of an image.
     pub intensity: Intensity,

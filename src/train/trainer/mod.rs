@@ -30,6 +30,8 @@ use crate::weights::{self, Precision};
 const SKIPS: u32 = 3;
 /// The factor on the learning rate after the last good state was restored.
 const GENTLER: f64 = 0.5;
+/// How much of the earlier validations stays in what the best detector is chosen by.
+const SMOOTHING: f64 = 0.5;
 /// After the fold the optimiser starts over, with a rate that rises over as many steps.
 const SECOND_WARMUP: u64 = 20;
 
@@ -49,6 +51,8 @@ pub struct Trainer {
     folded: bool,
     folded_at: u64,
     best: Option<(f64, f64)>,
+    /// The validations' AP50 with its swings evened out, and the greatest that it was.
+    smoothed: Option<(f64, f64)>,
     validated: u64,
     finished: bool,
     restored: u32,
@@ -120,6 +124,7 @@ impl Trainer {
             folded,
             folded_at: 0,
             best: None,
+            smoothed: None,
             validated: 0,
             finished: false,
             restored: 0,
@@ -326,7 +331,11 @@ impl Trainer {
         let detector = self.detector();
         let Some(found) = validate(&detector, &self.validation, observer).await? else { return Ok(()) };
         let map = (found.map_50.unwrap_or(0.0), found.map_50_95.unwrap_or(0.0));
-        let best = self.best.is_none_or(|best| map > best);
+        // On a few images one validation is chance: what lasts counts.
+        let now = self.smoothed.map_or(map.0, |(before, _)| SMOOTHING * before + (1.0 - SMOOTHING) * map.0);
+        let most = self.smoothed.map_or(f64::NEG_INFINITY, |(_, most)| most);
+        self.smoothed = Some((now, most.max(now)));
+        let best = now >= most;
         if best {
             self.best = Some(map);
             let file = weights::save(&detector, Precision::F32).await?;

@@ -53,7 +53,7 @@ impl Trainer {
         this.learner = learner(&this.frame, &this.config, optimizer);
         (this.rng, this.sampler, this.step, this.seconds) = (state.rng, state.sampler, state.step, state.seconds);
         (this.folded, this.folded_at) = (state.folded, state.folded_at);
-        (this.best, this.validated) = (state.best, state.validated);
+        (this.best, this.smoothed, this.validated) = (state.best, state.smoothed, state.validated);
         (this.finished, this.restored) = (state.finished, state.restored);
         Ok(this)
     }
@@ -101,6 +101,7 @@ impl Trainer {
             rng: self.rng.clone(),
             sampler: self.sampler.clone(),
             best: self.best,
+            smoothed: self.smoothed,
             validated: self.validated,
             finished: self.finished,
             restored: self.restored,
@@ -114,7 +115,7 @@ impl Trainer {
             let (examples, validation) = (std::mem::take(&mut self.examples), std::mem::take(&mut self.validation));
             let earlier = Self::resume(&bytes, examples, validation, &self.frame.device)?;
             // The best detector lies in the store, whenever it was found.
-            *self = Self { best: self.best, ..earlier };
+            *self = Self { best: self.best, smoothed: self.smoothed, ..earlier };
         }
         self.restored += 1;
         let sentence = format!(
