@@ -88,7 +88,7 @@ pub async fn detect(
     };
     if let Some(diameter) = options.diameter {
         let Some(wanted) = config.cell_diameter else {
-            let reason = "the detector's file does not say what diameter its cells have, so none can be given for the image";
+            let reason = "the detector file records no cell diameter, so images cannot be scaled by theirs; leave the diameter out";
             return Err(Error::Usage(reason.to_owned()));
         };
         config.scale = Scale::between(diameter, wanted);

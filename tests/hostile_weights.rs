@@ -233,7 +233,10 @@ fn heads_are_taken_over_by_the_names_of_the_classes() {
     for class in ["__background__", "c"] {
         assert!(learnt(&old, class) == learnt(&new, class), "{class}");
     }
-    assert!(report.missing.is_empty() && report.warnings[0].contains("begin as the mean of the known ones: new"), "{report:?}");
+    assert!(
+        report.missing.is_empty() && report.warnings[0].contains("initialised as the mean of the known ones: new"),
+        "{report:?}"
+    );
     let known: Vec<Vec<f32>> = ["a", "b", "c"].map(|class| learnt(&old, class)).to_vec();
     for (i, value) in learnt(&new, "new").into_iter().enumerate() {
         let mean = known.iter().map(|class| class[i]).sum::<f32>() / 3.0;

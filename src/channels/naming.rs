@@ -107,7 +107,9 @@ impl Token {
     fn opera(stem: &str) -> Option<Self> {
         let at = last(stem, "-ch")?;
         let (channel, rest) = number(&stem[at + 3..])?;
-        rest.to_ascii_lowercase().starts_with("sk").then(|| Self::new(Scheme::Opera, format!("{}{rest}", &stem[..at]), channel))
+        rest.to_ascii_lowercase()
+            .starts_with("sk")
+            .then(|| Self::new(Scheme::Opera, format!("{}{rest}", &stem[..at]), channel))
     }
 
     fn metamorph(stem: &str) -> Option<Self> {
@@ -119,8 +121,14 @@ impl Token {
     }
 
     fn numbered(stem: &str) -> Option<Self> {
-        let endings =
-            [("_channel", Scheme::Ch), ("-channel", Scheme::Ch), ("_ch", Scheme::Ch), ("-ch", Scheme::Ch), ("_c", Scheme::C), ("-c", Scheme::C)];
+        let endings = [
+            ("_channel", Scheme::Ch),
+            ("-channel", Scheme::Ch),
+            ("_ch", Scheme::Ch),
+            ("-ch", Scheme::Ch),
+            ("_c", Scheme::C),
+            ("-c", Scheme::C),
+        ];
         endings.into_iter().find_map(|(ending, scheme)| {
             let at = last(stem, ending)?;
             let (channel, rest) = number(&stem[at + ending.len()..])?;
@@ -199,7 +207,8 @@ fn distinct(tokens: &[&Token], from_zero: bool) -> Option<Vec<Channel>> {
     let different = |numbers: Option<Vec<u8>>| {
         let numbers = numbers?;
         let all: BTreeSet<u8> = numbers.iter().copied().collect();
-        let usable = all.len() == numbers.len() && all.len() > 1 && all.iter().all(|n| (1..=limits::CHANNELS as u8).contains(n));
+        let usable =
+            all.len() == numbers.len() && all.len() > 1 && all.iter().all(|n| (1..=limits::CHANNELS as u8).contains(n));
         usable.then(|| numbers.into_iter().map(Channel::Index).collect())
     };
     let numbered = tokens.iter().map(|token| Some(token.number? + u8::from(from_zero))).collect();

@@ -91,7 +91,8 @@ fn a_reached_detection_limit_is_reported() {
     assert_eq!((exact.limit_reached, exact.detections), (None, all.detections));
 
     for max_detections in [0, limits::PROPOSALS + 1] {
-        let command = Command::Detect { image: input(), score: 0.1, max_detections: Some(max_detections), diameter: None };
+        let command =
+            Command::Detect { image: input(), score: 0.1, max_detections: Some(max_detections), diameter: None };
         assert_eq!(pollster::block_on(engine.run(command, &NoObserver)).unwrap_err().code(), "usage");
     }
 }

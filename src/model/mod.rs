@@ -32,7 +32,7 @@ use burn::tensor::Device;
 
 pub use architecture::{Architecture, Backbone};
 pub use config::DetectorConfig;
-pub use intensity::Intensity;
+pub use intensity::IntensityRange;
 pub use progress::{Go, Progress, Stage};
 pub use rcnn::GeneralizedRcnn;
 pub use scale::Scale;

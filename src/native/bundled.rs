@@ -17,17 +17,11 @@ pub struct Bundled {
 }
 
 /// Cells of the Human Protein Atlas, with and without nucleoli.
-pub const ATLAS: Bundled = Bundled {
-    name: "atlas",
-    file: "cells.safetensors",
-    bytes: include_bytes!("../../models/cells.safetensors"),
-};
+pub const ATLAS: Bundled =
+    Bundled { name: "atlas", file: "cells.safetensors", bytes: include_bytes!("../../models/cells.safetensors") };
 /// Cells and nuclei of any kind.
-pub const GENERAL: Bundled = Bundled {
-    name: "general",
-    file: "general.safetensors",
-    bytes: include_bytes!("../../models/general.safetensors"),
-};
+pub const GENERAL: Bundled =
+    Bundled { name: "general", file: "general.safetensors", bytes: include_bytes!("../../models/general.safetensors") };
 /// All of them.
 pub const ALL: [Bundled; 2] = [GENERAL, ATLAS];
 /// What `--model` and `--init` call the one that fits the images.
@@ -37,7 +31,11 @@ impl Bundled {
     /// The one for images with these channels each: the Atlas's detector where all have the Atlas's four, else the
     /// general one.
     pub fn for_channels(mut images: impl Iterator<Item = Vec<Channel>>) -> Self {
-        if images.all(|channels| Channel::HPA.iter().all(|channel| channels.contains(channel))) { ATLAS } else { GENERAL }
+        if images.all(|channels| Channel::HPA.iter().all(|channel| channels.contains(channel))) {
+            ATLAS
+        } else {
+            GENERAL
+        }
     }
 
     /// [`Self::for_channels`] of a folder's images.

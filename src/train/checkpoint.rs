@@ -10,6 +10,7 @@ use serde_json::json;
 use super::config::TrainConfig;
 use super::rng::TrainRng;
 use super::sampler::EpochSampler;
+use super::smoothed::Smoothed;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::DetectorConfig;
@@ -40,9 +41,8 @@ pub struct State {
     pub sampler: EpochSampler,
     /// The best validation so far, as mAP at IoU 0.5 and 0.5–0.95.
     pub best: Option<(f64, f64)>,
-    /// The validations' AP50 with its swings evened out, and the greatest that it was.
     #[serde(default)]
-    pub smoothed: Option<(f64, f64)>,
+    pub smoothed: Option<Smoothed>,
     /// Epochs after which was validated last.
     pub validated: u64,
     /// The training run was validated at its end, and nothing is left to do.
@@ -223,7 +223,7 @@ mod tests {
             rng,
             sampler,
             best: Some((0.25, 0.1)),
-            smoothed: Some((0.2, 0.25)),
+            smoothed: Some(Smoothed::after(None, 0.25, 0.5)),
             validated: 2,
             finished: false,
             restored: 1,

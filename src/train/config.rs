@@ -162,6 +162,10 @@ pub struct TrainConfig {
     pub validation_share: f32,
     /// Epochs between two validations.
     pub validate_every: u32,
+    /// A run ends early when for this share (0–1) of its budget no validation, evened out, was the best. 0 lets every run
+    /// go to its end.
+    #[serde(default)]
+    pub patience: f32,
     /// Whether objects marked `difficult` are learnt. Those that are not are not background either.
     pub use_difficult: bool,
     /// Seconds between two checkpoints.
@@ -212,6 +216,7 @@ impl TrainConfig {
             augment: Augment { crop: Some(256), brightness: 0.3, ..Augment::default() },
             validation_share: 0.2,
             validate_every: 1,
+            patience: 0.4,
             use_difficult: true,
             checkpoint_seconds: 60.0,
         }
@@ -271,6 +276,9 @@ impl TrainConfig {
         if !(0.0..1.0).contains(&self.validation_share) {
             return fault(format!("validation_share is {}; it must be from 0 to below 1", self.validation_share));
         }
+        if !(0.0..=1.0).contains(&self.patience) {
+            return fault(format!("patience is {}; it must be from 0 to 1", self.patience));
+        }
         if self.validate_every == 0 {
             return fault("validate_every is 0; it must be at least 1".into());
         }
@@ -328,6 +336,7 @@ mod tests {
         assert!(refuse(|c| c.augment.crop = Some(100)).contains("crop"));
         assert!(refuse(|c| c.class_loss_weight = -1.0).contains("class_loss_weight"));
         assert!(refuse(|c| c.ema_decay = 1.0).contains("ema_decay"));
+        assert!(refuse(|c| c.patience = -0.1).contains("patience"));
         assert!(refuse(|c| c.detection_scale = 3.0).contains("detection_scale"));
         assert!(refuse(|c| c.norm = Some(NormConfig::default())).contains("batch norms"));
     }

@@ -173,7 +173,8 @@ mod tests {
 
     #[test]
     fn more_work_takes_more() {
-        let (config, settings) = (DetectorConfig::default(), TrainConfig::fine_tune());
+        let (config, augment) = (DetectorConfig::default(), Augment::default());
+        let settings = TrainConfig { batch_size: 2, repeats: 1, augment, ..TrainConfig::fine_tune() };
         let of =
             |config: &DetectorConfig, settings: &TrainConfig, side| estimate(config, settings, 45, [side; 2], 1e10);
         let base = of(&config, &settings, 512);

@@ -30,6 +30,7 @@ pub mod sampler;
 pub(crate) mod schedule;
 pub(crate) mod selection;
 pub mod setup;
+pub(crate) mod smoothed;
 pub mod step;
 pub mod targets;
 pub(crate) mod trainer;

@@ -141,7 +141,7 @@ mod tests {
         let overrides = Overrides { batch_size: Some(9), seed: Some(8), ..Overrides::default() };
         let plan = Plan { start: Start::Scratch { shape }, settings: Some(recipe), ..plan(overrides) };
         let sentence = settings(&plan, &state(), None, &[]).unwrap_err().to_string();
-        for named in ["batch_size from 2 to 9", "seed", "ema_decay", "architecture", "\"resnet18\" to \"resnet50\""] {
+        for named in ["batch_size from 4 to 9", "seed", "ema_decay", "architecture", "\"resnet18\" to \"resnet50\""] {
             assert!(sentence.contains(named), "{named}: {sentence}");
         }
         assert!(!sentence.contains("fpn_channels") && !sentence.contains("budget"), "{sentence}");

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::config::{Changes, LEVELS};
 use crate::model::scale::median_diameter;
-use crate::model::{Architecture, Backbone, DetectorConfig, Intensity, Scale};
+use crate::model::{Architecture, Backbone, DetectorConfig, IntensityRange, Scale};
 
 /// The sizes of a network that starts from nothing: a few hundred cells cannot fill wide heads, and narrow ones learn
 /// several times faster.
@@ -232,7 +232,7 @@ pub fn hold_out(examples: Vec<Example>, config: &TrainConfig) -> Result<(Vec<Exa
 /// papers.
 pub fn statistics<'a>(
     merged_images: impl Iterator<Item = &'a MergedImage>,
-    intensity: Intensity,
+    intensity: IntensityRange,
 ) -> ([f32; 3], [f32; 3]) {
     let (mut sums, mut squares, mut n) = ([0f64; 3], [0f64; 3], 0f64);
     for merged_image in merged_images {
@@ -274,7 +274,10 @@ mod tests {
         assert_eq!(scale(&DetectorConfig::default(), &alike), Scale::Size);
         let config = DetectorConfig { scale: Scale::Fixed(2.0), ..base.clone() };
         assert_eq!(cell_diameter(&config, &alike).unwrap(), Some(32.0));
-        assert_eq!((detections(&base, &alike), detections(&base, &[Layout { boxes: vec![[0.0; 4]; 200], ..image(3.0) }])), (100, 400));
+        assert_eq!(
+            (detections(&base, &alike), detections(&base, &[Layout { boxes: vec![[0.0; 4]; 200], ..image(3.0) }])),
+            (100, 400)
+        );
     }
 
     #[test]
@@ -297,7 +300,7 @@ mod tests {
         let small = fresh(Shape::default(), classes, &layouts, &half).unwrap();
         assert_eq!(small.min_size, 200);
         assert!(small.anchor_sizes[0][0] < 0.6 * config.anchor_sizes[0][0], "{:?}", small.anchor_sizes);
-        let colours = statistics(examples.iter().map(|e| &e.merged_image), Intensity::Full);
+        let colours = statistics(examples.iter().map(|e| &e.merged_image), IntensityRange::Full);
         assert_eq!(colours, ([0.3, 0.5, 0.0], [0.1, 0.01, 0.01]));
         assert!(anchors(&layouts, &config).unwrap().fit.at_70 > 0.9);
         assert!(fresh(Shape::default(), vec!["__background__".into()], &layouts, &Changes::new()).is_err());

@@ -112,7 +112,8 @@ impl Heads {
             Self::FromFile { classes, .. } => {
                 let new = classes.iter().filter(|(_, place)| place.is_none());
                 let new: Vec<String> = new.map(|(name, _)| name.clone()).collect();
-                (!new.is_empty()).then(|| format!("new classes, which begin as the mean of the known ones: {}", some_of(&new)))
+                (!new.is_empty())
+                    .then(|| format!("new classes, initialised as the mean of the known ones: {}", some_of(&new)))
             }
         }
     }

@@ -12,7 +12,7 @@ use cytobox::channels::{Merge, MergedImage, merge};
 use cytobox::detections::ImageDetections;
 use cytobox::evaluate::{Options, evaluate};
 use cytobox::model::config::Changes;
-use cytobox::model::{Architecture, Backbone, Detector, Intensity};
+use cytobox::model::{Architecture, Backbone, Detector, IntensityRange};
 use cytobox::observe::NoObserver;
 use cytobox::predict::{self, DetectOptions};
 use cytobox::synth::{SynthOptions, generate};
@@ -66,7 +66,8 @@ fn main() {
     };
     let layouts: Vec<setup::Layout> = examples.iter().map(setup::Layout::from).collect();
     let mut config = setup::fresh(shape, classes, &layouts, &Changes::new()).unwrap();
-    (config.image_mean, config.image_std) = setup::statistics(examples.iter().map(|e| &e.merged_image), Intensity::Full);
+    (config.image_mean, config.image_std) =
+        setup::statistics(examples.iter().map(|e| &e.merged_image), IntensityRange::Full);
     let mut settings = TrainConfig::from_scratch();
     // Crops so small that they cut many cells.
     settings.augment.crop = Some(96);

@@ -71,6 +71,10 @@ export interface Elements {
   'model-about': HTMLElementTagNameMap['p'];
   'model-problem': HTMLElementTagNameMap['p'];
   'model-report': HTMLElementTagNameMap['button'];
+  'cell-diameter-row': HTMLElementTagNameMap['div'];
+  'cell-diameter': HTMLElementTagNameMap['input'];
+  'cell-diameter-unit': HTMLElementTagNameMap['span'];
+  'measure-diameter': HTMLElementTagNameMap['button'];
   'shown': HTMLElementTagNameMap['span'];
   'score': HTMLElementTagNameMap['input'];
   'score-number': HTMLElementTagNameMap['input'];

@@ -234,7 +234,7 @@ export type Command =
    * Finds the cells of one image, all with at least `score`, and at most `max_detections`, or as many as the detector's
    * own limit lets through. Done: `Outcome::Detections`.
    */
-  | { type: 'detect'; image: ImageInput; score: number; maxDetections?: number | null; }
+  | { type: 'detect'; image: ImageInput; score: number; maxDetections?: number | null; diameter?: number | null; }
   /** Traces masks for the screen. Done: `Outcome::Outlines`, one a mask. */
   | { type: 'outline'; masks: Rle[]; }
   /** Writes results in one or several formats. Done: `Outcome::Files`. */
@@ -343,6 +343,15 @@ export interface DetectorConfig {
   min_size: number;
   /** … unless the long side would be longer than this (1333). */
   max_size: number;
+  /** Whether images are resized by these two, or by their cells. */
+  scale: Scale;
+  /**
+   * Median √(width · height) of the cells that it learnt from, in pixels of the network's input; `None` where nobody
+   * counted.
+   */
+  cell_diameter: number | null;
+  /** What becomes 0 and 1 of an image. */
+  intensity: IntensityRange;
   /** Added to the variance of a batch norm when it is folded. torchvision's published COCO files need 0. */
   batch_norm_eps: number;
   /** Anchor sizes of each pyramid level, in pixels of the network's input. */
@@ -469,6 +478,8 @@ export interface EvaluateOptions {
   score: number;
   /** Detections of one class that count on one image; all of them when absent. COCO takes 100. */
   maxDetections?: number | null;
+  /** As in `Command::Detect`. */
+  diameter?: number | null;
 }
 
 /** The outcome; as JSON it has the keys `map_50`, `map_50_95`, `per_class`, `images`, `boxes` and more. */
@@ -731,6 +742,16 @@ export interface ImageScore {
   /** Harmonic mean of precision and recall; 1 for an image without cells on which none were found. */
   f1: number;
 }
+
+/** What becomes 0 and 1 before mean and deviation are taken off. */
+export type IntensityRange =
+  /** The range of the file's samples, or of the camera's bits, as `crate::channels` merged them. */
+  | 'full'
+  /**
+   * Of each image the lowest `low` and the highest `high` percentile (0–100) of red, green and blue, one window for all
+   * three, so that colours stay what they are and an empty channel stays empty.
+   */
+  | { percentiles: { low: number; high: number; } };
 
 export type Kind =
   /** A box of a pixel or less. */
@@ -1040,6 +1061,18 @@ export interface Request {
  */
 export type Rle = CocoRle;
 
+/** How many pixels of the network's input a pixel of the image becomes. */
+export type Scale =
+  /** As torchvision: the short side becomes `min_size`, unless the long one would exceed `max_size`. */
+  | 'size'
+  /** As many for every image, whatever its size: images of one magnification. */
+  | { fixed: number }
+  /**
+   * Such that the image's cells have the detector's `cell_diameter`. What diameter they have is seen in a first
+   * detection at the size of `Self::Size`.
+   */
+  | 'cells';
+
 /** Warm-up, then decay. */
 export interface Schedule {
   /** The rate after the warm-up. */
@@ -1154,6 +1187,11 @@ export interface TrainConfig {
   validation_share: number;
   /** Epochs between two validations. */
   validate_every: number;
+  /**
+   * A run ends early when for this share (0–1) of its budget no validation, evened out, was the best. 0 lets every run
+   * go to its end.
+   */
+  patience: number;
   /** Whether objects marked `difficult` are learnt. Those that are not are not background either. */
   use_difficult: boolean;
   /** Seconds between two checkpoints. */

@@ -94,7 +94,7 @@ pub fn detector(which: Option<&Path>, fits: impl FnOnce() -> Bundled) -> cytobox
     bundled::read(which, || {
         let fitting = fits();
         let other = if fitting == bundled::ATLAS { bundled::GENERAL } else { bundled::ATLAS };
-        eprintln!("bundled detector for these images: {} (the other one is {})", fitting.name, other.name);
+        eprintln!("bundled detector for these images: {} (also bundled: {})", fitting.name, other.name);
         fitting
     })
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cytobox::{
     files,
-    model::{Architecture, Intensity, Scale, config::Changes},
+    model::{Architecture, IntensityRange, Scale, config::Changes},
     weights::{self, LoadReport, ModelInfo},
 };
 
@@ -49,7 +49,7 @@ pub fn info(file: &Path) -> anyhow::Result<()> {
     if let Some(diameter) = config.cell_diameter {
         say!("cell diameter: {diameter} pixels of the input");
     }
-    if let Intensity::Percentiles { low, high } = config.intensity {
+    if let IntensityRange::Percentiles { low, high } = config.intensity {
         say!("intensity: each image is stretched between its percentiles {low} and {high}");
     }
     if let Some(trained) = &config.trained {

@@ -12,7 +12,7 @@ use crate::channels::{BitDepth, Merge};
 use crate::error::{Error, Result};
 use crate::model::architecture::{Architecture, Backbone};
 use crate::model::coco::COCO_CLASSES;
-use crate::model::intensity::Intensity;
+use crate::model::intensity::IntensityRange;
 use crate::model::scale::Scale;
 
 /// Levels of the pyramid: four of the backbone and the pooled one above them.
@@ -45,7 +45,7 @@ pub struct DetectorConfig {
     /// counted.
     pub cell_diameter: Option<f32>,
     /// What becomes 0 and 1 of an image.
-    pub intensity: Intensity,
+    pub intensity: IntensityRange,
     /// Added to the variance of a batch norm when it is folded. torchvision's published COCO files need 0.
     pub batch_norm_eps: f32,
 
@@ -128,7 +128,7 @@ impl Default for DetectorConfig {
             max_size: 1333,
             scale: Scale::Size,
             cell_diameter: None,
-            intensity: Intensity::Full,
+            intensity: IntensityRange::Full,
             batch_norm_eps: 1e-5,
             anchor_sizes: vec![vec![32.0], vec![64.0], vec![128.0], vec![256.0], vec![512.0]],
             aspect_ratios: vec![0.5, 1.0, 2.0],

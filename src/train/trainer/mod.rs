@@ -20,6 +20,7 @@ use crate::train::parameters::Names;
 use crate::train::rng::TrainRng;
 use crate::train::sampler::EpochSampler;
 use crate::train::selection::Selection;
+use crate::train::smoothed::Smoothed;
 use crate::train::step::{Batch, Learner, StepFault, Stepped};
 use crate::train::truth::Example;
 use crate::train::validation::validate;
@@ -30,8 +31,6 @@ use crate::weights::{self, Precision};
 const SKIPS: u32 = 3;
 /// The factor on the learning rate after the last good state was restored.
 const GENTLER: f64 = 0.5;
-/// How much of the earlier validations stays in what the best detector is chosen by.
-const SMOOTHING: f64 = 0.5;
 /// After the fold the optimiser starts over, with a rate that rises over as many steps.
 const SECOND_WARMUP: u64 = 20;
 
@@ -51,8 +50,7 @@ pub struct Trainer {
     folded: bool,
     folded_at: u64,
     best: Option<(f64, f64)>,
-    /// The validations' AP50 with its swings evened out, and the greatest that it was.
-    smoothed: Option<(f64, f64)>,
+    smoothed: Option<Smoothed>,
     validated: u64,
     finished: bool,
     restored: u32,
@@ -173,6 +171,12 @@ impl Trainer {
                     continue;
                 }
                 TrainControl::Stop => break,
+                TrainControl::Continue if self.is_out_of_patience() => {
+                    let sentence =
+                        "stopped early: the validation AP has not improved for a large part of the budget".to_owned();
+                    observer.event(TrainEvent::Notice { step: self.step, sentence });
+                    break;
+                }
                 TrainControl::Continue if self.progress() >= 1.0 => break,
                 TrainControl::Continue => {}
             }
@@ -269,6 +273,11 @@ impl Trainer {
         done.min(1.0)
     }
 
+    fn is_out_of_patience(&self) -> bool {
+        let waited = self.smoothed.map_or(0.0, |smoothed| self.progress() - smoothed.best_at);
+        self.config.patience > 0.0 && waited > f64::from(self.config.patience)
+    }
+
     /// Times through the images, with the fraction of the present one.
     fn epochs(&self) -> f64 {
         (self.step * self.config.batch_size as u64) as f64 / self.sampler.length().max(1) as f64
@@ -332,10 +341,9 @@ impl Trainer {
         let Some(found) = validate(&detector, &self.validation, observer).await? else { return Ok(()) };
         let map = (found.map_50.unwrap_or(0.0), found.map_50_95.unwrap_or(0.0));
         // On a few images one validation is chance: what lasts counts.
-        let now = self.smoothed.map_or(map.0, |(before, _)| SMOOTHING * before + (1.0 - SMOOTHING) * map.0);
-        let most = self.smoothed.map_or(f64::NEG_INFINITY, |(_, most)| most);
-        self.smoothed = Some((now, most.max(now)));
-        let best = now >= most;
+        let smoothed = Smoothed::after(self.smoothed, map.0, self.progress());
+        self.smoothed = Some(smoothed);
+        let best = smoothed.is_best();
         if best {
             self.best = Some(map);
             let file = weights::save(&detector, Precision::F32).await?;

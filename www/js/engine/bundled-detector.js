@@ -129,7 +129,11 @@ async function followImages() {
   } catch {
     return; // The detector that is there stays.
   }
-  notify(name === 'general' ? 'Not images of the Atlas: the general detector is loaded for them.' : 'Images of the Atlas: its detector is loaded for them.');
+  notify(
+    name === 'general'
+      ? 'These images are not channel sets of the Human Protein Atlas: the general bundled detector is loaded.'
+      : 'These are channel sets of the Human Protein Atlas: the bundled detector for them is loaded.',
+  );
   // A run with the other one would find little.
   store.set({ model: null });
   await load(name, true);

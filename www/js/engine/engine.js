@@ -178,6 +178,12 @@ async function send(file) {
   return told(await connection.request({ type: 'loadModel', name: file.name, bytes }, { transfer: [buffer] }));
 }
 
+/** The cells' diameter that the user gave, for a detector that can use it. */
+export function wantedDiameter() {
+  const { model, cellDiameter } = store.state;
+  return model?.report.config.cell_diameter ? (cellDiameter ?? undefined) : undefined;
+}
+
 /**
  * @param {import('./protocol.js').ImageInput} image its bytes are given away
  * @param {number} score
@@ -185,7 +191,7 @@ async function send(file) {
  */
 export async function detect(image, score, options) {
   const transfer = image.files.map((file) => file.bytes.buffer);
-  return compute({ type: 'detect', image, score }, { ...options, transfer });
+  return compute({ type: 'detect', image, score, diameter: wantedDiameter() }, { ...options, transfer });
 }
 
 /**

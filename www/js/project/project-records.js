@@ -23,7 +23,18 @@ import { readCurves, readEvaluation } from '../train/kept-training.js';
 export { BadRecord };
 
 /** What of the page's state belongs to the project, beside its images. */
-export const SETTINGS = /** @type {const} */ (['labels', 'label', 'score', 'guide', 'trainingSettings', 'curves', 'evaluation', 'imageLabels', 'bitDepth']);
+export const SETTINGS = /** @type {const} */ ([
+  'labels',
+  'label',
+  'score',
+  'guide',
+  'trainingSettings',
+  'curves',
+  'evaluation',
+  'imageLabels',
+  'bitDepth',
+  'cellDiameter',
+]);
 
 /** Those so large that a change is told by identity: they are replaced, never changed in place. */
 export const LARGE = new Set(['curves', 'evaluation', 'imageLabels']);
@@ -191,6 +202,7 @@ const SETTING_READERS = {
   curves: (value) => (value === null ? null : readCurves(value)),
   evaluation: (value) => (value === null ? null : readEvaluation(value)),
   bitDepth: (value) => (value === null ? null : whole(value, 'the bit depth', limits.BIT_DEPTHS[0], limits.BIT_DEPTHS[1])),
+  cellDiameter: (value) => (value === null ? null : number(value, 'the cell diameter', limits.DIAMETERS[0], limits.DIAMETERS[1])),
   imageLabels: (value) =>
     new Map(
       list(value, 'the image labels', limits.TABLE_IMAGES, (one, what) => {

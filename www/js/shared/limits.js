@@ -15,6 +15,8 @@ export const NAME_CHARS = 1_024;
 export const MASK_RUNS = 1 << 20;
 /** Characters of a sentence that is kept with an image. */
 export const SENTENCE_CHARS = 2_000;
+/** Diameters of cells that a user may give, in pixels of the images. */
+export const DIAMETERS = [1, 10_000];
 /** Images of one project; thousands are usual. */
 export const IMAGES = 100_000;
 /** The training settings as JSON; they are a few hundred bytes. */

@@ -105,6 +105,8 @@ export const store = createStore({
   remarks: [],
   /** Labels of whole images, by image, as a table of the Atlas gives them. @type {Map<string, string[]>} */ imageLabels: new Map(),
   /** Bits of the camera, for 16-bit images; null until one is there. Kept with the project. @type {number|null} */ bitDepth: null,
+  /** √(width · height) of the cells in pixels of the images; null leaves it to the detector. Kept with the project. @type {number|null} */
+  cellDiameter: null,
   /** Another tab edits this project; this one only looks. */ readOnly: false,
   /** Names this project for good, for instance to its training checkpoints; a new one has another. */ projectId: '',
   /** What of the saved project could not be read, as sentences. @type {string[]} */ faults: [],

@@ -1,7 +1,7 @@
 /** How well the detector agrees with what people annotated: run over images, shown as tables and curves, and reported. */
 import { draw, lossChart, precisionRecallChart, validationChart } from './curves.js';
 import { el, notify, openDialog, plural } from '../ui/dom.js';
-import { compute, ensure, explain } from '../engine/engine.js';
+import { compute, ensure, explain, wantedDiameter } from '../engine/engine.js';
 import { foregroundClasses } from '../engine/protocol.js';
 import { save } from '../ui/save-file.js';
 import { connection as images, inputOf, measure } from '../images/images.js';
@@ -32,7 +32,7 @@ export async function evaluateOn(names, signal) {
     inputs.push({ image: await inputOf(image), annotations: annotationsOf(image) });
   }
   const transfer = inputs.flatMap(({ image }) => image.files.map((file) => file.bytes.buffer));
-  const options = { measure: /** @type {const} */ ('boxes'), score: store.state.score };
+  const options = { measure: /** @type {const} */ ('boxes'), score: store.state.score, diameter: wantedDiameter() };
   const { evaluation, detections } = await compute(
     { type: 'evaluate', images: inputs, options },
     {
