@@ -1,9 +1,11 @@
 // The first minute of a newcomer: no images, no detector, and boxes after two clicks; then each next step is named.
 
 import assert from 'node:assert/strict';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { MODEL, SLOW, engineReady, imagesListed, openPage, rowCount, screenshot, settled } from './page.mjs';
+import { MODEL, SLOW, channelFiles, detect, drop, engineReady, imagesListed, openPage, rowCount, screenshot, settled } from './page.mjs';
 
 const named = (page, name = 'cells') => page.waitForFunction((wanted) => document.querySelector('#model-name').textContent === wanted, name, { timeout: SLOW });
 
@@ -160,6 +162,53 @@ test('a dropped detector is never replaced by the bundled one', { timeout: SLOW 
     // The next round begins as a newcomer again.
     await session.send('Storage.clearDataForOrigin', { origin, storageTypes: 'all' });
   }
+  await done();
+});
+
+test('images that are not of the Atlas get the general detector, which scales them by their cells; either can be chosen', { timeout: SLOW }, async () => {
+  const { page, reopen, done } = await openPage({ query: '?device=cpu&test', detector: true });
+  await engineReady(page);
+  await named(page);
+  assert.ok(await page.isHidden('#cell-diameter-row'), 'the Atlas detector takes images as they are');
+  // The nuclei of an image by themselves.
+  const folder = await mkdtemp(path.join(tmpdir(), 'cytobox-nuclei-'));
+  const nuclei = path.join(folder, 'nuclei.png');
+  await cp((await channelFiles()).find((file) => file.endsWith('_blue.png')), nuclei);
+  await drop(page, [nuclei]);
+  await imagesListed(page, 1);
+  await named(page, 'general');
+  await page.waitForSelector('#detect:not([disabled])', { timeout: SLOW });
+  assert.match(await page.textContent('#notices'), /the general bundled detector is loaded/);
+  await detect(page);
+  const found = await rowCount(page);
+  assert.ok(found > 0, 'nuclei above the score of 0.7');
+  await screenshot(page, 'general-light');
+
+  // Measured, the diameter is that of what was found; the results are of another scale then.
+  await page.click('#measure-diameter');
+  await settled(page);
+  const measured = Number(await page.inputValue('#cell-diameter'));
+  assert.ok(measured > 5 && measured < 200, `${measured}`);
+  assert.ok(await page.isVisible('#stale'));
+  await page.fill('#cell-diameter', '0');
+  await page.press('#cell-diameter', 'Enter');
+  await settled(page);
+  assert.equal(Number(await page.inputValue('#cell-diameter')), measured, 'a diameter of nothing is refused');
+  await detect(page);
+  assert.ok((await rowCount(page)) > 0 && (await page.isHidden('#stale')));
+
+  // What was chosen stays with the project, and images do not change it.
+  await page.click('[data-bundled="atlas"]');
+  await named(page, 'cells');
+  await page.waitForFunction(() => document.getElementById('project-state').textContent.startsWith('saved'), null, { timeout: SLOW });
+  const again = await reopen();
+  await engineReady(again);
+  await named(again, 'cells');
+  await imagesListed(again, 1);
+  await again.waitForTimeout(500);
+  assert.equal(await again.textContent('#model-name'), 'cells');
+  assert.equal(await again.evaluate(async () => (await import('./js/shared/page-state.js')).store.state.cellDiameter), measured);
+  await rm(folder, { recursive: true });
   await done();
 });
 

@@ -104,7 +104,7 @@ def measured(program: Path, test: Path, model: str | Path, has_masks: bool, log:
 def swing(log: Path, steps_from: float = 1 / 3) -> float | None:
     """The greatest change between two validations after the first third of a run."""
     events = [json.loads(line) for line in open(log)]
-    figures = [e["map_50"] for e in events if e.get("type") == "validation"]
+    figures = [e["map50"] for e in events if e.get("type") == "validation"]
     later = figures[int(len(figures) * steps_from) :]
     return max((abs(a - b) for a, b in zip(later, later[1:])), default=None)
 
