@@ -67,8 +67,13 @@ pub const NETWORK_SIDE: u32 = 4096;
 pub const PYRAMID_CHANNELS: usize = 1 << 10;
 /// Images that a training run holds at once, as floats: 500 images of 512² pixels. A wasm memory ends at 4 GiB.
 pub const TRAINING_BYTES: u64 = 3 << 29;
-/// Proposals and detections of one image, whatever a configuration asks for.
+/// Proposals and detections of one pass of the network, whatever a configuration asks for.
 pub const PROPOSALS: usize = 20_000;
+/// Detections in each 512² pixels of the network's input: cells of 11 pixels side by side, smaller than any that can be told
+/// apart there. With their masks they take 8 MiB.
+pub const DETECTIONS_PER_AREA: usize = 2_000;
+/// Detections of one image, however large: with their masks some 2 GiB natively, and a tenth of that in a browser.
+pub const DETECTIONS: usize = if cfg!(target_arch = "wasm32") { 100_000 } else { 1_000_000 };
 
 /// `Err` with the limit's name if `found` is over `limit`.
 #[doc(hidden)]

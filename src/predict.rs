@@ -5,8 +5,9 @@ use crate::channels::MergedImage;
 use crate::detections::Detection;
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::model::counts::Counts;
 use crate::model::mask_head::paste_mask;
-use crate::model::roi_heads::NetworkDetection;
+use crate::model::roi_heads::{NetworkDetection, NetworkDetections};
 use crate::model::transform::NetworkInput;
 use crate::model::{Detector, DetectorConfig, Go, Progress, Stage};
 use crate::observe::Observer;
@@ -23,12 +24,13 @@ const MASKS_AT_A_TIME: usize = 16;
 /// The score threshold of a user who chose none.
 pub const DEFAULT_SCORE: f32 = 0.7;
 
-/// What one run asks of a detector; `None` takes the detector's own setting.
+/// What one run asks of a detector.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct DetectOptions {
-    /// Detections of a lower score are left out (`box_score_thresh`).
+    /// Detections of a lower score are left out; `None` takes the detector's own setting (`box_score_thresh`).
     pub score: Option<f32>,
-    /// Detections of one image, best first (`box_detections_per_img`).
+    /// Detections of one image, best first (`box_detections_per_img`). `None` takes as many as there are cells, up to a limit
+    /// that follows the size of the image (see [`crate::model::counts`]), whatever the detector's own setting is.
     pub max_detections: Option<usize>,
 }
 
@@ -67,20 +69,20 @@ pub async fn detect(
     progress: &dyn Progress,
 ) -> Result<Found> {
     progress.at(Stage::Transform, 0.0).await?;
-    let limit = options.max_detections.unwrap_or(detector.config.box_detections_per_img);
-    if !(1..=limits::PROPOSALS).contains(&limit) {
-        let most = limits::PROPOSALS;
+    let most = limits::PROPOSALS;
+    if let Some(limit) = options.max_detections.filter(|limit| !(1..=most).contains(limit)) {
         return Err(Error::Usage(format!("a limit of {limit} detections per image; it must be from 1 to {most}")));
     }
-    let config = DetectorConfig {
-        box_score_thresh: options.score.unwrap_or(detector.config.box_score_thresh),
-        // One more than is wanted shows whether there are more.
-        box_detections_per_img: limit + 1,
-        ..detector.config.clone()
-    };
+    let score = options.score.unwrap_or(detector.config.box_score_thresh);
+    let config = DetectorConfig { box_score_thresh: score, ..detector.config.clone() };
     let input = NetworkInput::new(merged_image, &config)?;
-    let mut found = detector.network.forward(&config, &input, &detector.device, progress).await?;
-    let limit_reached = (found.len() > limit).then_some(limit);
+    let counts = Counts::for_input(&config, input.size, options.max_detections);
+    let limit = counts.detections;
+    // One more than is wanted shows whether there are more.
+    let counts = Counts { detections: limit + 1, ..counts };
+    let NetworkDetections { detections: mut found, cut } =
+        detector.network.forward(&config, counts, &input, &detector.device, progress).await?;
+    let limit_reached = (cut || found.len() > limit).then_some(limit.min(found.len()));
     found.truncate(limit);
     let mut detections = Vec::with_capacity(found.len());
     for (i, one) in found.iter().enumerate() {

@@ -40,7 +40,7 @@ impl fmt::Debug for Detector {
 pub struct DetectOptions {
     /// The lowest score that is kept, 0–1; 0.7 by default.
     pub score: f32,
-    /// The most detections of one image, best first; the detector's own limit when absent.
+    /// The most detections of one image, best first; as many as there are cells when absent.
     pub max_detections: Option<usize>,
 }
 

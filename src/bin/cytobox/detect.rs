@@ -51,7 +51,7 @@ pub struct Arguments {
     /// The lowest score that is kept.
     #[arg(long, default_value_t = DEFAULT_SCORE, value_parser = score)]
     score: f32,
-    /// The most detections of one image; the detector's own limit when absent.
+    /// The most detections of one image; as many as there are cells when absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=PROPOSALS))]
     max_detections: Option<u32>,
     /// auto, gpu, software or cpu.

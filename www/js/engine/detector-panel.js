@@ -33,7 +33,6 @@ function openReport() {
     ['Parameters', Number(parameters).toLocaleString('en')],
     ['Classes', classes.join(', ')],
     ['Short side resized to', `${config.min_size ?? '?'} px, long side at most ${config.max_size ?? '?'} px`],
-    ['Detection limit', `${config.box_detections_per_img ?? '?'} per image`],
     ['Trained', config.trained || 'not stated'],
     ['Tensors loaded', loaded.length],
   ];
