@@ -91,7 +91,7 @@ fn a_reached_detection_limit_is_reported() {
     let exact = detect(&mut engine, 0.1, Some(all.detections.len()));
     assert_eq!((exact.limit_reached, exact.detections), (None, all.detections));
 
-    for max_detections in [0, limits::PROPOSALS + 1] {
+    for max_detections in [0, limits::DETECTIONS + 1] {
         let command = Command::Detect { image: input(), score: 0.1, max_detections: Some(max_detections) };
         assert_eq!(pollster::block_on(engine.run(command, &NoObserver)).unwrap_err().code(), "usage");
     }

@@ -31,11 +31,7 @@ impl Engine {
         };
         let largest = layouts.iter().max_by_key(|l| u64::from(l.width) * u64::from(l.height));
         let side = match largest {
-            Some(l) => crate::model::transform::resized(
-                [l.height as usize, l.width as usize],
-                config.min_size,
-                config.max_size,
-            )?,
+            Some(l) => config.knowing(l.boxes.iter().copied()).input_size([l.height as usize, l.width as usize])?,
             None => [0, 0],
         };
         let active = self.device()?;

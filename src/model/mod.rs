@@ -15,6 +15,7 @@ pub mod config;
 pub mod counts;
 pub(crate) mod fpn;
 pub mod init;
+pub mod intensity;
 pub mod layers;
 pub mod mask_head;
 pub mod norm;
@@ -25,14 +26,17 @@ pub(crate) mod read;
 pub(crate) mod resnet;
 pub mod roi_heads;
 pub mod rpn;
+pub mod scale;
 pub mod transform;
 
 use burn::tensor::Device;
 
 pub use architecture::{Architecture, Backbone};
 pub use config::DetectorConfig;
+pub use intensity::Intensity;
 pub use progress::{Go, Progress, Stage};
 pub use rcnn::GeneralizedRcnn;
+pub use scale::Scale;
 
 use crate::error::Result;
 use layers::{Builder, Layer, ParameterSource};

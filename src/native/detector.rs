@@ -132,7 +132,8 @@ impl Detector {
         if !(0.0..=1.0).contains(&score) {
             return Err(Error::Usage(format!("a score threshold of {score}; it must be from 0 to 1")));
         }
-        let options = predict::DetectOptions { score: Some(score), max_detections };
+        let options =
+            predict::DetectOptions { score: Some(score), max_detections, ..predict::DetectOptions::default() };
         let (image, engine) = (image.into(), self.session.engine());
         let (found, warnings) = match image.read()? {
             Content::Files(input) => pollster::block_on(engine.detect(&input, &options, observer))?,

@@ -9,7 +9,7 @@ use super::truth::{Example, Patch, Sample, Truth};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::DetectorConfig;
-use crate::model::transform::{bilinear_taps, resized};
+use crate::model::transform::bilinear_taps;
 
 /// What may happen to an image on its way into a batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -93,7 +93,8 @@ impl Augment {
         if original.contains(&0) || merged_image.rgb.len() != original[0] * original[1] * 3 {
             return Err(Error::image(&example.name, "its pixels do not fit its width and height"));
         }
-        let plain = resized(original, config.min_size, config.max_size)?;
+        let plain = config.knowing(example.objects.iter().map(|o| o.corners)).input_size(original)?;
+        let intensity = config.intensity.window(merged_image);
         let factor = rng.range(self.scale[0], self.scale[1]);
         let cap = limits::NETWORK_SIDE as usize;
         let size = plain.map(|n| if factor == 1.0 { n } else { ((n as f32 * factor).round() as usize).clamp(1, cap) });
@@ -115,7 +116,7 @@ impl Augment {
                 let (v, u) = place(y, x);
                 let (row, column) = (&rows[v + offset[0]], &columns[u + offset[1]]);
                 for c in 0..3 {
-                    let at = |y: usize, x: usize| merged_image.rgb[(y * original[1] + x) * 3 + c];
+                    let at = |y: usize, x: usize| intensity.apply(merged_image.rgb[(y * original[1] + x) * 3 + c]);
                     let line = |y: usize| column.blend(at(y, column.low), at(y, column.high));
                     let value = (row.blend(line(row.low), line(row.high)) * draw.gain[c]).min(1.0);
                     values.push((value - config.image_mean[c]) / config.image_std[c]);

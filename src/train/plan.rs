@@ -12,7 +12,6 @@ use super::truth::Example;
 use crate::channels::Merge;
 use crate::error::{Error, Result};
 use crate::model::config::Changes;
-use crate::model::transform::resized;
 use crate::model::{Architecture, Detector, DetectorConfig};
 use crate::weights::{self, LoadReport};
 
@@ -180,7 +179,8 @@ impl Plan {
         let mut settings = self.preset();
         let mut least = u32::MAX;
         for layout in layouts.iter().filter(|l| l.width > 0 && l.height > 0) {
-            let input = resized([layout.height as usize, layout.width as usize], config.min_size, config.max_size)?;
+            let seen = config.knowing(layout.boxes.iter().copied());
+            let input = seen.input_size([layout.height as usize, layout.width as usize])?;
             least = least.min(input[0].min(input[1]) as u32);
         }
         if let Some(crop) = &mut settings.augment.crop {
@@ -224,7 +224,7 @@ impl Plan {
             }
             _ => {
                 let merged_images = examples.iter().map(|e| &e.merged_image);
-                (config.image_mean, config.image_std) = setup::statistics(merged_images.into_iter());
+                (config.image_mean, config.image_std) = setup::statistics(merged_images.into_iter(), config.intensity);
                 (Detector::init(config, seed, device)?, None)
             }
         };

@@ -11,8 +11,7 @@ use crate::annotations::{ImageAnnotations, dataset};
 use crate::channels::MergedImage;
 use crate::error::{Error, Result};
 use crate::model::config::{Changes, LEVELS};
-use crate::model::transform::resized;
-use crate::model::{Architecture, Backbone, DetectorConfig};
+use crate::model::{Architecture, Backbone, DetectorConfig, Intensity};
 
 /// The sizes of a network that starts from nothing: a few hundred cells cannot fill wide heads, and narrow ones learn
 /// several times faster.
@@ -166,7 +165,7 @@ pub fn anchors(layouts: &[Layout], config: &DetectorConfig) -> Result<AnchorRepo
     let mut placed = Vec::new();
     for layout in layouts.iter().filter(|l| l.width > 0 && l.height > 0) {
         let original = [layout.height as usize, layout.width as usize];
-        let input = resized(original, config.min_size, config.max_size)?;
+        let input = config.knowing(layout.boxes.iter().copied()).input_size(original)?;
         let [y, x] = [0, 1].map(|axis| input[axis] as f32 / original[axis] as f32);
         placed.extend(
             layout.boxes.iter().map(|[x1, y1, x2, y2]| PlacedBox { corners: [x1 * x, y1 * y, x2 * x, y2 * y], input }),
@@ -190,14 +189,20 @@ pub fn hold_out(examples: Vec<Example>, config: &TrainConfig) -> Result<(Vec<Exa
     Ok((strip(kept), strip(held)))
 }
 
-/// Mean and deviation of red, green and blue over all pixels, to three digits as they stand in papers.
-pub fn statistics<'a>(merged_images: impl Iterator<Item = &'a MergedImage>) -> ([f32; 3], [f32; 3]) {
+/// Mean and deviation of red, green and blue over all pixels as the network sees them, to three digits as they stand in
+/// papers.
+pub fn statistics<'a>(
+    merged_images: impl Iterator<Item = &'a MergedImage>,
+    intensity: Intensity,
+) -> ([f32; 3], [f32; 3]) {
     let (mut sums, mut squares, mut n) = ([0f64; 3], [0f64; 3], 0f64);
     for merged_image in merged_images {
+        let window = intensity.window(merged_image);
         for pixel in merged_image.rgb.as_chunks::<3>().0 {
             for c in 0..3 {
-                sums[c] += f64::from(pixel[c]);
-                squares[c] += f64::from(pixel[c]).powi(2);
+                let value = f64::from(window.apply(pixel[c]));
+                sums[c] += value;
+                squares[c] += value.powi(2);
             }
         }
         n += (merged_image.rgb.len() / 3) as f64;
@@ -235,7 +240,7 @@ mod tests {
         let small = fresh(Shape::default(), classes, &layouts, &half).unwrap();
         assert_eq!(small.min_size, 200);
         assert!(small.anchor_sizes[0][0] < 0.6 * config.anchor_sizes[0][0], "{:?}", small.anchor_sizes);
-        let colours = statistics(examples.iter().map(|e| &e.merged_image));
+        let colours = statistics(examples.iter().map(|e| &e.merged_image), Intensity::Full);
         assert_eq!(colours, ([0.3, 0.5, 0.0], [0.1, 0.01, 0.01]));
         assert!(anchors(&layouts, &config).unwrap().fit.at_70 > 0.9);
         assert!(fresh(Shape::default(), vec!["__background__".into()], &layouts, &Changes::new()).is_err());

@@ -4,6 +4,7 @@ use super::{DetectorConfig, LEVELS};
 use crate::annotations::label;
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::model::intensity::Intensity;
 
 impl DetectorConfig {
     /// Refuses values that cannot work or would need more memory than the limits allow.
@@ -85,7 +86,14 @@ impl DetectorConfig {
             return fault("image_std must be three positive numbers");
         }
         within("min_size", self.min_size as usize, 1, limits::NETWORK_SIDE as usize)?;
-        within("max_size", self.max_size as usize, 1, limits::NETWORK_SIDE as usize)
+        within("max_size", self.max_size as usize, 1, limits::NETWORK_SIDE as usize)?;
+        self.scale.validate(self.cell_diameter)?;
+        match self.intensity {
+            Intensity::Percentiles { low, high } if !(0.0 <= low && low < high && high <= 100.0) => {
+                fault(format!("the percentiles of intensity are {low} and {high}; they must rise from 0 to 100"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn validate_anchors(&self) -> Result<()> {

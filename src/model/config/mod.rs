@@ -12,6 +12,8 @@ use crate::channels::{BitDepth, Merge};
 use crate::error::{Error, Result};
 use crate::model::architecture::{Architecture, Backbone};
 use crate::model::coco::COCO_CLASSES;
+use crate::model::intensity::Intensity;
+use crate::model::scale::Scale;
 
 /// Levels of the pyramid: four of the backbone and the pooled one above them.
 pub const LEVELS: usize = 5;
@@ -37,6 +39,14 @@ pub struct DetectorConfig {
     pub min_size: u32,
     /// … unless the long side would be longer than this (1333).
     pub max_size: u32,
+    /// Whether images are resized by these two, or by their cells.
+    pub scale: Scale,
+    /// Median √(width · height) of the cells that it learnt from, in pixels of the network's input; `None` where nobody
+    /// counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cell_diameter: Option<f32>,
+    /// What becomes 0 and 1 of an image.
+    pub intensity: Intensity,
     /// Added to the variance of a batch norm when it is folded. torchvision's published COCO files need 0.
     pub batch_norm_eps: f32,
 
@@ -119,6 +129,9 @@ impl Default for DetectorConfig {
             image_std: [0.229, 0.224, 0.225],
             min_size: 800,
             max_size: 1333,
+            scale: Scale::Size,
+            cell_diameter: None,
+            intensity: Intensity::Full,
             batch_norm_eps: 1e-5,
             anchor_sizes: vec![vec![32.0], vec![64.0], vec![128.0], vec![256.0], vec![512.0]],
             aspect_ratios: vec![0.5, 1.0, 2.0],

@@ -9,7 +9,7 @@ use web_time::Instant;
 
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::model::Detector;
+use crate::model::{Detector, Scale};
 use crate::train::average::MovingAverage;
 use crate::train::checkpoint::Store;
 use crate::train::config::{Budget, TrainConfig};
@@ -311,9 +311,14 @@ impl Trainer {
     pub fn detector(&self) -> Detector {
         let network = self.average.as_ref().map_or(&self.learner.network, MovingAverage::network);
         let mut detector = Detector { network: norms::folded(network).valid(), ..self.frame.clone() };
-        for side in [&mut detector.config.min_size, &mut detector.config.max_size] {
-            *side = ((*side as f32 * self.config.detection_scale).round() as u32).clamp(1, limits::NETWORK_SIDE);
+        let (config, times) = (&mut detector.config, self.config.detection_scale);
+        for side in [&mut config.min_size, &mut config.max_size] {
+            *side = ((*side as f32 * times).round() as u32).clamp(1, limits::NETWORK_SIDE);
         }
+        if let Scale::Fixed(scale) = &mut config.scale {
+            *scale *= times;
+        }
+        config.cell_diameter = config.cell_diameter.map(|diameter| diameter * times);
         detector
     }
 
