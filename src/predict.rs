@@ -116,8 +116,7 @@ pub async fn detect_in_tiles(
             progress.at(Stage::Transform, 0.0).await?;
         }
         let part = Part { original, whole: tile.whole, seen: tile.seen.clone() };
-        let [rows, columns] = part.needed();
-        let input = NetworkInput::part(&*image.region(rows, columns)?, &part, config, window)?;
+        let input = tiles::input(image, &part, config, window)?;
         let counts = Counts::for_input(config, input.size, max_detections);
         let limit = counts.detections;
         // One more than is wanted shows whether there are more.

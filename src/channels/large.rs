@@ -20,6 +20,7 @@ use crate::limits;
 /// A TIFF file, or one for each channel, of which regions are read as they are needed.
 pub struct LargeImage {
     name: String,
+    file: String,
     files: RefCell<Vec<(Option<Channel>, RegionFile)>>,
     /// Channels that have no file and are black.
     fill: Vec<Channel>,
@@ -60,7 +61,16 @@ impl LargeImage {
             let found = "they have different sizes".to_owned();
             return Err(Error::ChannelMismatch { image: entry.name.clone(), found });
         }
-        Ok(Some(Self { name: entry.name.clone(), files: RefCell::new(files), fill, size, depth: None }))
+        let file = match &entry.files[..] {
+            [only] => only.file.rsplit(['/', '\\']).next().unwrap_or(&only.file).to_owned(),
+            _ => format!("{}.png", entry.name),
+        };
+        Ok(Some(Self { name: entry.name.clone(), file, files: RefCell::new(files), fill, size, depth: None }))
+    }
+
+    /// The file that results name: its own, or for a channel set the image that they would be merged to.
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// Height and width in pixels.

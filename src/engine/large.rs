@@ -58,6 +58,7 @@ impl Engine {
         let [height, width] = size.map(|side| side as u32);
         let detections = ImageDetections {
             image: name.to_owned(),
+            file: image.file().to_owned(),
             width,
             height,
             detections,

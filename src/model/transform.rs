@@ -71,17 +71,26 @@ impl NetworkInput {
             return Err(Error::image("image", "the number of pixels does not match its width and height"));
         }
         let part = Part::all(original, config.input_size(original)?);
-        Self::part(merged_image, &part, config, config.intensity.window(merged_image))
+        Self::part(merged_image, [0, 0], &part, config, config.intensity.window(merged_image))
     }
 
-    /// The input for a part of an image, from the pixels that it needs: the same values as in that place of the whole one.
+    /// The input for a part of an image: the same values as in that place of the whole one. `pixels` begin at row and column
+    /// `at` of the image.
     ///
     /// # Errors
-    /// Other pixels than [`Part::needed`].
-    pub fn part(needed: &MergedImage, part: &Part, config: &DetectorConfig, window: Window) -> Result<Self> {
-        let from = part.needed();
-        let (height, width) = (from[0].len(), from[1].len());
-        if needed.rgb.len() != height * width * 3 || needed.width as usize != width {
+    /// Not all pixels of [`Part::needed`].
+    pub fn part(
+        pixels: &MergedImage,
+        at: [usize; 2],
+        part: &Part,
+        config: &DetectorConfig,
+        window: Window,
+    ) -> Result<Self> {
+        let (height, width) = (pixels.height as usize, pixels.width as usize);
+        let has =
+            |axis: usize, needed: &Range<usize>, side: usize| at[axis] <= needed.start && needed.end <= at[axis] + side;
+        let [rows, columns] = part.needed();
+        if pixels.rgb.len() != height * width * 3 || !has(0, &rows, height) || !has(1, &columns, width) {
             return Err(Error::image("image", "the number of pixels does not match its width and height"));
         }
         let size = [part.seen[0].len(), part.seen[1].len()];
@@ -89,7 +98,7 @@ impl NetworkInput {
         let mut values = vec![0f32; padded[0] * padded[1] * 3];
         let (rows, columns) = (part.taps(0), part.taps(1));
         let pixel = |y: usize, x: usize, c: usize| {
-            let value = window.apply(needed.rgb[((y - from[0].start) * width + x - from[1].start) * 3 + c]);
+            let value = window.apply(pixels.rgb[((y - at[0]) * width + x - at[1]) * 3 + c]);
             (value - config.image_mean[c]) / config.image_std[c]
         };
         for (y, row) in rows.iter().enumerate() {
@@ -228,7 +237,7 @@ mod tests {
     fn a_part_has_the_values_of_the_whole_in_its_place() {
         let rgb = (0..70 * 90 * 3u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32).collect();
         let merged_image = MergedImage { width: 90, height: 70, rgb };
-        for (min_size, max_size) in [(70, 90), (100, 200), (31, 60)] {
+        for (min_size, max_size) in [(70, 90), (100, 200), (31, 60), (29, 38)] {
             let config = DetectorConfig { min_size, max_size, ..DetectorConfig::default() };
             let all = NetworkInput::new(&merged_image, &config).unwrap();
             let part = Part { original: [70, 90], whole: all.size, seen: [7..29, 3..35] };
@@ -236,13 +245,15 @@ mod tests {
             let row = |y: usize| &merged_image.rgb[(y * 90 + columns.start) * 3..(y * 90 + columns.end) * 3];
             let rgb = rows.clone().flat_map(row).copied().collect();
             let needed = MergedImage { width: columns.len() as u32, height: rows.len() as u32, rgb };
-            let input = NetworkInput::part(&needed, &part, &config, Window::WHOLE).unwrap();
+            let at = [rows.start, columns.start];
+            let input = NetworkInput::part(&needed, at, &part, &config, Window::WHOLE).unwrap();
             assert_eq!((input.size, input.padded, input.origin), ([22, 32], [32, 32], [7, 3]));
             for (y, x) in [(0, 0), (21, 31), (10, 5)] {
                 let place = ((y + 7) * all.padded[1] + x + 3) * 3;
                 assert_eq!(input.values[(y * 32 + x) * 3..][..3], all.values[place..][..3], "{max_size} {y} {x}");
             }
-            assert!(NetworkInput::part(&merged_image, &part, &config, Window::WHOLE).is_err());
+            assert_eq!(NetworkInput::part(&merged_image, [0, 0], &part, &config, Window::WHOLE).unwrap(), input);
+            assert!(NetworkInput::part(&needed, [rows.start + 1, 0], &part, &config, Window::WHOLE).is_err());
         }
     }
 

@@ -50,7 +50,7 @@ pub(super) async fn scale(
         let part = image.region(top..top + height, left..left + width)?;
         let whole = looking.scaled_size([height, width])?;
         let part_of = Part::all([height, width], whole);
-        let input = NetworkInput::part(&part, &part_of, &looking, window)?;
+        let input = NetworkInput::part(&part, [0, 0], &part_of, &looking, window)?;
         let found =
             network.forward(&looking, Counts::torchvision(&looking), &input, &detector.device, progress).await?;
         let found = found.detections;

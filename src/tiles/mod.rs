@@ -14,7 +14,7 @@ mod tests;
 use std::ops::Range;
 
 pub use join::{Joined, TileDetection, join};
-pub use source::{Source, blocks, overview};
+pub use source::{Source, blocks, input, overview};
 
 use crate::model::DetectorConfig;
 

@@ -5,6 +5,10 @@ use std::ops::Range;
 
 use crate::channels::MergedImage;
 use crate::error::{Error, Result};
+use crate::model::DetectorConfig;
+use crate::model::config::SIZE_DIVISIBLE;
+use crate::model::intensity::Window;
+use crate::model::transform::{NetworkInput, Part};
 
 /// An image of which parts can be had.
 pub trait Source {
@@ -47,6 +51,39 @@ impl Source for MergedImage {
     fn whole(&self) -> Option<&MergedImage> {
         Some(self)
     }
+}
+
+/// Pixels of the image that are read for an input at a time, 50 MB of them: at a tenth of its scale a tile covers a hundred
+/// million.
+const PIXELS_AT_A_TIME: usize = 4 << 20;
+
+/// The network's input for a part of an image, read in bands of rows.
+///
+/// # Errors
+/// A file that cannot be read there.
+pub fn input(image: &dyn Source, part: &Part, config: &DetectorConfig, window: Window) -> Result<NetworkInput> {
+    let [rows, columns] = part.seen.clone();
+    let [needed_rows, needed_columns] = part.needed();
+    let bands = (needed_rows.len() * needed_columns.len()).div_ceil(PIXELS_AT_A_TIME).max(1);
+    // Whole multiples of the padding, so that the bands' values are those of the part, one behind the other.
+    let height = rows.len().div_ceil(bands).next_multiple_of(SIZE_DIVISIBLE);
+    let mut all: Option<NetworkInput> = None;
+    for start in rows.clone().step_by(height.max(1)) {
+        let seen = [start..(start + height).min(rows.end), columns.clone()];
+        let band = Part { seen, ..part.clone() };
+        let [band_rows, band_columns] = band.needed();
+        let at = [band_rows.start, band_columns.start];
+        let input = NetworkInput::part(&*image.region(band_rows, band_columns)?, at, &band, config, window)?;
+        match &mut all {
+            None => all = Some(input),
+            Some(all) => {
+                all.values.extend(input.values);
+                all.padded[0] += input.padded[0];
+                all.size[0] += input.size[0];
+            }
+        }
+    }
+    all.ok_or_else(|| Error::image("image", "it has no pixels"))
 }
 
 /// Blocks of an overview along each axis, and their side in pixels.
