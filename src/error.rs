@@ -25,6 +25,13 @@ pub enum Error {
     #[error("{subject}: {what} is {found}, which exceeds the limit of {limit}")]
     TooLarge { subject: String, what: &'static str, found: u64, limit: u64 },
 
+    /// An image that is too large to be held in memory.
+    #[error(
+        "{file}: {what} is {found}, which exceeds the limit of {limit} for an image in memory; detection on the command line \
+         (cytobox detect) reads larger TIFF files from the disk as it needs them"
+    )]
+    ImageTooLarge { file: String, what: &'static str, found: u64, limit: u64 },
+
     /// A channel set lacks a channel, and filling with black was not requested.
     #[error("{image}: the {missing} channel is missing; add the file, or choose to fill it with black")]
     ChannelMissing { image: String, missing: String },
@@ -87,7 +94,7 @@ impl Error {
         match self {
             Self::Io { .. } => "io",
             Self::Image { .. } => "image",
-            Self::TooLarge { .. } => "too-large",
+            Self::TooLarge { .. } | Self::ImageTooLarge { .. } => "too-large",
             Self::ChannelMissing { .. } => "channel-missing",
             Self::PagesUnknown { .. } => "pages-unknown",
             Self::ChannelMismatch { .. } => "channel-mismatch",

@@ -100,6 +100,8 @@ pub(crate) mod report;
 pub mod scan;
 pub mod synth;
 #[doc(hidden)]
+pub mod tiles;
+#[doc(hidden)]
 pub mod train;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]

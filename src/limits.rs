@@ -10,8 +10,14 @@ pub const FILE_BYTES: u64 = 128 << 20;
 pub const IMAGE_SIDE: u32 = 8192;
 /// All pixels of one image: 64 MP, so that four 16-bit channels decode into half a gigabyte.
 pub const IMAGE_PIXELS: u64 = 64 << 20;
+/// Pixels of the image that a mask belongs to. A mask is runs, of which there are few in an image of any size, but they count
+/// in 32 bits: 65,535², or a slide of 100,000 × 42,000.
+pub const MASK_PIXELS: u64 = u32::MAX as u64;
 /// All decoded channels of one image together; a wasm memory ends at 4 GiB and holds the model beside it.
 pub const IMAGE_BYTES: u64 = 512 << 20;
+/// One strip or tile of a file that is read region by region, decoded, and all of its strips and tiles that are kept for the
+/// next region: a row of tiles of a slide 100,000 pixels wide.
+pub const CHUNK_BYTES: usize = 256 << 20;
 /// Channels of one image. Light microscopes record five or six.
 pub const CHANNELS: usize = 8;
 /// An annotation file. Ten thousand LabelImg objects are 3 MiB.
@@ -67,8 +73,13 @@ pub const NETWORK_SIDE: u32 = 4096;
 pub const PYRAMID_CHANNELS: usize = 1 << 10;
 /// Images that a training run holds at once, as floats: 500 images of 512² pixels. A wasm memory ends at 4 GiB.
 pub const TRAINING_BYTES: u64 = 3 << 29;
-/// Proposals and detections of one image, whatever a configuration asks for.
+/// Proposals and detections of one pass of the network, whatever a configuration asks for.
 pub const PROPOSALS: usize = 20_000;
+/// Detections in each 512² pixels of the network's input: cells of 11 pixels side by side, smaller than any that can be told
+/// apart there. With their masks they take 8 MiB.
+pub const DETECTIONS_PER_AREA: usize = 2_000;
+/// Detections of one image, however large: with their masks some 2 GiB.
+pub const DETECTIONS: usize = 1_000_000;
 
 /// `Err` with the limit's name if `found` is over `limit`.
 #[doc(hidden)]

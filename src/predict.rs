@@ -1,16 +1,19 @@
 //! A detector on an image: detections in pixels of the image.
 
+mod look;
+
 use crate::boxes::BoxXyxy;
-use crate::channels::MergedImage;
 use crate::detections::Detection;
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::model::counts::Counts;
+use crate::model::intensity::Window;
 use crate::model::mask_head::paste_mask;
-use crate::model::roi_heads::NetworkDetection;
-use crate::model::scale::median_diameter;
-use crate::model::transform::NetworkInput;
+use crate::model::roi_heads::{NetworkDetection, NetworkDetections};
+use crate::model::transform::{NetworkInput, Part};
 use crate::model::{Detector, DetectorConfig, Go, Progress, Scale, Stage};
 use crate::observe::Observer;
+use crate::tiles::{self, Source, Tile, TileDetection, Tiling};
 
 /// The least score of a detection that is asked for where all of them count: COCO's curves need low scores too, and what is
 /// shown can be filtered without another run.
@@ -21,19 +24,20 @@ const EDGE_TOLERANCE: f32 = 1.0;
 /// Masks that are pasted between two words to `progress`.
 const MASKS_AT_A_TIME: usize = 16;
 
-/// Detections of this score are measured for the scale, if they are at least so many.
-const SURE: f32 = 0.5;
-const ENOUGH_TO_MEASURE: usize = 3;
+/// Detections whose centre is so far outside the core of their tile, in pixels of the network's input, count if the tile
+/// that the place belongs to has none of the same cell: it may see the centre on the other side of the seam.
+const NEAR_CORE: f32 = 8.0;
 
 /// The score threshold of a user who chose none.
 pub const DEFAULT_SCORE: f32 = 0.7;
 
-/// What one run asks of a detector; `None` takes the detector's own setting.
+/// What one run asks of a detector.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct DetectOptions {
-    /// Detections of a lower score are left out (`box_score_thresh`).
+    /// Detections of a lower score are left out; `None` takes the detector's own setting (`box_score_thresh`).
     pub score: Option<f32>,
-    /// Detections of one image, best first (`box_detections_per_img`).
+    /// Detections of one image, best first (`box_detections_per_img`). `None` takes as many as there are cells, up to a limit
+    /// that follows the size of the image (see [`crate::model::counts`]), whatever the detector's own setting is.
     pub max_detections: Option<usize>,
     /// √(width · height) of the image's cells, in its pixels: it is brought to the diameter that the detector knows, where
     /// the detector says which.
@@ -44,7 +48,8 @@ pub struct DetectOptions {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     pub detections: Vec<Detection>,
-    /// The limit of detections an image, where there were more; they score no higher than the last one here.
+    /// The limit of detections an image, where there were more; they score no higher than the last one here. Of an image in
+    /// tiles where one tile reached its own limit: the number of detections.
     pub limit_reached: Option<usize>,
 }
 
@@ -62,30 +67,27 @@ impl<O: Observer> Progress for CancelOnly<'_, O> {
 
 /// Everything the detector finds above the score threshold, best first. The detector itself is left as it is.
 ///
-/// `progress` is told of every stage, may wait (for a browser's event loop) and may end the run.
+/// An image that is larger at the detector's scale than one pass of the network is detected in [`tiles`]. `progress` is told of
+/// every stage of every tile, may wait (for a browser's event loop) and may end the run.
 ///
 /// # Errors
-/// An image that the detector cannot take, a diameter for a detector that does not know its own, or a limit of detections that is 0 or over [`limits::PROPOSALS`];
-/// [`crate::Error::DeviceFailed`] when the device fails or computes what is not finite, in which case nothing is returned;
-/// what `progress` answers.
+/// An image that the detector cannot take or that cannot be read, a diameter for a detector that does not know its own, or a
+/// limit of detections that is 0 or over [`limits::DETECTIONS`]; [`crate::Error::DeviceFailed`] when the device fails or
+/// computes what is not finite, in which case nothing is returned; what `progress` answers.
 pub async fn detect(
     detector: &Detector,
-    merged_image: &MergedImage,
+    image: &dyn Source,
     options: &DetectOptions,
     progress: &dyn Progress,
 ) -> Result<Found> {
     progress.at(Stage::Transform, 0.0).await?;
-    let limit = options.max_detections.unwrap_or(detector.config.box_detections_per_img);
-    if !(1..=limits::PROPOSALS).contains(&limit) {
-        let most = limits::PROPOSALS;
+    let most = limits::DETECTIONS;
+    if let Some(limit) = options.max_detections.filter(|limit| !(1..=most).contains(limit)) {
         return Err(Error::Usage(format!("a limit of {limit} detections per image; it must be from 1 to {most}")));
     }
-    let mut config = DetectorConfig {
-        box_score_thresh: options.score.unwrap_or(detector.config.box_score_thresh),
-        // One more than is wanted shows whether there are more.
-        box_detections_per_img: limit + 1,
-        ..detector.config.clone()
-    };
+    let score = options.score.unwrap_or(detector.config.box_score_thresh);
+    let mut config = DetectorConfig { box_score_thresh: score, ..detector.config.clone() };
+    let window = look::window(image, config.intensity)?;
     if let Some(diameter) = options.diameter {
         let Some(wanted) = config.cell_diameter else {
             let reason = "the detector file records no cell diameter, so images cannot be scaled by theirs; leave the diameter out";
@@ -94,63 +96,91 @@ pub async fn detect(
         config.scale = Scale::between(diameter, wanted);
     }
     if config.scale == Scale::Cells {
-        config.scale = first_look(detector, merged_image, &config, progress).await?;
+        config.scale = look::scale(detector, image, window, &config, progress).await?;
     }
-    let input = NetworkInput::new(merged_image, &config)?;
-    let mut found = detector.network.forward(&config, &input, &detector.device, progress).await?;
-    let limit_reached = (found.len() > limit).then_some(limit);
-    found.truncate(limit);
-    let mut detections = Vec::with_capacity(found.len());
-    for (i, one) in found.iter().enumerate() {
-        if i % MASKS_AT_A_TIME == 0 {
-            progress.at(Stage::Paste, i as f32 / found.len() as f32).await?;
+    let tiling = Tiling::new(&config, config.scaled_size(image.size())?);
+    detect_in_tiles(detector, image, (&config, window), &tiling, options.max_detections, progress).await
+}
+
+/// As [`detect`], with all settings decided.
+pub async fn detect_in_tiles(
+    detector: &Detector,
+    image: &dyn Source,
+    (config, window): (&DetectorConfig, Window),
+    tiling: &Tiling,
+    max_detections: Option<usize>,
+    progress: &dyn Progress,
+) -> Result<Found> {
+    let original = image.size();
+    let tiles = tiling.len();
+    let (mut found, mut limit_reached) = (Vec::new(), false);
+    for (index, tile) in tiling.tiles().enumerate() {
+        if tiles > 1 {
+            progress.tile(index, tiles);
+            progress.at(Stage::Transform, 0.0).await?;
         }
-        if let Some(detection) = to_image_pixels(detector, merged_image, &input, one)? {
-            detections.push(detection);
+        let part = Part { original, whole: tile.whole, seen: tile.seen.clone() };
+        let input = tiles::input(image, &part, config, window)?;
+        let counts = Counts::for_input(config, input.size, max_detections);
+        let limit = counts.detections;
+        // One more than is wanted shows whether there are more.
+        let counts = Counts { detections: limit + 1, ..counts };
+        let NetworkDetections { detections: mut of_tile, cut } =
+            detector.network.forward(config, counts, &input, &detector.device, progress).await?;
+        limit_reached |= cut || of_tile.len() > limit;
+        of_tile.truncate(limit);
+        for (i, one) in of_tile.iter().enumerate() {
+            if i % MASKS_AT_A_TIME == 0 {
+                progress.at(Stage::Paste, i as f32 / of_tile.len() as f32).await?;
+            }
+            found.extend(in_image(detector, &input, (index, &tile), one)?);
+        }
+        if tiles > 1 {
+            detector.device.memory_cleanup();
+        }
+        if found.len() > limits::DETECTIONS {
+            limit_reached = true;
+            break;
         }
     }
+    let mut detections =
+        if tiles > 1 { tiles::join(found)?.detections } else { found.into_iter().map(|d| d.detection).collect() };
+    let limit = max_detections.unwrap_or(limits::DETECTIONS);
+    if tiles > 1 {
+        limit_reached |= detections.len() > limit;
+        detections.truncate(limit);
+    }
+    let limit_reached = limit_reached.then_some(detections.len());
     Ok(Found { detections, limit_reached })
 }
 
-/// The scale at which the cells that are surely there have the detector's diameter; the image's own size where too few are
-/// seen. It does not depend on which scores are asked for.
-async fn first_look(
+/// A detection of a tile in pixels of the image. `None` for a box so small that no width is left of it there, and for one that
+/// another tile counts.
+fn in_image(
     detector: &Detector,
-    merged_image: &MergedImage,
-    config: &DetectorConfig,
-    progress: &dyn Progress,
-) -> Result<Scale> {
-    let looking = DetectorConfig {
-        box_score_thresh: SURE,
-        box_detections_per_img: detector.config.box_detections_per_img,
-        ..config.clone()
-    };
-    let input = NetworkInput::new(merged_image, &looking)?;
-    let mut network = detector.network.clone();
-    (network.roi_heads.mask_head, network.roi_heads.mask_predictor) = (None, None);
-    let found = network.forward(&looking, &input, &detector.device, progress).await?;
-    let Some(diameter) = median_diameter(found.iter().map(|one| input.to_original(one.corners))) else {
-        return Ok(Scale::Size);
-    };
-    let wanted = config.cell_diameter.filter(|_| found.len() >= ENOUGH_TO_MEASURE);
-    Ok(wanted.map_or(Scale::Size, |wanted| Scale::between(diameter, wanted)))
-}
-
-/// `None` for a box so small that no width is left of it in the image's pixels.
-fn to_image_pixels(
-    detector: &Detector,
-    merged_image: &MergedImage,
     input: &NetworkInput,
+    (index, tile): (usize, &Tile),
     one: &NetworkDetection,
-) -> Result<Option<Detection>> {
-    let corners = input.to_original(one.corners);
-    let Ok((bbox, _)) = BoxXyxy::new_clipped(corners, merged_image.width, merged_image.height, EDGE_TOLERANCE) else {
+) -> Result<Option<TileDetection>> {
+    let in_whole = input.to_whole(one.corners);
+    let outside = tile.outside_core(in_whole);
+    if outside > NEAR_CORE {
+        return Ok(None);
+    }
+    let (corners, [height, width]) = (input.to_original(one.corners), input.original.map(|n| n as u32));
+    let Ok((bbox, _)) = BoxXyxy::new_clipped(corners, width, height, EDGE_TOLERANCE) else {
         return Ok(None);
     };
     let mask = match &one.mask {
-        Some(grid) => Some(paste_mask(grid, corners, merged_image.width, merged_image.height)?),
+        Some(grid) => Some(paste_mask(grid, corners, width, height)?),
         None => None,
     };
     let label = detector.config.classes.get(one.class).cloned().unwrap_or_default();
-    Ok(Some(Detection { bbox, label, score: one.score, mask }))
+    let seen = [0, 1].map(|axis| {
+        let to_image = |n: usize| n as f32 * input.original[axis] as f32 / input.whole[axis] as f32;
+        to_image(tile.seen[axis].start)..to_image(tile.seen[axis].end)
+    });
+    let (cut, in_core) = (tile.cuts(in_whole), outside == 0.0);
+    let detection = Detection { bbox, label, score: one.score, mask };
+    Ok(Some(TileDetection { detection, tile: index, seen, cut, in_core }))
 }

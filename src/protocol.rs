@@ -64,8 +64,8 @@ pub enum Command {
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
-    /// Finds the cells of one image, all with at least `score`, and at most `max_detections`, or as many as the detector's
-    /// own limit lets through. Done: [`Outcome::Detections`].
+    /// Finds the cells of one image, all with at least `score`, and at most `max_detections`, or as many as there are. Done:
+    /// [`Outcome::Detections`].
     Detect {
         image: ImageInput,
         score: f32,
@@ -215,7 +215,8 @@ pub struct EvaluateOptions {
     pub measure: Measure,
     /// Detections below it are left out of the confusion matrix.
     pub score: f32,
-    /// Detections of one class that count on one image; all of them when absent. COCO takes 100.
+    /// Detections of one class that count on one image; as many as the image with the most objects has, at least 100, when
+    /// absent. COCO takes 100.
     #[serde(default)]
     pub max_detections: Option<usize>,
     /// As in [`Command::Detect`].

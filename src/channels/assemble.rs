@@ -67,7 +67,7 @@ pub fn depth_of<B: AsRef<[u8]>>(
     Ok(assemble(name, files, options)?.own_depth)
 }
 
-fn by_itself(name: &str, decoded: Decoded) -> ChannelSet {
+pub(super) fn by_itself(name: &str, decoded: Decoded) -> ChannelSet {
     let (channels, colours) = match decoded.layout {
         Layout::Grey => (vec![Channel::Grey], BTreeMap::new()),
         Layout::Rgb => (vec![Channel::Red, Channel::Green, Channel::Blue], BTreeMap::new()),
@@ -225,7 +225,7 @@ fn mean_of(rgb: &mut Vec<Plane>, own: &[usize]) -> Plane {
     plane
 }
 
-fn with_own_depth(set: ChannelSet, stated: Option<BitDepth>) -> ChannelSet {
+pub(super) fn with_own_depth(set: ChannelSet, stated: Option<BitDepth>) -> ChannelSet {
     let deep = set.bits() == 16;
     let own_depth = deep.then(|| BitDepth::of_image(stated, depth::reached(set.planes.values())));
     ChannelSet { own_depth, ..set }

@@ -103,7 +103,7 @@ pub(super) fn probe(name: &str, bytes: &[u8], pages: Pages) -> Result<Header> {
 
 /// Png, Jpeg or Tiff; anything else is an error.
 fn image_kind(name: &str, bytes: &[u8]) -> Result<FileKind> {
-    limits::check(name, "the file's size in bytes", bytes.len() as u64, limits::FILE_BYTES)?;
+    check_fits(name, "the file's size in bytes", bytes.len() as u64, limits::FILE_BYTES)?;
     match sniff(bytes) {
         kind if kind.is_image() => Ok(kind),
         _ if bytes.is_empty() => Err(Error::image(name, "the file is empty; copy or download it again")),
@@ -117,17 +117,25 @@ pub(super) fn check_size(name: &str, width: u32, height: u32) -> Result<u64> {
     if width == 0 || height == 0 {
         return Err(Error::image(name, format_args!("its header says {width} × {height} pixels: no image is in it")));
     }
-    limits::check(name, "the width in pixels", width.into(), limits::IMAGE_SIDE.into())?;
-    limits::check(name, "the height in pixels", height.into(), limits::IMAGE_SIDE.into())?;
+    check_fits(name, "the width in pixels", width.into(), limits::IMAGE_SIDE.into())?;
+    check_fits(name, "the height in pixels", height.into(), limits::IMAGE_SIDE.into())?;
     let pixels = u64::from(width) * u64::from(height);
-    limits::check(name, "the number of pixels", pixels, limits::IMAGE_PIXELS)?;
+    check_fits(name, "the number of pixels", pixels, limits::IMAGE_PIXELS)?;
     Ok(pixels)
+}
+
+/// Refuses what is over a limit of images in memory.
+fn check_fits(name: &str, what: &'static str, found: u64, limit: u64) -> Result<()> {
+    if found > limit {
+        return Err(Error::ImageTooLarge { file: name.to_owned(), what, found, limit });
+    }
+    Ok(())
 }
 
 /// Refuses `samples` samples a pixel, alpha counted, that decode into more than the cap.
 pub(super) fn check_bytes(name: &str, pixels: u64, samples: usize, bits: u8) -> Result<()> {
     let bytes = pixels * samples as u64 * u64::from(bits.div_ceil(8));
-    limits::check(name, "the decoded size in bytes", bytes, limits::IMAGE_BYTES)
+    check_fits(name, "the decoded size in bytes", bytes, limits::IMAGE_BYTES)
 }
 
 /// Refuses a file too short for what it claims: no compression gives more than `ratio` bytes for one.

@@ -14,17 +14,23 @@ mod group;
 mod jpeg;
 mod label_samples;
 mod label_tiff;
+#[cfg(not(target_arch = "wasm32"))]
+mod large;
 pub(crate) mod mask_owner;
 mod merge;
 mod naming;
 mod ome_xml;
 mod orientation;
 mod pixel_size;
+#[cfg(not(target_arch = "wasm32"))]
+mod region;
 mod set;
 mod sniff;
 mod tiff;
 mod tiff_description;
 mod tiff_directory;
+#[cfg(not(target_arch = "wasm32"))]
+mod tiff_head;
 mod tiff_page;
 mod view;
 
@@ -35,8 +41,12 @@ pub(crate) use file_name::composed;
 pub use glance::{Glance, glance};
 pub use group::{ChannelFile, EntryState, FileHead, Fix, Groups, Ignored, ImageEntry, Problem, group};
 pub(crate) use label_samples::{LabelSamples, label_samples};
+#[cfg(not(target_arch = "wasm32"))]
+pub use large::LargeImage;
 pub use merge::{Merge, MergedImage, merge};
 pub use orientation::orientation;
+#[cfg(not(target_arch = "wasm32"))]
+pub use region::RegionFile;
 pub use set::{Channel, ChannelSet, Plane, Samples};
 pub use sniff::{FileKind, HEAD_BYTES, sniff, sniff_named};
 pub use view::{Layer, layers, thumbnail};

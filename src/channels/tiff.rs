@@ -160,14 +160,7 @@ impl File {
             }
             check_plausible(name, page.raw_bytes(), file_bytes, page.ratio)?;
         }
-        let alpha = self.pages.iter().any(|page| page.samples > page.keep);
-        if alpha {
-            warnings.push(alpha_warning(name));
-        }
-        if self.pages.iter().any(|page| page.turned) {
-            warnings
-                .push(format!("{name}: its orientation tag is not applied; boxes belong to the image as it is stored"));
-        }
+        warnings.extend(alpha_and_turned(name, self.pages.iter()));
         let channels: usize = self.pages.iter().map(|page| page.keep).sum();
         if self.pages.len() > limits::CHANNELS {
             let reason = format!(
@@ -183,6 +176,19 @@ impl File {
         check_bytes(name, pixels, planes, first.depth())?;
         Ok(warnings)
     }
+}
+
+/// What is left out of pages, and not done to them.
+pub(super) fn alpha_and_turned<'a>(name: &str, pages: impl Iterator<Item = &'a Page> + Clone) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if pages.clone().any(|page| page.samples > page.keep) {
+        warnings.push(alpha_warning(name));
+    }
+    let mut pages = pages;
+    if pages.any(|page| page.turned) {
+        warnings.push(format!("{name}: its orientation tag is not applied; boxes belong to the image as it is stored"));
+    }
+    warnings
 }
 
 fn open<'a>(name: &str, bytes: &'a [u8]) -> Result<Reader<'a>> {

@@ -73,7 +73,7 @@ pub(super) fn fits(bytes: &[u8], pages: usize) -> bool {
     check().is_some()
 }
 
-fn size_of_kind(kind: u16) -> u64 {
+pub(super) fn size_of_kind(kind: u16) -> u64 {
     match kind {
         3 | 8 => 2,
         4 | 9 | 11 | 13 => 4,

@@ -1,14 +1,17 @@
 //! One page of a TIFF file: its tags, checked, and the meaning of its samples.
 
 use std::fmt;
+use std::io::{Read, Seek};
+#[cfg(not(target_arch = "wasm32"))]
+use std::ops::Range;
 
-use ::tiff::decoder::ChunkType;
+use ::tiff::decoder::{ChunkType, Decoder};
 use ::tiff::tags::Tag;
 
 use super::decode::Layout;
 use super::depth::BitDepth;
 use super::set::Samples;
-use super::tiff::{Reader, broken};
+use super::tiff::broken;
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -55,7 +58,7 @@ const PALETTE: u16 = 3;
 
 impl Page {
     /// The page that the reader stands on.
-    pub fn read(name: &str, reader: &mut Reader, index: usize) -> Result<Self> {
+    pub fn read<R: Read + Seek>(name: &str, reader: &mut Decoder<R>, index: usize) -> Result<Self> {
         let refuse = |reason: String| Err(Error::image(name, reason));
         let (width, height) = reader.dimensions().map_err(|e| broken(name, e))?;
         let mut numbers = |tag| reader.find_tag_unsigned_vec::<u32>(tag).map_err(|e| broken(name, e));
@@ -121,10 +124,12 @@ impl Page {
             }
             _ => return refuse("its colours are coded in a way that is not read; save it as grey or RGB".into()),
         };
-        let strip = match numbers(Tag::StripOffsets)?.as_deref() {
-            Some([at]) => Some(*at),
-            _ => None,
-        };
+        // Of a file of more than 4 GiB it may stand beyond what fits; such files are read by rows.
+        let strip =
+            match reader.find_tag_unsigned_vec::<u64>(Tag::StripOffsets).map_err(|e| broken(name, e))?.as_deref() {
+                Some([at]) => u32::try_from(*at).ok(),
+                _ => None,
+            };
         let mut largest = |tag| match reader.find_tag_unsigned_vec::<u64>(tag) {
             Ok(Some(values)) if bits == 16 => values.into_iter().map(BitDepth::with_full_scale).max().flatten(),
             _ => None,
@@ -183,7 +188,7 @@ impl Page {
     }
 
     /// Errors where the reader now sees another page than before.
-    pub fn check_unchanged(&self, name: &str, reader: &mut Reader) -> Result<()> {
+    pub fn check_unchanged<R: Read + Seek>(&self, name: &str, reader: &mut Decoder<R>) -> Result<()> {
         let again = Self::read(name, reader, self.index)?;
         let shape = |p: &Self| {
             (p.width, p.height, p.samples, p.bits, p.planar, p.rows_per_strip.min(p.height), p.tile, p.ratio)
@@ -194,7 +199,7 @@ impl Page {
         Ok(())
     }
 
-    pub fn grid(&self, name: &str, reader: &Reader) -> Result<Grid> {
+    pub fn grid<R: Read + Seek>(&self, name: &str, reader: &Decoder<R>) -> Result<Grid> {
         let (width, height) = match (reader.get_chunk_type(), self.tile) {
             (ChunkType::Strip, _) => (self.width, self.rows_per_strip.min(self.height)),
             (ChunkType::Tile, Some(tile)) => tile,
@@ -256,6 +261,20 @@ impl Grid {
         self.across * self.down * if page.planar { page.samples } else { 1 }
     }
 
+    /// The chunks that have pixels of these rows and columns, of all planes.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn over(&self, page: &Page, rows: &Range<usize>, columns: &Range<usize>) -> Vec<usize> {
+        let planes = if page.planar { page.samples } else { 1 };
+        let (across, down) = (self.across, self.down);
+        let (first, last) = (rows.start / self.height, rows.end.div_ceil(self.height).min(down));
+        let (left, right) = (columns.start / self.width, columns.end.div_ceil(self.width).min(across));
+        let of_plane = |plane: usize| {
+            let row = move |row: usize| (left..right).map(move |column| (plane * down + row) * across + column);
+            (first..last).flat_map(row)
+        };
+        (0..planes).flat_map(of_plane).collect()
+    }
+
     /// Left edge, upper edge, and the plane (0 unless planar).
     pub fn place(&self, chunk: usize) -> (usize, usize, usize) {
         let (plane, within) = (chunk / (self.across * self.down), chunk % (self.across * self.down));
@@ -293,5 +312,38 @@ mod tests {
         assert_eq!(grid.place(0), (0, 0, 0));
         assert_eq!(grid.place(4), (16, 32, 0));
         assert_eq!(grid.place(6), (0, 0, 1));
+    }
+
+    #[test]
+    fn a_region_needs_the_chunks_under_it() {
+        let page = Page { planar: true, samples: 2, ..page() };
+        let grid = Grid { width: 16, height: 32, across: 3, down: 2 };
+        assert_eq!(grid.over(&page, &(0..32), &(0..16)), [0, 6]);
+        assert_eq!(grid.over(&page, &(31..33), &(15..40)), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+        assert_eq!(grid.over(&Page { planar: false, ..page }, &(40..60), &(16..17)), [4]);
+    }
+
+    fn page() -> Page {
+        Page {
+            index: 0,
+            ifd: 8,
+            width: 48,
+            height: 64,
+            samples: 1,
+            keep: 1,
+            bits: 8,
+            layout: Layout::Grey,
+            planar: false,
+            photometric: BLACK_IS_ZERO,
+            rows_per_strip: 64,
+            tile: None,
+            palette: None,
+            reduced: false,
+            turned: false,
+            ratio: 1,
+            strip: None,
+            shift: 0,
+            stated: None,
+        }
     }
 }

@@ -81,16 +81,17 @@ fn the_score_of_one_detection_does_not_change_the_detector() {
 #[test]
 fn a_reached_detection_limit_is_reported() {
     let mut engine = engine();
-    let all = detect(&mut engine, 0.1, Some(2000));
+    // The detector's own limit of three is torchvision's, not that of a detection.
+    let all = detect(&mut engine, 0.1, None);
     assert!(all.detections.len() > 3, "a test with few detections shows nothing");
     assert_eq!(all.limit_reached, None);
 
-    let few = detect(&mut engine, 0.1, None);
+    let few = detect(&mut engine, 0.1, Some(3));
     assert_eq!((few.limit_reached, &few.detections[..]), (Some(3), &all.detections[..3]));
     let exact = detect(&mut engine, 0.1, Some(all.detections.len()));
     assert_eq!((exact.limit_reached, exact.detections), (None, all.detections));
 
-    for max_detections in [0, limits::PROPOSALS + 1] {
+    for max_detections in [0, limits::DETECTIONS + 1] {
         let command =
             Command::Detect { image: input(), score: 0.1, max_detections: Some(max_detections), diameter: None };
         assert_eq!(pollster::block_on(engine.run(command, &NoObserver)).unwrap_err().code(), "usage");

@@ -5,7 +5,11 @@
 mod annotations;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod detect_tests;
+#[cfg(not(target_arch = "wasm32"))]
+mod large;
 mod learn;
+
+use std::{borrow::Cow, cell::Cell};
 
 use burn::module::Module;
 use web_time::Instant;
@@ -199,7 +203,8 @@ impl Engine {
         observer: &impl Observer,
     ) -> Result<(ImageDetections, Vec<String>)> {
         let (active, detector) = (self.device()?, self.detector()?);
-        let found = predict::detect(detector, &merged_image, options, &Stages(observer)).await;
+        let stages = Stages { observer, tile: Cell::new((0, 1)) };
+        let found = predict::detect(detector, &merged_image, options, &stages).await;
         // A fault of the device explains whatever else went wrong, and makes worthless what went right.
         active.check()?;
         let Found { detections, limit_reached } = found?;
@@ -234,12 +239,27 @@ fn model_report(name: &str, detector: &Detector, load: LoadReport) -> ModelRepor
     ModelReport { name: name.to_owned(), parameters, config: detector.config.clone(), load }
 }
 
-/// Tells an observer of the stages of a detection, in percent.
-struct Stages<'a, O>(&'a O);
+/// Tells an observer of the stages of a detection, in percent of each tile.
+struct Stages<'a, O> {
+    observer: &'a O,
+    /// The number of the tile, and of all tiles.
+    tile: Cell<(u32, u32)>,
+}
 
 impl<O: Observer> model::Progress for Stages<'_, O> {
     fn at(&self, stage: model::Stage, fraction: f32) -> model::Go<'_> {
-        Box::pin(self.0.stage(stage.name(), (stage.overall(fraction) * 100.0) as u32, 100))
+        let (tile, tiles) = self.tile.get();
+        let percent = tile.saturating_mul(100).saturating_add((stage.overall(fraction) * 100.0) as u32);
+        let name = match tiles {
+            1 => Cow::Borrowed(stage.name()),
+            _ => format!("tile {} of {tiles}: {}", tile + 1, stage.name()).into(),
+        };
+        Box::pin(async move { self.observer.stage(&name, percent, tiles.saturating_mul(100)).await })
+    }
+
+    fn tile(&self, index: usize, total: usize) {
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        self.tile.set((number(index), number(total)));
     }
 }
 
@@ -276,11 +296,16 @@ fn merged_image_with(image: &ImageInput, seen: Seen) -> Result<Opened> {
     merged(set, image.merge.as_ref(), seen.merge.or(image.detector_merge.as_ref()))
 }
 
-/// Channels as one image: by their own weights, else by those of a detector that name every channel, else by the default.
-fn merged(set: ChannelSet, own: Option<&Merge>, trained_with: Option<&Merge>) -> Result<Opened> {
+/// The merge of a set: its own, else that of a detector that names every channel, else the default.
+fn choose_merge(set: &ChannelSet, own: Option<&Merge>, trained_with: Option<&Merge>) -> Merge {
     let channels = set.channels();
     let fits = |merge: &&Merge| channels.iter().all(|channel| merge.weights(*channel).is_some());
-    let merge = own.or(trained_with.filter(fits)).cloned().unwrap_or_else(|| Merge::for_set(&set));
+    own.or(trained_with.filter(fits)).cloned().unwrap_or_else(|| Merge::for_set(set))
+}
+
+/// Channels as one image: by their own weights, else by those of a detector that name every channel, else by the default.
+fn merged(set: ChannelSet, own: Option<&Merge>, trained_with: Option<&Merge>) -> Result<Opened> {
+    let merge = choose_merge(&set, own, trained_with);
     let merged_image = channels::merge(&set, &merge)?;
     Ok(Opened { set, merge, merged_image })
 }

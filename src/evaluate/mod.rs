@@ -29,10 +29,14 @@ pub enum Measure {
     Masks,
 }
 
+/// COCO's `maxDets`.
+pub const COCO_MAX_DETECTIONS: usize = 100;
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
     pub measure: Measure,
-    /// Detections of one class that count on one image, best first; `None` for all of them. COCO's `maxDets` is 100.
+    /// Detections of one class that count on one image, best first; `None` for as many as the image with the most objects has,
+    /// at least [`COCO_MAX_DETECTIONS`].
     pub max_detections: Option<usize>,
     /// For the confusion matrix and the scores of images, which need a decision: detections below it are left out.
     pub score: f32,
@@ -65,7 +69,8 @@ pub struct Evaluation {
     pub confusion: Confusion,
     /// The worst first.
     pub worst_images: Vec<ImageScore>,
-    /// [`Options::max_detections`].
+    /// Detections of one class that counted on one image in average precision: [`Options::max_detections`], or what stood for it;
+    /// `None` for all of them, in evaluations of earlier versions.
     #[serde(default)]
     pub max_detections: Option<usize>,
     /// Images with more detections than that, of all classes together, so that average precision leaves some out.
@@ -89,8 +94,7 @@ impl Evaluation {
         if !self.limited_images.is_empty() {
             let images = in_words(&self.limited_images);
             sentences.push(format!(
-                "The detector reached its limit of detections per image (box_detections_per_img) in {images}; cells may \
-                 count as missed that it would have found."
+                "The detector reached its limit of detections in {images}; cells may count as missed that it would have found."
             ));
         }
         sentences
@@ -135,6 +139,9 @@ pub fn evaluate(images: &[(&ImageAnnotations, &ImageDetections)], options: &Opti
     classes.dedup();
     let class_of = |label: &str| classes.binary_search(&label).unwrap_or(classes.len());
 
+    let most_objects = images.iter().map(|(a, _)| a.objects.len()).max().unwrap_or(0);
+    let cap = options.max_detections.unwrap_or(most_objects.max(COCO_MAX_DETECTIONS));
+    let options = &Options { max_detections: Some(cap), ..*options };
     let pairs = images.iter().map(|(a, d)| Pair::new(a, d, class_of, options.measure)).collect::<Result<Vec<_>>>()?;
     let mut per_class = BTreeMap::new();
     for (class, label) in classes.iter().enumerate() {
@@ -143,7 +150,6 @@ pub fn evaluate(images: &[(&ImageAnnotations, &ImageDetections)], options: &Opti
     }
     let (class_agnostic, _, boxes) = ap::average_precision(&pairs, None, options)?;
     let (confusion, worst_images) = confusion::confuse(&pairs, &classes, options)?;
-    let cap = options.max_detections.unwrap_or(usize::MAX);
     let cut = pairs.iter().filter(|pair| pair.detections.len() > cap);
     let limited = images.iter().filter(|(_, d)| d.limit_reached.is_some());
     Ok(Evaluation {

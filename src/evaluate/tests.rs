@@ -233,11 +233,13 @@ fn crowded(name: &str, cells: usize) -> (ImageAnnotations, ImageDetections) {
 }
 
 #[test]
-fn every_detection_counts_unless_a_cap_is_given_and_a_cut_is_reported() {
+fn the_cap_follows_the_most_crowded_image_unless_one_is_given_and_a_cut_is_reported() {
     let (few, many) = (crowded("few", 20), crowded("many", 200));
     let pairs = [(&few.0, &few.1), (&many.0, &many.1)];
     let all = evaluate(&pairs, &Options::default()).unwrap();
-    assert_eq!((all.map_50, all.max_detections, all.cut_images.len()), (Some(1.0), None, 0));
+    assert_eq!((all.map_50, all.max_detections, all.cut_images.len()), (Some(1.0), Some(200), 0));
+    let small = evaluate(&pairs[..1], &Options::default()).unwrap();
+    assert_eq!(small.max_detections, Some(COCO_MAX_DETECTIONS));
     assert!(all.limits().is_empty());
 
     let coco = evaluate(&pairs, &Options { max_detections: Some(100), ..Options::default() }).unwrap();
@@ -256,7 +258,7 @@ fn a_detector_that_reached_its_own_limit_is_reported() {
     found.limit_reached = Some(100);
     let evaluation = evaluate(&[(&truth, &found)], &Options::default()).unwrap();
     assert_eq!(evaluation.limited_images, ["many"]);
-    assert!(evaluation.limits()[0].contains("box_detections_per_img"), "{:?}", evaluation.limits());
+    assert!(evaluation.limits()[0].contains("its limit of detections in 1 image"), "{:?}", evaluation.limits());
     // An evaluation that was kept before limits were said still reads.
     let mut old = serde_json::to_value(&evaluation).unwrap();
     for key in ["max_detections", "cut_images", "limited_images"] {

@@ -46,7 +46,10 @@ impl LabelImage {
     /// # Errors
     /// A mask of another size, or more than 65,535 masks.
     pub fn from_masks<'a>(width: u32, height: u32, masks: impl IntoIterator<Item = Option<&'a Rle>>) -> Result<Self> {
-        let mut labels = vec![0; pixel_count(width, height)? as usize];
+        let pixels = pixel_count(width, height)?;
+        // Unlike runs, these are memory.
+        limits::check("label image", "the number of pixels", pixels.into(), limits::IMAGE_PIXELS)?;
+        let mut labels = vec![0; pixels as usize];
         for (k, mask) in masks.into_iter().enumerate() {
             let value = u16::try_from(k + 1).map_err(|_| fault("more objects than a 16-bit label image can hold"))?;
             let Some(mask) = mask else { continue };

@@ -73,7 +73,7 @@ fn pixel_count(width: u32, height: u32) -> Result<u32> {
         return Err(fault(format!("a size of {width} × {height} has no pixels")));
     }
     let pixels = u64::from(width) * u64::from(height);
-    limits::check("mask", "the number of pixels", pixels, limits::IMAGE_PIXELS)?;
+    limits::check("mask", "the number of pixels", pixels, limits::MASK_PIXELS)?;
     // The cap is below 2³².
     Ok(pixels as u32)
 }

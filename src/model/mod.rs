@@ -12,6 +12,7 @@ pub mod anchors;
 pub mod architecture;
 pub mod coco;
 pub mod config;
+pub mod counts;
 pub(crate) mod fpn;
 pub mod init;
 pub mod intensity;

@@ -58,6 +58,9 @@ pub type Go<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 pub trait Progress {
     /// `fraction` of `stage` (0–1) is done.
     fn at(&self, stage: Stage, fraction: f32) -> Go<'_>;
+
+    /// The stages from now on are those of tile number `index` of `total`: an image larger than one pass of the network.
+    fn tile(&self, _index: usize, _total: usize) {}
 }
 
 /// Ignores progress and never cancels.

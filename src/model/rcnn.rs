@@ -5,11 +5,12 @@ use burn::tensor::{Device, Tensor};
 
 use super::anchors::pyramid_anchors;
 use super::config::DetectorConfig;
+use super::counts::Counts;
 use super::fpn::BackboneWithFpn;
 use super::layers::Builder;
 use super::progress::{Progress, Stage};
-use super::roi_heads::{NetworkDetection, RoiHeads};
-use super::rpn::{self, HeadOutput, RpnHead, TopN};
+use super::roi_heads::{NetworkDetections, RoiHeads};
+use super::rpn::{self, HeadOutput, Proposal, RpnHead, TopN};
 use super::transform::NetworkInput;
 use crate::error::Result;
 
@@ -30,17 +31,18 @@ impl GeneralizedRcnn {
         })
     }
 
-    /// The detections of one image, highest score first, in pixels of the network's input.
+    /// The detections of one image, highest score first, in pixels of the network's input, as many as `counts` says.
     ///
     /// # Errors
     /// [`crate::Error::DeviceFailed`] if the device fails or returns values that are not finite; errors of `progress`.
     pub async fn forward(
         &self,
         config: &DetectorConfig,
+        counts: Counts,
         input: &NetworkInput,
         device: &Device,
         progress: &dyn Progress,
-    ) -> Result<Vec<NetworkDetection>> {
+    ) -> Result<NetworkDetections> {
         let features = self.backbone.forward(input.to_tensor(device), progress).await?;
         progress.at(Stage::Rpn, 0.0).await?;
         let outputs = self.rpn_outputs(&features);
@@ -48,7 +50,10 @@ impl GeneralizedRcnn {
         let predictions = rpn::read_predictions(&outputs).await?.pop().unwrap_or_default();
         let anchors = pyramid_anchors(config, &grids(&features), input.padded);
         let proposals = rpn::filter_proposals(config, TopN::test(config), &predictions, &anchors, input.size);
-        self.roi_heads.detect(config, &features, &proposals, input.size, progress).await
+        let further = |first: &[Proposal]| {
+            rpn::further_proposals(config, counts.proposals, first, &predictions, &anchors, input.size)
+        };
+        self.roi_heads.detect(config, counts, &features, (proposals, &further), input.size, progress).await
     }
 
     /// Applies the RPN head to every level.

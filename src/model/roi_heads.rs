@@ -1,9 +1,12 @@
 //! The second stage: classifies and refines each proposal (torchvision's `roi_heads.py`, `faster_rcnn.py`).
 
+use std::collections::VecDeque;
+
 use burn::module::Module;
 use burn::tensor::{Tensor, Transaction};
 
 use super::config::DetectorConfig;
+use super::counts::{Counts, PATIENCE, Search};
 use super::layers::{Builder, Linear};
 use super::mask_head::{MaskHead, MaskPredictor};
 use super::pooler::MultiScaleRoiAlign;
@@ -94,6 +97,15 @@ pub struct NetworkDetection {
     pub mask: Option<MaskGrid>,
 }
 
+/// The detections of one pass of the network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NetworkDetections {
+    /// Highest score first.
+    pub detections: Vec<NetworkDetection>,
+    /// Whether the search for cells ended at the most proposals allowed, while it still found new ones.
+    pub cut: bool,
+}
+
 /// Mask probabilities on a square grid.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaskGrid {
@@ -134,31 +146,51 @@ impl RoiHeads {
         Some(predictor.forward(head.forward(pool.forward(features, boxes))))
     }
 
-    /// The detections of one image: boxes for every proposal, of which the best are kept and get masks.
+    /// The detections of one image: boxes for the proposals, of which the best are kept and get masks.
     ///
-    /// `size` is the height and width of the resized image without padding.
+    /// `proposals` are torchvision's, and what gives those after them, which are looked at as long as `counts` allows and they
+    /// turn out to be cells. `size` is the height and width of the resized image without padding.
     ///
     /// # Errors
     /// A device that failed or returned values that are not finite, and errors of `progress`.
     pub async fn detect(
         &self,
         config: &DetectorConfig,
+        counts: Counts,
         features: &[Tensor<4>],
-        proposals: &[Proposal],
+        (proposals, further): (Vec<Proposal>, &dyn Fn(&[Proposal]) -> Vec<Proposal>),
         size: [usize; 2],
         progress: &dyn Progress,
-    ) -> Result<Vec<NetworkDetection>> {
+    ) -> Result<NetworkDetections> {
         let heights: Vec<usize> = features.iter().map(|level| level.dims()[1]).collect();
         let pool = |side| MultiScaleRoiAlign::new(&heights, size[0], side, config.roi_sampling_ratio);
         let box_pool = pool(config.box_roi_pool_size);
-        let mut predictions = BoxPredictions { classes: config.num_classes(), logits: Vec::new(), deltas: Vec::new() };
-        for (i, chunk) in proposals.chunks(ROIS_AT_A_TIME).enumerate() {
-            progress.at(Stage::Boxes, (i * ROIS_AT_A_TIME) as f32 / proposals.len() as f32).await?;
-            let boxes = chunk.iter().map(|p| p.corners).collect();
+        let mut search = Search::new(config, &proposals.iter().map(|p| p.corners).collect::<Vec<_>>());
+        let mut candidates = Candidates::default();
+        let (mut seen, own) = (0, proposals.len());
+        let mut passes: VecDeque<Vec<Proposal>> = proposals.chunks(ROIS_AT_A_TIME).map(<[_]>::to_vec).collect();
+        let mut has_further = counts.proposals > own;
+        loop {
+            if passes.is_empty() && has_further && search.goes_on(seen) {
+                has_further = false;
+                passes = further(&proposals).chunks(PATIENCE).map(<[_]>::to_vec).collect();
+            }
+            if seen >= own && !search.goes_on(seen) {
+                break;
+            }
+            let Some(pass) = passes.pop_front() else { break };
+            progress.at(Stage::Boxes, seen as f32 / own.max(seen + 1) as f32).await?;
+            let boxes = pass.iter().map(|p| p.corners).collect();
             let (logits, deltas) = self.box_outputs(&box_pool, features, &[boxes]);
-            predictions.append(logits, deltas).await?;
+            let predictions = BoxPredictions::read(config.num_classes(), logits, deltas).await?;
+            let from = candidates.corners.len();
+            candidates.add(config, &pass, predictions, size, seen);
+            seen += pass.len();
+            search.see(&candidates, from);
         }
-        let mut detections = postprocess_detections(config, proposals, predictions, size);
+        // Whether the search ended because the proposals allowed were used up.
+        let cut = seen >= counts.proposals && counts.proposals > own && search.goes_on(seen);
+        let mut detections = candidates.best(config, counts.detections);
         if self.mask_head.is_some() {
             let mask_pool = pool(config.mask_roi_pool_size);
             let total = detections.len();
@@ -167,7 +199,7 @@ impl RoiHeads {
                 self.add_masks(&mask_pool, features, chunk).await?;
             }
         }
-        Ok(detections)
+        Ok(NetworkDetections { detections, cut })
     }
 
     /// Predicts the mask of each detection for its class.
@@ -190,13 +222,12 @@ impl RoiHeads {
 }
 
 impl BoxPredictions {
-    /// Appends further rows from the device.
-    pub async fn append(&mut self, logits: Tensor<2>, deltas: Tensor<2>) -> Result<()> {
+    /// Reads them from the device.
+    async fn read(classes: usize, logits: Tensor<2>, deltas: Tensor<2>) -> Result<Self> {
         let device = logits.device();
-        let data = read::execute(Transaction::default().register(logits).register(deltas), &device).await?;
-        self.logits.extend(&data[0]);
-        self.deltas.extend(data[1].as_chunks::<4>().0);
-        Ok(())
+        let mut data = read::execute(Transaction::default().register(logits).register(deltas), &device).await?;
+        let deltas = data[1].as_chunks::<4>().0.to_vec();
+        Ok(Self { classes, logits: data.swap_remove(0), deltas })
     }
 }
 
@@ -216,38 +247,76 @@ pub fn sharpen(labels: &mut [f32], sharpness: f32) {
     }
 }
 
+/// What may become a detection: every foreground class of every proposal, in the order of proposals.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Candidates {
+    /// In pixels of the network's input.
+    pub corners: Vec<[f32; 4]>,
+    pub scores: Vec<f32>,
+    pub labels: Vec<u32>,
+    /// The number of the proposal that it comes from.
+    pub proposals: Vec<usize>,
+}
+
+impl Candidates {
+    /// Adds one.
+    pub fn push(&mut self, corners: [f32; 4], score: f32, label: u32, proposal: usize) {
+        self.corners.push(corners);
+        self.scores.push(score);
+        self.labels.push(label);
+        self.proposals.push(proposal);
+    }
+
+    /// Adds those of `proposals`, the first of which has number `first`: above the score threshold, and not tiny.
+    fn add(
+        &mut self,
+        config: &DetectorConfig,
+        proposals: &[Proposal],
+        mut predictions: BoxPredictions,
+        size: [usize; 2],
+        first: usize,
+    ) {
+        let coder = config.box_coder();
+        let classes = predictions.classes;
+        for (r, row) in predictions.logits.chunks_exact_mut(classes).enumerate() {
+            softmax(row);
+            sharpen(&mut row[1..], config.class_sharpness);
+            for (class, &score) in row.iter().enumerate().skip(1) {
+                if score <= config.box_score_thresh {
+                    continue;
+                }
+                let decoded = coder.decode(predictions.deltas[r * classes + class], proposals[r].corners);
+                let clipped = boxes::clip(decoded, size[1] as f32, size[0] as f32);
+                if boxes_at_least(clipped, MIN_SIZE) {
+                    self.push(clipped, score, class as u32, first + r);
+                }
+            }
+        }
+    }
+
+    /// What NMS within each class leaves, the best `most` of it, highest score first.
+    fn best(&self, config: &DetectorConfig, most: usize) -> Vec<NetworkDetection> {
+        let mut kept = boxes::batched_nms(&self.corners, &self.scores, &self.labels, config.box_nms_thresh);
+        kept.truncate(most);
+        let detection = |i: usize| {
+            let (corners, class, score) = (self.corners[i], self.labels[i] as usize, self.scores[i]);
+            NetworkDetection { corners, class, score, mask: None }
+        };
+        kept.into_iter().map(detection).collect()
+    }
+}
+
 /// `postprocess_detections` of one image. Every foreground class of every proposal is a candidate. Candidates above the score
 /// threshold that are not tiny go through NMS within their class; the best are kept, highest score first.
 pub fn postprocess_detections(
     config: &DetectorConfig,
     proposals: &[Proposal],
-    mut predictions: BoxPredictions,
+    predictions: BoxPredictions,
     size: [usize; 2],
 ) -> Vec<NetworkDetection> {
-    let coder = config.box_coder();
-    let classes = predictions.classes;
-    let (mut corners, mut scores, mut labels) = (Vec::new(), Vec::new(), Vec::new());
-    for (r, row) in predictions.logits.chunks_exact_mut(classes).enumerate() {
-        softmax(row);
-        sharpen(&mut row[1..], config.class_sharpness);
-        for (class, &score) in row.iter().enumerate().skip(1) {
-            if score <= config.box_score_thresh {
-                continue;
-            }
-            let decoded = coder.decode(predictions.deltas[r * classes + class], proposals[r].corners);
-            let clipped = boxes::clip(decoded, size[1] as f32, size[0] as f32);
-            if boxes_at_least(clipped, MIN_SIZE) {
-                corners.push(clipped);
-                scores.push(score);
-                labels.push(class as u32);
-            }
-        }
-    }
-    let mut kept = boxes::batched_nms(&corners, &scores, &labels, config.box_nms_thresh);
-    kept.truncate(config.box_detections_per_img);
-    kept.into_iter()
-        .map(|i| NetworkDetection { corners: corners[i], class: labels[i] as usize, score: scores[i], mask: None })
-        .collect()
+    let mut candidates = Candidates::default();
+    candidates.add(config, proposals, predictions, size, 0);
+    candidates.best(config, config.box_detections_per_img)
 }
 
 #[cfg(test)]

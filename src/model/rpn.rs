@@ -2,6 +2,8 @@
 //!
 //! The head runs on the device. Its output is read back once; decoding, top-k, clipping and NMS run on the host.
 
+use std::collections::HashSet;
+
 use burn::module::Module;
 use burn::tensor::{Tensor, Transaction};
 
@@ -15,6 +17,9 @@ use crate::error::Result;
 pub const RPN_BOX_CODER: BoxCoder = BoxCoder::new([1.0; 4]);
 /// Proposals with a side shorter than this, in pixels of the network's input, are dropped.
 const MIN_SIZE: f32 = 1e-3;
+
+/// Anchors of a level that are looked at for each of the further proposals: NMS leaves one of several on a cell.
+const ANCHORS_OF_A_PROPOSAL: usize = 4;
 
 /// `rpn.head`: a shared 3×3 convolution, then an objectness logit and four deltas for each anchor.
 #[derive(Module, Debug)]
@@ -141,6 +146,25 @@ pub fn filter_proposals(
     let mut kept = boxes::batched_nms(&corners, &scores, &groups, config.rpn_nms_thresh);
     kept.truncate(top_n.post_nms);
     kept.into_iter().map(|i| Proposal { corners: corners[i], score: scores[i] }).collect()
+}
+
+/// The proposals after `first`, which [`filter_proposals`] gave for smaller numbers: those that they cut off.
+pub fn further_proposals(
+    config: &DetectorConfig,
+    most: usize,
+    first: &[Proposal],
+    levels: &[LevelPrediction],
+    anchors: &[Vec<[f32; 4]>],
+    size: [usize; 2],
+) -> Vec<Proposal> {
+    let key = |p: &Proposal| (p.corners.map(f32::to_bits), p.score.to_bits());
+    let known: HashSet<_> = first.iter().map(key).collect();
+    // A level's NMS judges a proposal by better ones alone, so that the first ones come out as before.
+    let top_n = TopN { pre_nms: ANCHORS_OF_A_PROPOSAL * most, post_nms: most };
+    let mut all = filter_proposals(config, top_n, levels, anchors, size);
+    all.retain(|p| !known.contains(&key(p)));
+    all.truncate(most.saturating_sub(first.len()));
+    all
 }
 
 /// Whether both sides of a box are at least `min_size` (`remove_small_boxes`).

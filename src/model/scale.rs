@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::config::DetectorConfig;
-use super::transform::resized;
+use super::transform::resized_for_tiles;
 use crate::boxes;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -59,13 +59,23 @@ impl DetectorConfig {
     /// An image without pixels, of which too few would be left, or whose input would be larger than
     /// [`limits::NETWORK_SIDE`].
     pub fn input_size(&self, original: [usize; 2]) -> Result<[usize; 2]> {
+        let size = self.scaled_size(original)?;
+        let longest = size[0].max(size[1]) as u64;
+        limits::check("image", "its longer side after resizing", longest, u64::from(limits::NETWORK_SIDE))?;
+        Ok(size)
+    }
+
+    /// As [`Self::input_size`], for a detection in tiles: without the limit of one pass of the network.
+    ///
+    /// # Errors
+    /// An image without pixels, or of which too few would be left.
+    pub fn scaled_size(&self, original: [usize; 2]) -> Result<[usize; 2]> {
         match self.scale {
-            Scale::Fixed(scale) => {
-                let side = |n: usize| ((n as f64 * f64::from(scale)).floor() as u32).max(1);
-                let [height, width] = original.map(side);
-                resized(original, height.min(width), height.max(width))
+            Scale::Fixed(scale) if !original.contains(&0) => {
+                Ok(original.map(|n| ((n as f64 * f64::from(scale)).floor() as usize).max(1)))
             }
-            Scale::Size | Scale::Cells => resized(original, self.min_size, self.max_size),
+            Scale::Fixed(_) => Err(Error::image("image", "it has no pixels")),
+            Scale::Size | Scale::Cells => resized_for_tiles(original, self.min_size, self.max_size),
         }
     }
 

@@ -3,9 +3,12 @@
 //! The image is normalised, resized (bilinear, half-pixel centres, no antialiasing) and padded with zeros on the right and at the
 //! bottom to a multiple of 32, in this order. This runs on the host, where the image is anyway.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::{DetectorConfig, SIZE_DIVISIBLE};
+use super::intensity::Window;
 use crate::channels::MergedImage;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -21,6 +24,40 @@ pub struct NetworkInput {
     pub size: [usize; 2],
     /// Height and width of the original image.
     pub original: [usize; 2],
+    /// Row and column of the whole resized image at which this input begins: it may be a part of it.
+    pub origin: [usize; 2],
+    /// Height and width of the whole resized image.
+    pub whole: [usize; 2],
+}
+
+/// A part of an image as it enters the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Height and width of the original image.
+    pub original: [usize; 2],
+    /// Height and width of the whole resized image.
+    pub whole: [usize; 2],
+    /// The part of it: rows and columns.
+    pub seen: [Range<usize>; 2],
+}
+
+impl Part {
+    /// All of an image.
+    pub fn all(original: [usize; 2], whole: [usize; 2]) -> Self {
+        Self { original, whole, seen: whole.map(|side| 0..side) }
+    }
+
+    /// Rows and columns of the original that are needed for it.
+    pub fn needed(&self) -> [Range<usize>; 2] {
+        [0, 1].map(|axis| {
+            let taps = self.taps(axis);
+            taps.first().map_or(0, |tap| tap.low)..taps.last().map_or(0, |tap| tap.high + 1)
+        })
+    }
+
+    fn taps(&self, axis: usize) -> Vec<Tap> {
+        bilinear_taps_of(self.original[axis], self.whole[axis], self.seen[axis].clone())
+    }
 }
 
 impl NetworkInput {
@@ -33,13 +70,35 @@ impl NetworkInput {
         if merged_image.rgb.len() != original[0] * original[1] * 3 {
             return Err(Error::image("image", "the number of pixels does not match its width and height"));
         }
-        let size = config.input_size(original)?;
-        let window = config.intensity.window(merged_image);
+        let part = Part::all(original, config.input_size(original)?);
+        Self::part(merged_image, [0, 0], &part, config, config.intensity.window(merged_image))
+    }
+
+    /// The input for a part of an image: the same values as in that place of the whole one. `pixels` begin at row and column
+    /// `at` of the image.
+    ///
+    /// # Errors
+    /// Not all pixels of [`Part::needed`].
+    pub fn part(
+        pixels: &MergedImage,
+        at: [usize; 2],
+        part: &Part,
+        config: &DetectorConfig,
+        window: Window,
+    ) -> Result<Self> {
+        let (height, width) = (pixels.height as usize, pixels.width as usize);
+        let has =
+            |axis: usize, needed: &Range<usize>, side: usize| at[axis] <= needed.start && needed.end <= at[axis] + side;
+        let [rows, columns] = part.needed();
+        if pixels.rgb.len() != height * width * 3 || !has(0, &rows, height) || !has(1, &columns, width) {
+            return Err(Error::image("image", "the number of pixels does not match its width and height"));
+        }
+        let size = [part.seen[0].len(), part.seen[1].len()];
         let padded = size.map(|n| n.next_multiple_of(SIZE_DIVISIBLE));
         let mut values = vec![0f32; padded[0] * padded[1] * 3];
-        let (rows, columns) = (bilinear_taps(original[0], size[0]), bilinear_taps(original[1], size[1]));
+        let (rows, columns) = (part.taps(0), part.taps(1));
         let pixel = |y: usize, x: usize, c: usize| {
-            let value = window.apply(merged_image.rgb[(y * original[1] + x) * 3 + c]);
+            let value = window.apply(pixels.rgb[((y - at[0]) * width + x - at[1]) * 3 + c]);
             (value - config.image_mean[c]) / config.image_std[c]
         };
         for (y, row) in rows.iter().enumerate() {
@@ -50,7 +109,8 @@ impl NetworkInput {
                 }
             }
         }
-        Ok(Self { values, padded, size, original })
+        let origin = [part.seen[0].start, part.seen[1].start];
+        Ok(Self { values, padded, size, original: part.original, origin, whole: part.whole })
     }
 
     /// `[1, H, W, 3]` on a device.
@@ -60,23 +120,38 @@ impl NetworkInput {
     }
 
     /// Converts a box of the network's input to pixels of the original image (`resize_boxes`).
-    pub fn to_original(&self, [x1, y1, x2, y2]: [f32; 4]) -> [f32; 4] {
-        let ratio = |axis: usize| self.original[axis] as f32 / self.size[axis] as f32;
+    pub fn to_original(&self, corners: [f32; 4]) -> [f32; 4] {
+        let [x1, y1, x2, y2] = self.to_whole(corners);
+        let ratio = |axis: usize| self.original[axis] as f32 / self.whole[axis] as f32;
         let (h, w) = (ratio(0), ratio(1));
         [x1 * w, y1 * h, x2 * w, y2 * h]
     }
 
+    /// Converts a box of the network's input to pixels of the whole resized image.
+    pub fn to_whole(&self, [x1, y1, x2, y2]: [f32; 4]) -> [f32; 4] {
+        let [y, x] = self.origin.map(|n| n as f32);
+        [x1 + x, y1 + y, x2 + x, y2 + y]
+    }
+
     /// Converts a box of the original image to pixels of the network's input.
     pub fn to_network(&self, [x1, y1, x2, y2]: [f32; 4]) -> [f32; 4] {
-        let ratio = |axis: usize| self.size[axis] as f32 / self.original[axis] as f32;
-        let (h, w) = (ratio(0), ratio(1));
-        [x1 * w, y1 * h, x2 * w, y2 * h]
+        let ratio = |axis: usize| self.whole[axis] as f32 / self.original[axis] as f32;
+        let ([y, x], h, w) = (self.origin.map(|n| n as f32), ratio(0), ratio(1));
+        [x1 * w - x, y1 * h - y, x2 * w - x, y2 * h - y]
     }
 }
 
 /// Height and width after resizing: the short side becomes `min_size`, unless the long side would exceed `max_size`. Computed in
 /// f64 and rounded down, as in `interpolate(recompute_scale_factor=True)`.
-pub fn resized([height, width]: [usize; 2], min_size: u32, max_size: u32) -> Result<[usize; 2]> {
+pub fn resized(original: [usize; 2], min_size: u32, max_size: u32) -> Result<[usize; 2]> {
+    let size = resized_for_tiles(original, min_size, max_size)?;
+    let longest = size[0].max(size[1]) as u64;
+    limits::check("image", "its longer side after resizing", longest, u64::from(limits::NETWORK_SIDE))?;
+    Ok(size)
+}
+
+/// [`resized`], without the limit of one pass of the network.
+pub fn resized_for_tiles([height, width]: [usize; 2], min_size: u32, max_size: u32) -> Result<[usize; 2]> {
     let (short, long) = (height.min(width) as f64, height.max(width) as f64);
     if short == 0.0 {
         return Err(Error::image("image", "it has no pixels"));
@@ -87,8 +162,6 @@ pub fn resized([height, width]: [usize; 2], min_size: u32, max_size: u32) -> Res
         let reason = format!("{width} × {height} pixels is too narrow for a detector that resizes to {max_size}");
         return Err(Error::image("image", reason));
     }
-    let longest = size[0].max(size[1]) as u64;
-    limits::check("image", "its longer side after resizing", longest, u64::from(limits::NETWORK_SIDE))?;
     Ok(size)
 }
 
@@ -109,8 +182,13 @@ impl Tap {
 /// The source pixels of each of `output` pixels along an axis of `input` pixels: torch's bilinear interpolation with
 /// `align_corners=False` (`area_pixel_compute_source_index`), in f32.
 pub fn bilinear_taps(input: usize, output: usize) -> Vec<Tap> {
+    bilinear_taps_of(input, output, 0..output)
+}
+
+/// [`bilinear_taps`] of some of the output pixels.
+fn bilinear_taps_of(input: usize, output: usize, pixels: Range<usize>) -> Vec<Tap> {
     let scale = input as f32 / output as f32;
-    (0..output)
+    pixels
         .map(|i| {
             let at = ((i as f32 + 0.5) * scale - 0.5).max(0.0);
             let low = (at as usize).min(input.saturating_sub(1));
@@ -145,10 +223,38 @@ mod tests {
 
     #[test]
     fn boxes_survive_the_round_trip() {
-        let input = NetworkInput { values: vec![], padded: [32, 64], size: [30, 60], original: [15, 20] };
+        let (padded, size, original) = ([32, 64], [30, 60], [15, 20]);
+        let input = NetworkInput { values: vec![], padded, size, original, origin: [0, 0], whole: size };
         let corners = [1.0, 2.0, 10.0, 9.0];
         assert_eq!(input.to_network(corners), [3.0, 4.0, 30.0, 18.0]);
         assert_eq!(input.to_original(input.to_network(corners)), corners);
+        let part = NetworkInput { origin: [2, 40], ..input };
+        assert_eq!(part.to_network(corners), [-37.0, 2.0, -10.0, 16.0]);
+        assert_eq!(part.to_original(part.to_network(corners)), corners);
+    }
+
+    #[test]
+    fn a_part_has_the_values_of_the_whole_in_its_place() {
+        let rgb = (0..70 * 90 * 3u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32).collect();
+        let merged_image = MergedImage { width: 90, height: 70, rgb };
+        for (min_size, max_size) in [(70, 90), (100, 200), (31, 60), (29, 38)] {
+            let config = DetectorConfig { min_size, max_size, ..DetectorConfig::default() };
+            let all = NetworkInput::new(&merged_image, &config).unwrap();
+            let part = Part { original: [70, 90], whole: all.size, seen: [7..29, 3..35] };
+            let [rows, columns] = part.needed();
+            let row = |y: usize| &merged_image.rgb[(y * 90 + columns.start) * 3..(y * 90 + columns.end) * 3];
+            let rgb = rows.clone().flat_map(row).copied().collect();
+            let needed = MergedImage { width: columns.len() as u32, height: rows.len() as u32, rgb };
+            let at = [rows.start, columns.start];
+            let input = NetworkInput::part(&needed, at, &part, &config, Window::WHOLE).unwrap();
+            assert_eq!((input.size, input.padded, input.origin), ([22, 32], [32, 32], [7, 3]));
+            for (y, x) in [(0, 0), (21, 31), (10, 5)] {
+                let place = ((y + 7) * all.padded[1] + x + 3) * 3;
+                assert_eq!(input.values[(y * 32 + x) * 3..][..3], all.values[place..][..3], "{max_size} {y} {x}");
+            }
+            assert_eq!(NetworkInput::part(&merged_image, [0, 0], &part, &config, Window::WHOLE).unwrap(), input);
+            assert!(NetworkInput::part(&needed, [rows.start + 1, 0], &part, &config, Window::WHOLE).is_err());
+        }
     }
 
     #[test]

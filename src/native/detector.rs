@@ -40,7 +40,7 @@ impl fmt::Debug for Detector {
 pub struct DetectOptions {
     /// The lowest score that is kept, 0–1; 0.7 by default.
     pub score: f32,
-    /// The most detections of one image, best first; the detector's own limit when absent.
+    /// The most detections of one image, best first; as many as there are cells when absent.
     pub max_detections: Option<usize>,
 }
 
@@ -137,6 +137,10 @@ impl Detector {
         let (image, engine) = (image.into(), self.session.engine());
         let (found, warnings) = match image.read()? {
             Content::Files(input) => pollster::block_on(engine.detect(&input, &options, observer))?,
+            Content::Large(name, depth, large) => {
+                let merge_and_depth = (image.merge(), depth);
+                pollster::block_on(engine.detect_large(&name, *large, merge_and_depth, &options, observer))?
+            }
             Content::Decoded(set) => pollster::block_on(engine.detect_decoded(set, image.merge(), &options, observer))?,
         };
         warnings.iter().for_each(|warning| log::warn!("{warning}"));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::images::{self, ImageOptions};
 use crate::{
-    channels::{ChannelSet, ImageEntry},
+    channels::{BitDepth, ChannelSet, ImageEntry, LargeImage},
     error::{Error, Result},
     files::{self, Found},
     protocol::ImageInput,
@@ -13,7 +13,8 @@ use crate::{
 /// An image to detect on.
 ///
 /// A path is an image by itself, PNG, JPEG or TIFF; [`Image::files`] takes the channels of one image from a file each;
-/// [`Image::find`] finds all images of a folder. A [`ChannelSet`] is an image that is decoded already.
+/// [`Image::find`] finds all images of a folder. A [`ChannelSet`] is an image that is decoded already. TIFF files that are too
+/// large for memory are read region by region.
 #[derive(Debug, Clone)]
 pub struct Image {
     source: Source,
@@ -30,6 +31,8 @@ enum Source {
 /// An image that was read from where it lies.
 pub(super) enum Content {
     Files(ImageInput),
+    /// Too large for memory: its name and bit depth, and the image on the disk.
+    Large(String, Option<BitDepth>, Box<LargeImage>),
     Decoded(ChannelSet),
 }
 
@@ -65,9 +68,16 @@ impl Image {
 
     pub(super) fn read(&self) -> Result<Content> {
         match &self.source {
-            Source::Files(paths) => self.options.read(&only_image(paths)?).map(Content::Files),
-            Source::Entry(entry) => self.options.read(entry).map(Content::Files),
+            Source::Files(paths) => self.open(&only_image(paths)?),
+            Source::Entry(entry) => self.open(entry),
             Source::Decoded(set) => Ok(Content::Decoded(set.clone())),
+        }
+    }
+
+    fn open(&self, entry: &ImageEntry) -> Result<Content> {
+        match self.options.open_large(entry)? {
+            Some(large) => Ok(Content::Large(entry.name.clone(), self.options.bit_depth, Box::new(large))),
+            None => self.options.read(entry).map(Content::Files),
         }
     }
 }

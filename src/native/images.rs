@@ -1,7 +1,7 @@
 //! The files of an image, read for the engine.
 
 use crate::{
-    channels::{BitDepth, Groups, ImageEntry, Merge, Pages},
+    channels::{BitDepth, Groups, ImageEntry, LargeImage, Merge, Pages},
     error::{Error, Result},
     files,
     protocol::{ImageFile, ImageInput},
@@ -38,6 +38,17 @@ impl ImageOptions {
             .collect::<Result<_>>()?;
         let (name, merge) = (entry.name.clone(), self.merge.clone());
         Ok(ImageInput { name, files, fill, merge, detector_merge: None, pages: self.pages, bit_depth: self.bit_depth })
+    }
+
+    /// Opens an image that is over the limits of images in memory; `None` for one that [`Self::read`] reads.
+    ///
+    /// # Errors
+    /// A channel that is missing; a large file that is damaged or cannot be read in regions.
+    #[doc(hidden)]
+    pub fn open_large(&self, entry: &ImageEntry) -> Result<Option<LargeImage>> {
+        entry.check()?;
+        let fill = if self.fill_missing { entry.missing.clone() } else { Vec::new() };
+        LargeImage::open(entry, fill, self.pages)
     }
 }
 

@@ -1,10 +1,13 @@
 //! The engine as native programs drive it: by the protocol, one command after another, waiting for each.
 
 use crate::{
+    channels::{BitDepth, LargeImage, Merge},
+    detections::ImageDetections,
     device::{DeviceChoice, DeviceReport},
     engine::{Engine, Host, NoObserver},
     error::{Error, Result},
     observe::{Observer, Progress},
+    predict::DetectOptions,
     protocol::{Command, ModelReport, Outcome},
     train::{Store, TrainControl, TrainEvent, TrainObserver},
 };
@@ -41,6 +44,21 @@ impl Session {
 
     pub(super) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Finds the cells of an image that stays on the disk, and what is odd about its files.
+    ///
+    /// # Errors
+    /// Those of a detection; a file that cannot be read.
+    pub fn detect_large(
+        &self,
+        name: &str,
+        image: LargeImage,
+        merge_and_depth: (Option<&Merge>, Option<BitDepth>),
+        options: &DetectOptions,
+        observer: &impl Observer,
+    ) -> Result<(ImageDetections, Vec<String>)> {
+        pollster::block_on(self.engine.detect_large(name, image, merge_and_depth, options, observer))
     }
 
     /// Does one command that nobody watches.

@@ -23,7 +23,7 @@ pub struct ScanSettings {
     pub model: String,
     pub score: f32,
     pub merge: Option<Merge>,
-    /// Detections of one image; the detector's own limit when absent.
+    /// Detections of one image; as many as there are cells when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_detections: Option<usize>,
     /// √(width · height) of the cells in pixels of the images, where the user gave it.

@@ -157,7 +157,6 @@ impl Plan {
                     architecture,
                     class_sharpness,
                     scale: setup::scale(base, layouts),
-                    box_detections_per_img: setup::detections(base, layouts),
                     trained: None,
                     ..base.clone()
                 };

@@ -10,7 +10,6 @@ use super::truth::Example;
 use crate::annotations::{ImageAnnotations, dataset};
 use crate::channels::MergedImage;
 use crate::error::{Error, Result};
-use crate::limits;
 use crate::model::config::{Changes, LEVELS};
 use crate::model::scale::median_diameter;
 use crate::model::{Architecture, Backbone, DetectorConfig, IntensityRange, Scale};
@@ -148,7 +147,6 @@ pub fn fresh(shape: Shape, classes: Vec<String>, layouts: &[Layout], changes: &C
         rpn_pre_nms_top_n_test: 600,
         rpn_post_nms_top_n_test: 300,
         box_batch_size_per_image: 128,
-        box_detections_per_img: detections(&DetectorConfig::default(), layouts),
         ..DetectorConfig::default()
     };
     // Before the anchors are chosen: they are sizes in the network's input.
@@ -174,12 +172,6 @@ pub fn scale(base: &DetectorConfig, layouts: &[Layout]) -> Scale {
     let (Some(wanted), Some(found)) = (base.cell_diameter, median_diameter(cells)) else { return base.scale };
     let alike = medians.iter().filter(|m| (found / ALIKE..=found * ALIKE).contains(*m)).count();
     if alike as f32 >= MOST * medians.len() as f32 { Scale::between(found, wanted) } else { Scale::Cells }
-}
-
-/// How many detections an image may have: more than any of these has objects, and no fewer than the base allows.
-pub fn detections(base: &DetectorConfig, layouts: &[Layout]) -> usize {
-    let most = layouts.iter().map(|l| l.boxes.len()).max().unwrap_or(0);
-    base.box_detections_per_img.max(2 * most).min(limits::PROPOSALS)
 }
 
 /// The median diameter of the objects in pixels of the network's input; `None` without objects.
@@ -274,10 +266,6 @@ mod tests {
         assert_eq!(scale(&DetectorConfig::default(), &alike), Scale::Size);
         let config = DetectorConfig { scale: Scale::Fixed(2.0), ..base.clone() };
         assert_eq!(cell_diameter(&config, &alike).unwrap(), Some(32.0));
-        assert_eq!(
-            (detections(&base, &alike), detections(&base, &[Layout { boxes: vec![[0.0; 4]; 200], ..image(3.0) }])),
-            (100, 400)
-        );
     }
 
     #[test]

@@ -23,7 +23,7 @@ function protocol() {
 
 /** Numbers of the engine that the page keeps as well, by the file that has them. */
 const NUMBERS = {
-  'limits.rs': ['FILE_BYTES', 'DETECTOR_BYTES', 'IMAGE_SIDE', 'CHANNELS', 'OBJECTS', 'LABEL_CHARS', 'CLASSES', 'TABLE_IMAGES', 'NETWORK_SIDE', 'PROPOSALS'],
+  'limits.rs': ['FILE_BYTES', 'DETECTOR_BYTES', 'IMAGE_SIDE', 'CHANNELS', 'OBJECTS', 'LABEL_CHARS', 'CLASSES', 'TABLE_IMAGES', 'NETWORK_SIDE', 'DETECTIONS'],
   'channels/sniff.rs': ['HEAD_BYTES'],
   'channels/depth.rs': ['DEPTHS'],
   'channels/merge.rs': ['LARGEST_WEIGHT'],

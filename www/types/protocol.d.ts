@@ -231,8 +231,8 @@ export type Command =
   /** Replaces the detector. Done: `Outcome::Model`. A file that does not fit leaves the old one in place. */
   | { type: 'loadModel'; name: string; bytes: Uint8Array<ArrayBuffer>; }
   /**
-   * Finds the cells of one image, all with at least `score`, and at most `max_detections`, or as many as the detector's
-   * own limit lets through. Done: `Outcome::Detections`.
+   * Finds the cells of one image, all with at least `score`, and at most `max_detections`, or as many as there are. Done:
+   * `Outcome::Detections`.
    */
   | { type: 'detect'; image: ImageInput; score: number; maxDetections?: number | null; diameter?: number | null; }
   /** Traces masks for the screen. Done: `Outcome::Outlines`, one a mask. */
@@ -361,7 +361,7 @@ export interface DetectorConfig {
   /** Proposals of each level that enter and of each image that leave the NMS, in training. */
   rpn_pre_nms_top_n_train: number;
   rpn_post_nms_top_n_train: number;
-  /** The same in detection. */
+  /** The same in detection; more of them where there are more cells, see `crate::model::counts`. */
   rpn_pre_nms_top_n_test: number;
   rpn_post_nms_top_n_test: number;
   rpn_nms_thresh: number;
@@ -384,8 +384,12 @@ export interface DetectorConfig {
   bbox_reg_weights: [number, number, number, number];
   /** Detections need a higher score … */
   box_score_thresh: number;
-  /** … and no better detection of their class with a greater IoU; the best of them are kept. */
+  /** … and no better detection of their class with a greater IoU. */
   box_nms_thresh: number;
+  /**
+   * Detections that torchvision keeps of an image. Here it holds where somebody asks for no more than that: see
+   * `crate::model::counts`.
+   */
   box_detections_per_img: number;
   /**
    * How much of the probability that a proposal is a cell at all goes to the likelier of its labels; 1, as in
@@ -476,7 +480,10 @@ export interface EvaluateOptions {
   measure: Measure;
   /** Detections below it are left out of the confusion matrix. */
   score: number;
-  /** Detections of one class that count on one image; all of them when absent. COCO takes 100. */
+  /**
+   * Detections of one class that count on one image; as many as the image with the most objects has, at least 100, when
+   * absent. COCO takes 100.
+   */
   maxDetections?: number | null;
   /** As in `Command::Detect`. */
   diameter?: number | null;
@@ -499,7 +506,10 @@ export interface Evaluation {
   confusion: Confusion;
   /** The worst first. */
   worst_images: ImageScore[];
-  /** `Options::max_detections`. */
+  /**
+   * Detections of one class that counted on one image in average precision: `Options::max_detections`, or what stood for it;
+   * `None` for all of them, in evaluations of earlier versions.
+   */
   max_detections: number | null;
   /** Images with more detections than that, of all classes together, so that average precision leaves some out. */
   cut_images: string[];

@@ -13,7 +13,8 @@ use cytobox::{
         images::ImageOptions,
         session::{Session, unexpected},
     },
-    predict::DEFAULT_SCORE,
+    observe::{Observer, Progress},
+    predict::{DEFAULT_SCORE, DetectOptions},
     protocol::{Command, Outcome},
     scan::{Called, Journal, Names, ScanSettings, Source},
     weights,
@@ -27,8 +28,8 @@ use crate::{
     measured::Measuring,
 };
 
-/// What the network proposes at most; it cannot find more.
-const PROPOSALS: i64 = limits::PROPOSALS as i64;
+/// As many detections as an image may have.
+const DETECTIONS: i64 = limits::DETECTIONS as i64;
 /// Images that a sentence names; the result files say it of every one.
 const NAMED: usize = 10;
 
@@ -52,8 +53,8 @@ pub struct Arguments {
     /// The lowest score that is kept.
     #[arg(long, default_value_t = DEFAULT_SCORE, value_parser = score)]
     score: f32,
-    /// The most detections of one image; the detector's own limit when absent.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=PROPOSALS))]
+    /// The most detections of one image; as many as there are cells when absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=DETECTIONS))]
     max_detections: Option<u32>,
     /// Diameter of the cells in pixels of the images, √(width · height) of their boxes: they are brought to the one that the
     /// detector knows. When absent, as the detector's file says.
@@ -170,16 +171,33 @@ fn one(
     bar: &ProgressBar,
 ) -> cytobox::Result<()> {
     let source = Source::of(entry)?;
-    let mut image = options.read(entry)?;
     let called = journal.name_for(wanted, &source);
-    image.name.clone_from(&called.image);
     let ScanSettings { score, max_detections, diameter, .. } = *settings;
+    if let Some(large) = options.open_large(entry)? {
+        let wanted = DetectOptions { score: Some(score), max_detections, diameter };
+        let merge_and_depth = (options.merge.as_ref(), options.bit_depth);
+        let (detections, warnings) =
+            session.detect_large(&called.image, large, merge_and_depth, &wanted, &OnBar(bar))?;
+        images::warn(bar, &warnings);
+        return journal.push(&ImageDetections { file: called.file, ..detections }, source);
+    }
+    let mut image = options.read(entry)?;
+    image.name.clone_from(&called.image);
     match session.run(Command::Detect { image, score, max_detections, diameter })? {
         Outcome::Detections { detections, warnings, .. } => {
             images::warn(bar, &warnings);
             journal.push(&ImageDetections { file: called.file, ..detections }, source)
         }
         other => Err(unexpected(&other)),
+    }
+}
+
+/// Shows on the bar which tile of a large image is being worked on.
+struct OnBar<'a>(&'a ProgressBar);
+
+impl Observer for OnBar<'_> {
+    fn progress(&self, progress: Progress) {
+        self.0.set_message(progress.stage);
     }
 }
 

@@ -27,9 +27,10 @@ pub struct Arguments {
     /// Compare masks instead of boxes.
     #[arg(long)]
     masks: bool,
-    /// Detections of each class that count on an image in average precision; all when absent. COCO takes 100.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    max_dets: Option<u32>,
+    /// Detections of each class that count on an image in average precision; as many as the image with the most cells has, at
+    /// least 100, when absent. COCO takes 100.
+    #[arg(long, alias = "max-dets", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_detections: Option<u32>,
     /// Diameter of the cells in pixels of the images, as for `detect`.
     #[arg(long, value_name = "PIXELS", value_parser = detect::diameter)]
     diameter: Option<f32>,
@@ -47,12 +48,17 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     session.load(name, bytes)?;
     let (count, started) = (images.len(), Instant::now());
     let measure = if arguments.masks { Measure::Masks } else { Measure::Boxes };
-    let (max_detections, diameter) = (arguments.max_dets.map(|n| n as usize), arguments.diameter);
+    let (max_detections, diameter) = (arguments.max_detections.map(|n| n as usize), arguments.diameter);
     let options = EvaluateOptions { measure, score: evaluate::Options::default().score, max_detections, diameter };
     let evaluation = match session.run(Command::Evaluate { images, options })? {
         Outcome::Evaluation { evaluation, .. } => evaluation,
         other => return Err(unexpected(&other).into()),
     };
+    if let Some(cap) = evaluation.max_detections {
+        let why =
+            if max_detections.is_some() { "--max-detections" } else { "from the most cells of one image, or 100" };
+        eprintln!("average precision over the best {cap} detections of each class on an image ({why})");
+    }
     evaluation.limits().iter().for_each(|sentence| eprintln!("{sentence}"));
     let seconds = started.elapsed().as_secs_f64() / count as f64;
     if arguments.json {

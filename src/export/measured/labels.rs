@@ -8,15 +8,18 @@ use tiff::encoder::{Compression, TiffEncoder, colortype};
 use super::cells;
 use crate::detections::ImageDetections;
 use crate::error::{Error, Result};
+use crate::limits;
 
 /// 16 bits a pixel where they suffice for all cells, else 32. Where cells overlap, the one with the smaller number is on top,
 /// which has the higher score.
 ///
 /// # Errors
-/// A mask of another size than the image, or an image without pixels.
+/// A mask of another size than the image; an image without pixels, or with more than [`limits::IMAGE_PIXELS`].
 pub(super) fn tiff(image: &ImageDetections) -> Result<Vec<u8>> {
     let (width, height) = (image.width, image.height);
-    let mut labels = vec![0u32; width as usize * height as usize];
+    let pixels = u64::from(width) * u64::from(height);
+    limits::check(&image.image, "the number of pixels of a label image", pixels, limits::IMAGE_PIXELS)?;
+    let mut labels = vec![0u32; pixels as usize];
     for (i, cell) in cells(image).iter().enumerate().rev() {
         let mask = cell.pixels(width, height)?;
         for index in mask.ranges().flat_map(|(start, end)| start..end) {

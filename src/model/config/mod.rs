@@ -57,7 +57,7 @@ pub struct DetectorConfig {
     /// Proposals of each level that enter and of each image that leave the NMS, in training.
     pub rpn_pre_nms_top_n_train: usize,
     pub rpn_post_nms_top_n_train: usize,
-    /// The same in detection.
+    /// The same in detection; more of them where there are more cells, see [`crate::model::counts`].
     pub rpn_pre_nms_top_n_test: usize,
     pub rpn_post_nms_top_n_test: usize,
     pub rpn_nms_thresh: f32,
@@ -81,8 +81,10 @@ pub struct DetectorConfig {
     pub bbox_reg_weights: [f32; 4],
     /// Detections need a higher score …
     pub box_score_thresh: f32,
-    /// … and no better detection of their class with a greater IoU; the best of them are kept.
+    /// … and no better detection of their class with a greater IoU.
     pub box_nms_thresh: f32,
+    /// Detections that torchvision keeps of an image. Here it holds where somebody asks for no more than that: see
+    /// [`crate::model::counts`].
     pub box_detections_per_img: usize,
     /// How much of the probability that a proposal is a cell at all goes to the likelier of its labels; 1, as in
     /// torchvision, is as the network says. See [`crate::model::roi_heads::sharpen`].

@@ -34,7 +34,6 @@ function openReport() {
     ['Classes', classes.join(', ')],
     ['Cell diameter', config.cell_diameter ? `${config.cell_diameter} px of the network's input` : 'not stated'],
     ['Short side resized to', `${config.min_size ?? '?'} px, long side at most ${config.max_size ?? '?'} px`],
-    ['Detection limit', `${config.box_detections_per_img ?? '?'} per image`],
     ['Trained', config.trained || 'not stated'],
     ['Tensors loaded', loaded.length],
   ];

@@ -131,7 +131,7 @@ export function readAnnotations(value, what, leaveOut = null) {
 export function readResult(value, what) {
   demand(isObject(value) && isObject(value.detections), `${what} is not a result`);
   const found = value.detections;
-  const detections = list(found.detections, what, limits.PROPOSALS, (one, name) => {
+  const detections = list(found.detections, what, limits.DETECTIONS, (one, name) => {
     demand(isObject(one), `${name} is not a detection`);
     /** @type {import('../engine/protocol.js').Detection} */
     const detection = { box: box(one.box, name), label: label(one.label, `the label of ${name}`), score: number(one.score, `the score of ${name}`, 0, 1) };
@@ -148,7 +148,7 @@ export function readResult(value, what) {
       detections,
       merge: merge(found.merge, what),
       filled: texts(found.filled, what),
-      ...(found.limit_reached === undefined || found.limit_reached === null ? {} : { limit_reached: whole(found.limit_reached, what, 1, limits.OBJECTS * 2) }),
+      ...(found.limit_reached === undefined || found.limit_reached === null ? {} : { limit_reached: whole(found.limit_reached, what, 1, limits.DETECTIONS) }),
     },
     seconds: number(value.seconds, what, 0),
     stale: value.stale === true,

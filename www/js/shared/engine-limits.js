@@ -18,8 +18,8 @@ export const CLASSES = 1000;
 export const TABLE_IMAGES = 200000;
 /** The side of the resized image that enters the network. Beyond it, feature maps leave 4 GiB. */
 export const NETWORK_SIDE = 4096;
-/** Proposals and detections of one image, whatever a configuration asks for. */
-export const PROPOSALS = 20000;
+/** Detections of one image, however large: with their masks some 2 GiB. */
+export const DETECTIONS = 1000000;
 /** Bytes of a file that tell its kind; fewer will do when the file is shorter. */
 export const HEAD_BYTES = 64;
 /** The fewest and the most bits of a sample that does not fit into 8. */

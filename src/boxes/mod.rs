@@ -4,7 +4,11 @@
 //! over the whole of a W × H image is `(0, 0, W, H)`. The arithmetic follows torchvision (`ops/boxes.py` and
 //! `models/detection/_utils.py`).
 
+mod grid;
+
 use serde::{Deserialize, Serialize};
+
+pub use grid::BoxGrid;
 
 use crate::error::{Error, Result};
 
@@ -159,9 +163,10 @@ pub fn argsort_descending(scores: &[f32]) -> Vec<usize> {
 /// A box is suppressed if its IoU with a higher-scoring box of its group exceeds `threshold`.
 pub fn batched_nms(boxes: &[[f32; 4]], scores: &[f32], groups: &[u32], threshold: f32) -> Vec<usize> {
     let mut kept: Vec<usize> = Vec::new();
+    let mut grid = BoxGrid::for_boxes(boxes);
     for i in argsort_descending(scores) {
-        let suppressed = kept.iter().any(|&k| groups[k] == groups[i] && iou(boxes[k], boxes[i]) > threshold);
-        if !suppressed {
+        if !grid.has_overlap(boxes[i], groups[i], threshold) {
+            grid.push(boxes[i], groups[i]);
             kept.push(i);
         }
     }
@@ -271,6 +276,25 @@ mod tests {
             for (x, y) in back.iter().zip(b) {
                 prop_assert!((x - y).abs() < 0.01, "{:?} came back as {:?}", b, back);
             }
+        }
+
+        #[test]
+        fn nms_compares_as_if_with_all(
+            boxes in prop::collection::vec((any_box(), 0u32..3, 0.01f32..4.0), 0..80),
+            threshold in 0f32..0.9,
+        ) {
+            // Sides from a hundredth to four times that: some of the boxes are large ones of the grid.
+            let groups: Vec<u32> = boxes.iter().map(|(_, group, _)| *group).collect();
+            let sized = |[x1, y1, x2, y2]: [f32; 4], s: f32| [x1, y1, x1 + (x2 - x1) * s * s, y1 + (y2 - y1) * s * s];
+            let boxes: Vec<_> = boxes.into_iter().map(|(b, _, s)| sized(b, s)).collect();
+            let scores: Vec<f32> = (0..boxes.len()).map(|i| (i * 7919 % 101) as f32).collect();
+            let mut expected: Vec<usize> = Vec::new();
+            for i in argsort_descending(&scores) {
+                if !expected.iter().any(|&k| groups[k] == groups[i] && iou(boxes[k], boxes[i]) > threshold) {
+                    expected.push(i);
+                }
+            }
+            prop_assert_eq!(batched_nms(&boxes, &scores, &groups, threshold), expected);
         }
 
         #[test]

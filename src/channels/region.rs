@@ -1,0 +1,339 @@
+//! A TIFF file of any size, region by region: strips and tiles are read as they are needed, and memory does not grow with the
+//! image.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::Path;
+use std::rc::Rc;
+
+use ::tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
+use ::tiff::tags::Tag;
+
+use super::decode::{Decoded, Layout, Pages, check_plausible};
+use super::set::{Plane, Samples, zeros};
+use super::sniff::FileKind;
+use super::tiff::{alpha_and_turned, broken};
+use super::tiff_description::Description;
+use super::tiff_head::head;
+use super::tiff_page::{BLACK_IS_ZERO, Page};
+use crate::error::{Error, Result};
+use crate::limits;
+
+/// A TIFF file that stays on the disk.
+pub struct RegionFile {
+    name: String,
+    pages: Vec<OnDisk>,
+    description: Description,
+    warnings: Vec<String>,
+    cache: Cache,
+    bytes: u64,
+}
+
+/// One page and a decoder that stands on it.
+struct OnDisk {
+    page: Page,
+    decoder: Decoder<BufReader<File>>,
+    access: Access,
+}
+
+/// How the samples of a page are reached.
+enum Access {
+    /// Rows lie in the file as they are.
+    Rows { file: File, offsets: Vec<u64>, little: bool },
+    /// Whole chunks are decoded.
+    Chunks,
+}
+
+/// Decoded chunks that were used last.
+#[derive(Default)]
+struct Cache {
+    chunks: HashMap<(usize, u32), (u64, Rc<DecodingResult>)>,
+    bytes: usize,
+    clock: u64,
+}
+
+impl RegionFile {
+    /// Opens a file and checks what its directories claim; no sample is read.
+    ///
+    /// # Errors
+    /// A file that is no TIFF, is damaged, or is stored in a way that cannot be read in regions; the sentence says which.
+    pub fn open(path: &Path, asked: Pages) -> Result<Self> {
+        let name = path.display().to_string();
+        let io = |e: std::io::Error| Error::io(path, e);
+        let open = || File::open(path).map_err(io);
+        let mut file = BufReader::new(open()?);
+        let bytes = file.get_ref().metadata().map_err(io)?.len();
+        let cut = |_| Error::image(&name, "the TIFF file is truncated or damaged: its directory is not in it");
+        let (described, ifd) = head(&mut file).map_err(cut)?;
+        let description = Description::read(&described, ifd);
+        let decoder = || -> Result<_> {
+            let mut caps = Limits::default();
+            caps.decoding_buffer_size = limits::CHUNK_BYTES;
+            caps.intermediate_buffer_size = limits::CHUNK_BYTES;
+            caps.ifd_value_size = limits::CHUNK_BYTES / 16;
+            Ok(Decoder::new(BufReader::new(open()?)).map_err(|e| broken(&name, e))?.with_limits(caps))
+        };
+        let mut reader = decoder()?;
+        let mut pages = Vec::new();
+        for index in 0..limits::TIFF_PAGES {
+            let page = Page::read(&name, &mut reader, index)?;
+            // Smaller copies are the levels of a pyramid.
+            if !page.reduced {
+                let mut own = decoder()?;
+                own.seek_to_image(index).map_err(|e| broken(&name, e))?;
+                let access = Access::of(&name, &page, &mut own, open()?)?;
+                let mut page = page;
+                if matches!(access, Access::Chunks) {
+                    // The decoder has turned inverted samples already.
+                    page.photometric = BLACK_IS_ZERO;
+                }
+                pages.push(OnDisk { page, decoder: own, access });
+            }
+            if pages.len() > limits::CHANNELS || !reader.more_images() {
+                break;
+            }
+            reader.next_image().map_err(|e| broken(&name, e))?;
+        }
+        let mut this = Self { name, pages, description, warnings: Vec::new(), cache: Cache::default(), bytes };
+        this.check(asked)?;
+        Ok(this)
+    }
+
+    fn check(&mut self, asked: Pages) -> Result<()> {
+        let name = &self.name;
+        let Some(OnDisk { page: first, .. }) = self.pages.first() else {
+            return Err(Error::image(name, "the file holds only previews, no image"));
+        };
+        let axes = self.description.axes;
+        if let (Some(sentence), true) = (axes.and_then(|axes| axes.stack_sentence()), self.pages.len() > 1) {
+            return Err(Error::image(name, sentence));
+        }
+        let pages = self.pages.len();
+        let described = axes.is_some_and(|axes| axes.pages(first.samples as u64) == pages as u64);
+        if pages > 1 && !described && asked != Pages::Channels {
+            return Err(Error::PagesUnknown { file: name.clone(), pages });
+        }
+        let pixels = u64::from(first.width) * u64::from(first.height);
+        if pixels == 0 {
+            return Err(Error::image(name, "its header says that it has no pixels"));
+        }
+        limits::check(name, "the number of pixels", pixels, limits::MASK_PIXELS)?;
+        for OnDisk { page, .. } in &self.pages {
+            if (page.width, page.height, page.depth()) != (first.width, first.height, first.depth()) {
+                let found = format!("page {} is {first}, page {} is {page}", first.index + 1, page.index + 1);
+                return Err(Error::ChannelMismatch { image: name.clone(), found });
+            }
+            if pages > 1 && page.layout == Layout::Rgb {
+                let reason = format!("the file has {pages} pages, and they are in colour; save one page alone");
+                return Err(Error::image(name, reason));
+            }
+            check_plausible(name, page.raw_bytes(), usize::try_from(self.bytes).unwrap_or(usize::MAX), page.ratio)?;
+        }
+        let channels: usize = self.pages.iter().map(|one| one.page.keep).sum();
+        limits::check(name, "the number of channels", channels as u64, limits::CHANNELS as u64)?;
+        self.warnings = alpha_and_turned(name, self.pages.iter().map(|one| &one.page));
+        Ok(())
+    }
+
+    /// Height and width in pixels.
+    pub fn size(&self) -> [usize; 2] {
+        self.pages.first().map_or([0, 0], |one| [one.page.height as usize, one.page.width as usize])
+    }
+
+    /// Bytes of the file.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes of all its samples.
+    pub fn decoded_bytes(&self) -> u64 {
+        self.pages.iter().map(|one| one.page.raw_bytes()).fold(0, u64::saturating_add)
+    }
+
+    /// These rows and columns of every plane, as [`super::decode`] gives them of the whole image.
+    ///
+    /// # Errors
+    /// Samples that cannot be read or decoded; no memory.
+    pub fn region(&mut self, rows: Range<usize>, columns: Range<usize>) -> Result<Decoded> {
+        let [height, width] = self.size();
+        let (rows, columns) = (rows.start..rows.end.min(height), columns.start..columns.end.min(width));
+        if rows.is_empty() || columns.is_empty() {
+            return Err(Error::image(&self.name, "a region outside the image was asked for"));
+        }
+        let (w, h) = (columns.len() as u32, rows.len() as u32);
+        let mut planes = Vec::new();
+        for (index, one) in self.pages.iter_mut().enumerate() {
+            let raw = if one.page.depth() == 16 {
+                let gathered = one.gather::<u16>(&self.name, index, &mut self.cache, &rows, &columns)?;
+                gathered.into_iter().map(Samples::U16).collect()
+            } else {
+                let gathered = one.gather::<u8>(&self.name, index, &mut self.cache, &rows, &columns)?;
+                gathered.into_iter().map(Samples::U8).collect()
+            };
+            let samples = one.page.interpret(&self.name, raw)?;
+            planes.extend(samples.into_iter().map(|samples| Plane { width: w, height: h, samples }));
+        }
+        let first = &self.pages[0].page;
+        let layout = if self.pages.len() == 1 { first.layout } else { Layout::Channels };
+        let Description { colours, depth, pixel_size, .. } = &self.description;
+        let colours = if colours.len() == planes.len() { colours.clone() } else { Vec::new() };
+        Ok(Decoded {
+            kind: FileKind::Tiff,
+            layout,
+            planes,
+            warnings: self.warnings.clone(),
+            colours,
+            stated: depth.or(first.stated),
+            pixel_size: pixel_size.and_then(super::pixel_size::square),
+        })
+    }
+}
+
+impl Access {
+    fn of(name: &str, page: &Page, decoder: &mut Decoder<BufReader<File>>, mut file: File) -> Result<Self> {
+        const WAY_OUT: &str = "export it as OME-TIFF, in tiles, with LZW or Deflate";
+        let refuse = |reason: String| Err(Error::image(name, format!("{reason}; {WAY_OUT}")));
+        if !matches!(page.bits, 8 | 16) || page.palette.is_some() {
+            return refuse(format!("an image so large is not read with a palette or with {}-bit samples", page.bits));
+        }
+        let predictor = decoder.find_tag_unsigned::<u16>(Tag::Predictor).map_err(|e| broken(name, e))?.unwrap_or(1);
+        let is_plain = page.ratio == 1 && predictor == 1 && decoder.get_chunk_type() == ChunkType::Strip;
+        if is_plain {
+            let offsets = decoder.get_tag_u64_vec(Tag::StripOffsets).map_err(|e| broken(name, e))?;
+            let mut order = [0; 2];
+            file.read_exact(&mut order).map_err(|e| Error::image(name, e))?;
+            return Ok(Self::Rows { file, offsets, little: &order == b"II" });
+        }
+        let grid = page.grid(name, decoder)?;
+        let samples = if page.planar { 1 } else { page.samples };
+        let bytes = (grid.width as u64) * (grid.height as u64) * (samples * page.bits / 8) as u64;
+        if bytes > limits::CHUNK_BYTES as u64 {
+            let mib = bytes >> 20;
+            return refuse(format!(
+                "its samples are compressed in pieces of {mib} MiB, which cannot be read in regions"
+            ));
+        }
+        Ok(Self::Chunks)
+    }
+}
+
+/// A sample of 8 or 16 bits.
+trait Sample: Copy + Default {
+    fn of(result: &DecodingResult) -> Option<&[Self]>;
+    fn from_bytes(bytes: &[u8], little: bool) -> Self;
+}
+
+impl Sample for u8 {
+    fn of(result: &DecodingResult) -> Option<&[u8]> {
+        if let DecodingResult::U8(v) = result { Some(v) } else { None }
+    }
+
+    fn from_bytes(bytes: &[u8], _: bool) -> u8 {
+        bytes[0]
+    }
+}
+
+impl Sample for u16 {
+    fn of(result: &DecodingResult) -> Option<&[u16]> {
+        if let DecodingResult::U16(v) = result { Some(v) } else { None }
+    }
+
+    fn from_bytes(bytes: &[u8], little: bool) -> u16 {
+        let pair = [bytes[0], bytes[1]];
+        if little { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) }
+    }
+}
+
+impl OnDisk {
+    /// One vector for each sample of a pixel.
+    fn gather<T: Sample>(
+        &mut self,
+        name: &str,
+        index: usize,
+        cache: &mut Cache,
+        rows: &Range<usize>,
+        columns: &Range<usize>,
+    ) -> Result<Vec<Vec<T>>> {
+        let damaged = || Error::image(name, "the TIFF file is damaged: its strips or tiles do not make up the image");
+        let page = &self.page;
+        let width = columns.len();
+        let mut planes = Vec::new();
+        for _ in 0..page.samples {
+            planes.push(zeros::<T>(name, rows.len() * width)?);
+        }
+        let in_chunk = if page.planar { 1 } else { page.samples };
+        let grid = page.grid(name, &self.decoder)?;
+        if let Access::Rows { file, offsets, little } = &mut self.access {
+            let size = size_of::<T>();
+            let mut line = vec![0; width * in_chunk * size];
+            for plane in 0..page.samples / in_chunk {
+                for (to, row) in rows.clone().enumerate() {
+                    let strip = row / grid.height + plane * (page.height as usize).div_ceil(grid.height);
+                    let within = ((row % grid.height) * page.width as usize + columns.start) * in_chunk * size;
+                    let at = offsets.get(strip).and_then(|at| at.checked_add(within as u64)).ok_or_else(damaged)?;
+                    let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut line));
+                    read.map_err(|_| Error::image(name, "the TIFF file is truncated; copy or download it again"))?;
+                    for (i, bytes) in line.chunks_exact(size).enumerate() {
+                        planes[plane + i % in_chunk][to * width + i / in_chunk] = T::from_bytes(bytes, *little);
+                    }
+                }
+            }
+            return Ok(planes);
+        }
+        for chunk in grid.over(page, rows, columns) {
+            let (x, y, plane) = grid.place(chunk);
+            let (across, down) = (grid.width.min(page.width as usize - x), grid.height.min(page.height as usize - y));
+            let number = u32::try_from(chunk).map_err(|_| damaged())?;
+            let data = cache.get((index, number), || {
+                let (chunk_columns, chunk_rows) = self.decoder.chunk_data_dimensions(number);
+                if chunk_columns as usize != across || (chunk_rows as usize) < down {
+                    return Err(damaged());
+                }
+                self.decoder.read_chunk(number).map_err(|e| broken(name, e))
+            })?;
+            let samples = T::of(&data).ok_or_else(damaged)?;
+            let (left, right) = (columns.start.max(x), columns.end.min(x + across));
+            for row in rows.start.max(y)..rows.end.min(y + down) {
+                let from = ((row - y) * across + left - x) * in_chunk;
+                let from = samples.get(from..from + (right - left) * in_chunk).ok_or_else(damaged)?;
+                let to = (row - rows.start) * width + left - columns.start;
+                for (i, value) in from.iter().enumerate() {
+                    planes[plane + i % in_chunk][to + i / in_chunk] = *value;
+                }
+            }
+        }
+        Ok(planes)
+    }
+}
+
+impl Cache {
+    fn get(&mut self, key: (usize, u32), read: impl FnOnce() -> Result<DecodingResult>) -> Result<Rc<DecodingResult>> {
+        self.clock += 1;
+        if let Some((used, data)) = self.chunks.get_mut(&key) {
+            *used = self.clock;
+            return Ok(data.clone());
+        }
+        let data = Rc::new(read()?);
+        self.bytes += bytes_of(&data);
+        while self.bytes > limits::CHUNK_BYTES {
+            let Some(oldest) = self.chunks.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| *key) else {
+                break;
+            };
+            if let Some((_, gone)) = self.chunks.remove(&oldest) {
+                self.bytes -= bytes_of(&gone);
+            }
+        }
+        self.chunks.insert(key, (self.clock, data.clone()));
+        Ok(data)
+    }
+}
+
+fn bytes_of(data: &DecodingResult) -> usize {
+    match data {
+        DecodingResult::U8(v) => v.len(),
+        DecodingResult::U16(v) => v.len() * 2,
+        _ => 0,
+    }
+}

@@ -1,0 +1,72 @@
+//! Detection on an image that stays on the disk.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::ops::Range;
+
+use super::{Engine, Observer, Stages, choose_merge};
+use crate::channels::{self, BitDepth, LargeImage, Merge, MergedImage};
+use crate::detections::ImageDetections;
+use crate::error::Result;
+use crate::predict::{self, DetectOptions, Found};
+use crate::tiles::{self, Source};
+
+/// A large image, merged region by region.
+struct Merged<'a> {
+    image: &'a LargeImage,
+    merge: &'a Merge,
+}
+
+impl Source for Merged<'_> {
+    fn size(&self) -> [usize; 2] {
+        self.image.size()
+    }
+
+    fn region(&self, rows: Range<usize>, columns: Range<usize>) -> Result<Cow<'_, MergedImage>> {
+        channels::merge(&self.image.region(rows, columns)?, self.merge).map(Cow::Owned)
+    }
+}
+
+impl Engine {
+    /// As [`Self::detect`], of an image that is too large for memory. `depth` is what was decided for all images of the set.
+    ///
+    /// # Errors
+    /// As [`Self::detect`].
+    pub async fn detect_large(
+        &self,
+        name: &str,
+        image: LargeImage,
+        (merge, depth): (Option<&Merge>, Option<BitDepth>),
+        options: &DetectOptions,
+        observer: &impl Observer,
+    ) -> Result<(ImageDetections, Vec<String>)> {
+        let (active, detector) = (self.device()?, self.detector()?);
+        let size = image.size();
+        let depth = match depth.or(detector.config.bit_depth) {
+            Some(depth) => Some(depth),
+            None => image.own_depth(tiles::blocks(size))?,
+        };
+        let image = image.with_depth(depth);
+        let first = image.region(0..1, 0..1)?;
+        let merge = choose_merge(&first, merge, detector.config.merge.as_ref());
+        let source = Merged { image: &image, merge: &merge };
+        let stages = Stages { observer, tile: Cell::new((0, 1)) };
+        let found = predict::detect(detector, &source, options, &stages).await;
+        active.check()?;
+        let Found { detections, limit_reached } = found?;
+        active.device.memory_cleanup();
+        let [height, width] = size.map(|side| side as u32);
+        let detections = ImageDetections {
+            image: name.to_owned(),
+            file: image.file().to_owned(),
+            width,
+            height,
+            detections,
+            filled: first.filled,
+            limit_reached,
+            merge: Some(merge),
+            ..ImageDetections::default()
+        };
+        Ok((detections, first.warnings))
+    }
+}
