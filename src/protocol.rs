@@ -20,13 +20,14 @@ use crate::{
     device::{DeviceChoice, DeviceReport, Probe},
     error::Error,
     evaluate::{Evaluation, Measure},
-    export::{AnnotationFormat, Format, NamedBytes},
+    export::{AnnotationFormat, Format, MeasuredCells, MeasuredFormat, NamedBytes},
     kernels::bench::BenchLayer,
     masks::Rle,
+    measure::PackedTable,
     model::DetectorConfig,
     observe::Progress,
     plot::Chart,
-    report::Material,
+    report::{FolderFacts, Material, Picture},
     synth::SynthOptions,
     train::{Estimate, Plan, TrainConfig, TrainControl, TrainEvent, anchor_check::AnchorReport},
     weights::LoadReport,
@@ -74,8 +75,33 @@ pub enum Command {
     },
     /// Traces masks for the screen. Done: [`Outcome::Outlines`], one a mask.
     Outline { masks: Vec<Rle> },
-    /// Writes results in one or several formats. Done: [`Outcome::Files`].
-    Export { images: Vec<ImageDetections>, classes: Vec<String>, formats: Vec<Format> },
+    /// Writes results in one or several formats; `tables` has what was measured of each image, or nothing. Done:
+    /// [`Outcome::Files`].
+    Export {
+        images: Vec<ImageDetections>,
+        classes: Vec<String>,
+        formats: Vec<Format>,
+        #[serde(default)]
+        tables: Vec<PackedTable>,
+    },
+    /// Measures cells of an image, and writes those of `formats` that have files of their own for each image, called `name`.
+    /// Without the image only what needs no samples is written. Annotated cells have the score NaN. Done:
+    /// [`Outcome::MeasuredCells`].
+    MeasureCells {
+        cells: ImageDetections,
+        image: Option<ImageInput>,
+        name: String,
+        formats: Vec<MeasuredFormat>,
+        /// The side of a pixel in µm, which comes before what the files state.
+        #[serde(default)]
+        pixel_size: Option<f64>,
+    },
+    /// Writes the tables of what was measured. Done: [`Outcome::Files`].
+    WriteTables { images: Vec<MeasuredCells> },
+    /// Cuts the squares around boxes out of the merged image. Done: [`Outcome::Crops`].
+    CropCells { image: ImageInput, boxes: Vec<BoxXyxy>, side: u32 },
+    /// Writes the report of many images as one HTML file. Done: [`Outcome::Files`].
+    ReportFolder { facts: FolderFacts, images: Vec<MeasuredCells>, pictures: Vec<Picture> },
     /// Says what annotation files are, and after which of the images they are named. Done: [`Outcome::AnnotationFiles`], one a
     /// file.
     RecogniseAnnotations { files: Vec<DroppedFile>, images: Vec<ImageInfo> },
@@ -93,9 +119,16 @@ pub enum Command {
     },
     /// Finds the box of each mask of a label image that came by itself. Done: [`Outcome::MaskOfBox`].
     AttachMasks { boxes: Vec<BoxXyxy>, masks: Vec<Rle> },
-    /// Writes annotations in one or several formats. Done: [`Outcome::Files`].
-    WriteAnnotations { images: Vec<ImageAnnotations>, classes: Vec<String>, formats: Vec<AnnotationFormat> },
-    /// Says which file stands for each image in results. Done: [`Outcome::Names`].
+    /// Writes annotations in one or several formats; `tables` has what was measured of each image, or nothing. Done:
+    /// [`Outcome::Files`].
+    WriteAnnotations {
+        images: Vec<ImageAnnotations>,
+        classes: Vec<String>,
+        formats: Vec<AnnotationFormat>,
+        #[serde(default)]
+        tables: Vec<PackedTable>,
+    },
+    /// Says which file stands for each image in results, and what its own files are called. Done: [`Outcome::Names`].
     NameFiles { images: Vec<ImageInfo> },
     /// Looks at what is to be trained on, without its images. Done: [`Outcome::Preparation`].
     Prepare { images: Vec<ImageAnnotations>, plan: Box<Plan> },
@@ -292,6 +325,19 @@ pub enum Outcome {
     },
     Names {
         names: Vec<String>,
+        /// Without an extension; no two alike.
+        stems: Vec<String>,
+    },
+    MeasuredCells {
+        table: PackedTable,
+        files: Vec<NamedBytes>,
+        /// Why a file is another than was asked for.
+        notes: Vec<String>,
+    },
+    Crops {
+        /// One square below another, RGBA8.
+        #[serde(with = "serde_bytes")]
+        rgba: Vec<u8>,
     },
     Preparation(Box<Preparation>),
     Trained(Box<Trained>),

@@ -211,7 +211,7 @@ fn file(format: MeasuredFormat) -> Vec<u8> {
     let image = detections();
     let cells: Vec<Cell> = image.detections.iter().map(|d| Cell { bbox: d.bbox, mask: d.mask.as_ref() }).collect();
     let table = measure(8, 6, &cells, &[], &Options::default()).unwrap();
-    measured_file(format, &image, &table).unwrap().unwrap()
+    measured_file(format, &image, &table).unwrap().unwrap().bytes
 }
 
 #[test]

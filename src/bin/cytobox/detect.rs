@@ -45,7 +45,7 @@ pub struct Arguments {
     /// The folder for the results.
     #[arg(long)]
     out: PathBuf,
-    /// voc, coco, yolo, csv, jsonl, measurements, labels, rois, geojson; several with commas.
+    /// voc, coco, yolo, csv, jsonl, measurements, labels, labels-png, rois, geojson; several with commas.
     #[arg(long, value_delimiter = ',', default_value = "jsonl", value_parser = format)]
     format: Vec<Written>,
     /// The lowest score that is kept.
@@ -62,6 +62,9 @@ pub struct Arguments {
     force: bool,
     #[command(flatten)]
     measuring: Measuring,
+    /// Write the measurements of each cell into COCO and JSON lines too.
+    #[arg(long)]
+    with_measurements: bool,
     #[command(flatten)]
     channels: Channels,
 }
@@ -71,6 +74,16 @@ pub struct Arguments {
 enum Written {
     Detections(Format),
     Measured(MeasuredFormat),
+}
+
+impl Written {
+    fn detections(self) -> Option<Format> {
+        if let Self::Detections(format) = self { Some(format) } else { None }
+    }
+
+    fn measured(self) -> Option<MeasuredFormat> {
+        if let Self::Measured(format) = self { Some(format) } else { None }
+    }
 }
 
 fn format(text: &str) -> Result<Written, String> {
@@ -131,19 +144,22 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     bar.finish();
 
-    let mut measured = Vec::new();
-    for format in &arguments.format {
-        match format {
-            Written::Detections(format) => {
-                export::write_folder(&arguments.out, *format, &classes, || journal.images())?
-            }
-            Written::Measured(format) => measured.push(*format),
-        }
+    let measured: Vec<MeasuredFormat> = arguments.format.iter().filter_map(|format| format.measured()).collect();
+    let keep = arguments.with_measurements;
+    let tables =
+        arguments.measuring.write(&arguments.out, &measured, &journal, &settings.model, &options, &mut failures, keep)?;
+    for format in arguments.format.iter().filter_map(|format| format.detections()) {
+        let kept = || match &tables {
+            Some(tables) => tables.read(),
+            None => Box::new(std::iter::repeat_with(|| Ok(None))),
+        };
+        export::write_folder(&arguments.out, format, &classes, || {
+            journal.images().zip(kept()).map(|(image, table)| Ok((image?, table?)))
+        })?;
     }
-    arguments.measuring.write(&arguments.out, &measured, &journal, &settings.model, &options, &mut failures)?;
     say_limited(&journal);
     // Measuring goes over those that were done before too.
-    failures.finish(if measured.is_empty() { pending.len() } else { groups.images.len().max(journal.len()) })
+    failures.finish(if measured.is_empty() && tables.is_none() { pending.len() } else { groups.images.len().max(journal.len()) })
 }
 
 /// Finds the cells of one image and notes them in the journal.

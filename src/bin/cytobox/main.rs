@@ -30,6 +30,8 @@ mod output;
 #[cfg(not(target_arch = "wasm32"))]
 mod plot;
 #[cfg(not(target_arch = "wasm32"))]
+mod report;
+#[cfg(not(target_arch = "wasm32"))]
 mod synth;
 #[cfg(not(target_arch = "wasm32"))]
 mod train;
@@ -47,7 +49,7 @@ mod native {
 
     use clap::{Parser, Subcommand};
 
-    use crate::{bench, detect, evaluate, measure, merge, models, plot, synth, train};
+    use crate::{bench, detect, evaluate, measure, merge, models, plot, report, synth, train};
 
     /// Detects cells in microscope images with detectors that you train on your own machine.
     #[derive(Parser)]
@@ -65,6 +67,8 @@ mod native {
         Detect(detect::Arguments),
         /// Measure annotated cells: shape, and intensity in every channel.
         Measure(measure::Arguments),
+        /// Write what was detected in a folder as one HTML file: counts, distributions, the best cells.
+        Report(report::Arguments),
         /// Train a detector on annotated images.
         Train(Box<train::Arguments>),
         /// Evaluate a detector on annotated images.
@@ -96,6 +100,7 @@ mod native {
             Command::Merge(arguments) => merge::run(&arguments),
             Command::Detect(arguments) => detect::run(&arguments),
             Command::Measure(arguments) => measure::run(&arguments),
+            Command::Report(arguments) => report::run(&arguments),
             Command::Train(arguments) => train::run(&arguments),
             Command::Evaluate(arguments) => evaluate::run(&arguments),
             Command::Plot(arguments) => plot::run(&arguments),
