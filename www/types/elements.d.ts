@@ -65,6 +65,8 @@ export interface Elements {
   'tab-results': HTMLElementTagNameMap['button'];
   'tab-annotate': HTMLElementTagNameMap['button'];
   'tab-train': HTMLElementTagNameMap['button'];
+  'tab-measure': HTMLElementTagNameMap['button'];
+  'tab-gallery': HTMLElementTagNameMap['button'];
   'results-panel': HTMLElementTagNameMap['div'];
   'model-name': HTMLElementTagNameMap['p'];
   'model-progress': HTMLElementTagNameMap['progress'];
@@ -103,6 +105,8 @@ export interface Elements {
   'save-annotations': HTMLElementTagNameMap['button'];
   'class-chart': HTMLElementTagNameMap['button'];
   'train-panel': HTMLElementTagNameMap['section'];
+  'measure-panel': HTMLElementTagNameMap['div'];
+  'gallery-panel': HTMLElementTagNameMap['div'];
   'job': HTMLElementTagNameMap['footer'];
   'job-text': HTMLElementTagNameMap['span'];
   'job-stage': HTMLElementTagNameMap['span'];

@@ -191,7 +191,7 @@ export function startResults(viewer) {
   startScore();
   store.subscribe(['images', 'current', 'score', 'hiddenClasses', 'selected', 'hovered', 'model'], draw);
   store.subscribe(['images', 'current', 'score', 'hiddenClasses', 'model'], drawClasses);
-  store.subscribe(['images', 'current', 'score', 'hiddenClasses', 'selected', 'hovered', 'show', 'model'], () => viewer.redraw());
+  store.subscribe(['images', 'current', 'score', 'hiddenClasses', 'selected', 'hovered', 'picked', 'show', 'model'], () => viewer.redraw());
   store.subscribe(['selected'], ({ selected }) => {
     const detection = selected === null ? null : currentImage()?.result?.detections.detections[selected];
     if (detection) viewer.move((view) => view.reveal(detection.box));

@@ -142,6 +142,9 @@ export function readResult(value, what) {
     seconds: number(value.seconds, what, 0),
     stale: value.stale === true,
     ...(value.detector === undefined ? {} : { detector: text(value.detector, what) }),
+    ...(value.rejected === undefined
+      ? {}
+      : { rejected: list(value.rejected, what, limits.PROPOSALS, (one, name) => whole(one, name, 0, detections.length - 1)) }),
   };
 }
 

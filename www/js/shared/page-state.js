@@ -25,8 +25,8 @@ const HIDDEN = 250;
  * @property {import('../engine/protocol.js').Merge|null} merge the user's weights; null for the default
  * @property {'new'|'ready'|'queued'|'running'|'done'|'failed'|'problem'} state
  * @property {ImageBitmap|null} thumbnail
- * @property {{detections: import('../engine/protocol.js').ImageDetections, seconds: number, stale: boolean, detector?: string}|null} result
- *   `detector`: the mark of the one that found them (detector-mark.js); `stale`: another one is loaded now, or other weights are chosen
+ * @property {{detections: import('../engine/protocol.js').ImageDetections, seconds: number, stale: boolean, detector?: string, rejected?: number[]}|null} result
+ *   `rejected`: indices of detections that a person found wrong, which count nowhere; `detector`: the mark of the one that found them (detector-mark.js); `stale`: another one is loaded now, or other weights are chosen
  * @property {{width: number, height: number}|null} size pixels of the merged image, once they are known
  * @property {number} [orientation] EXIF's number of how a camera turned it, once it was opened
  * @property {Annotations|null} annotations what a person drew; null where nobody has. Written by annotations.js alone
@@ -59,6 +59,9 @@ export const store = createStore({
   /** @type {ImageEntry[]} */ images: [],
   /** A bell and no value: rung when the annotations of an image have changed. */ annotations: null,
   /** Another: rung when masks on the canvas were traced. */ outlines: null,
+  /** Another: rung when cells were measured. */ measured: null,
+  /** Cells that are selected in the table, the plots, the gallery and on the canvas alike: detections and annotated objects. @type {Set<object>} */
+  picked: new Set(),
   /** Files that belong to no image. @type {{file: string, reason: string}[]} */ ignored: [],
   /** What is being read just now, for the list's header. @type {string} */ reading: '',
   /** @type {number|null} */ current: null,
@@ -95,7 +98,7 @@ export const store = createStore({
   show: { boxes: true, masks: true, labels: true, detections: true, annotations: true },
 
   /** What a drag on the canvas does: look, or draw. @type {'view'|'annotate'} */ mode: 'view',
-  /** The open tab of the panel. @type {'results'|'annotate'|'train'} */ tab: 'results',
+  /** The open tab of the panel. @type {'results'|'annotate'|'train'|'measure'|'gallery'} */ tab: 'results',
   /** The project's labels, in the order of the number keys. @type {{name: string, color: string}[]} */ labels: [],
   /** The label that the next box gets. */ label: '',
   /** The next sensible step is shown; kept with the project. */ guide: true,
@@ -187,13 +190,29 @@ export function currentImage() {
   return current === null ? null : (images.find((image) => image.id === current) ?? null);
 }
 
-/** Detections of an image that the slider lets through, with their index. @param {ImageEntry|null} image */
+/** @type {WeakMap<object, Set<number>>} */
+const rejections = new WeakMap();
+
+/** Numbers of the detections that a person rejected. @param {ImageEntry|null} image @returns {Set<number>} */
+export function rejectedOf(image) {
+  const result = image?.result;
+  if (!result?.rejected) return NONE;
+  const known = rejections.get(result) ?? new Set(result.rejected);
+  rejections.set(result, known);
+  return known;
+}
+
+/** @type {Set<number>} */
+const NONE = new Set();
+
+/** Detections of an image that the slider lets through and nobody rejected, with their index. @param {ImageEntry|null} image */
 export function shownDetections(image) {
   const all = image?.result?.detections.detections ?? [];
+  const rejected = rejectedOf(image);
   /** @type {{detection: import('../engine/protocol.js').Detection, index: number}[]} */
   const shown = [];
   all.forEach((detection, index) => {
-    if (detection.score >= store.state.score) shown.push({ detection, index });
+    if (detection.score >= store.state.score && !rejected.has(index)) shown.push({ detection, index });
   });
   return shown;
 }
@@ -205,7 +224,7 @@ export function shownDetections(image) {
  */
 export function isLimited(image) {
   const found = image?.result?.detections;
-  return found?.limit_reached !== undefined && shownDetections(image).length === found.detections.length;
+  return found?.limit_reached !== undefined && found.detections.every(({ score }) => score >= store.state.score);
 }
 
 /** Makes an image the current one; its selection starts empty. @param {number|null} id */
