@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tables::MeasuredCells;
 use crate::annotations::{csv::guarded, reference};
+#[cfg(not(target_arch = "wasm32"))]
 use crate::detections::ImageDetections;
 use crate::error::{Error, Result};
 use crate::measure::{Column, Table, Value};
@@ -26,6 +27,8 @@ pub(super) struct ImageTable {
 pub(super) const CLASS: usize = 1;
 
 impl ImageTable {
+    /// The page has no detections at hand here, but what was measured of them.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn new(image: &ImageDetections, detector: &str, table: Table) -> Self {
         let cell = |i: usize| image.detections.get(i).map(|d| (i as u32 + 1, d.label.as_str(), d.score));
         Self::with(&image.image, &image.file, detector, cell, table)

@@ -52,8 +52,9 @@ export const detectionLayer = {
     const inView = drawnDetections().filter(({ detection: { box } }) => {
       return box[2] >= left && box[0] <= right && box[3] >= top && box[1] <= bottom;
     });
-    /** @param {{index: number, detection: object}} one */
-    const marked = ({ index, detection }) => index === selected || index === hovered || picked.has(detection);
+    /** @param {{index: number}} one */
+    const pointedAt = ({ index }) => index === selected || index === hovered;
+    const marked = (/** @type {{index: number, detection: object}} */ one) => pointedAt(one) || picked.has(one.detection);
     const plainOnes = inView.filter((one) => !marked(one));
     const markedOnes = inView.filter(marked);
 
@@ -69,7 +70,7 @@ export const detectionLayer = {
       }
       for (const one of group) {
         const wide = (one.detection.box[2] - one.detection.box[0]) * view.scale >= LABEL_WIDTH;
-        if (marked(one) || (show.labels && wide && !faint)) drawLabel(context, view, one.detection, marked(one));
+        if (pointedAt(one) || (show.labels && wide && !faint)) drawLabel(context, view, one.detection, pointedAt(one));
       }
     }
     if (lasso.points.length > 1) drawLasso(context, view);

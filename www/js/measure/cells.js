@@ -14,6 +14,7 @@ import { select, store } from '../shared/page-state.js';
  *
  * @typedef {Object} Row one cell
  * @property {number} key
+ * @property {number} at its place among all cells
  * @property {ImageEntry} image
  * @property {Kind} kind
  * @property {number} number among the detections or annotated objects of its image
@@ -30,7 +31,8 @@ const state = {
   /** Classes that are left out. @type {Set<string>} */ without: new Set(),
   /** @type {Range[]} */ ranges: [],
   /** All cells that count. @type {Row[]} */ all: [],
-  /** Those within the filters, in order. @type {Row[]} */ shown: [],
+  /** Those within the filters, in any order; another list only when others are. @type {Row[]} */ within: [],
+  /** The same in order. @type {Row[]} */ shown: [],
   /** @type {Column[]} */ columns: columnsOf('detections'),
 };
 
@@ -55,7 +57,7 @@ function rowsOf(image, kind) {
   if (known && (known.length === 0 || known[0].image === image)) return known;
   const all = kind === 'detections' ? (image.result?.detections.detections ?? []) : (image.annotations?.objects ?? []);
   const made = all.map((cell, number) => {
-    const row = { key: (keys += 1), image, kind, number, cell, label: cell.label, score: 'score' in cell ? cell.score : NaN };
+    const row = { key: (keys += 1), at: 0, image, kind, number, cell, label: cell.label, score: 'score' in cell ? cell.score : NaN };
     rowOfCell.set(cell, row);
     return row;
   });
@@ -84,19 +86,33 @@ function rebuild() {
     const own = rowsOf(image, state.kind);
     return cellNumbers(image, state.kind).map((number) => own[number]);
   });
+  state.all.forEach((row, at) => (row.at = at));
+  values.clear();
   refine();
 }
 
-/** Filters and sorts. */
+/** Numbers of all cells, by column; worked out once. @type {Map<string, Float64Array>} */
+const values = new Map();
+
+/** What a column has for all cells, in the order of `all`. @param {Column} column @returns {Float64Array} */
+export function valuesOf(column) {
+  let known = values.get(column.id);
+  if (!known) values.set(column.id, (known = Float64Array.from(state.all, column.number)));
+  return known;
+}
+
+/** Filters. */
 function refine() {
-  const ranges = state.ranges.map(({ id, low, high }) => ({ column: columnOf(id), low, high }));
-  const within = (/** @type {Row} */ row) =>
-    ranges.every(({ column, low, high }) => {
-      const value = column.number(row);
-      return value >= low && value <= high;
-    });
-  const shown = state.all.filter((row) => !state.without.has(row.label) && within(row));
-  state.shown = sorted(shown, columnOf(state.sort.id), state.sort.down);
+  const ranges = state.ranges.map(({ id, low, high }) => ({ numbers: valuesOf(columnOf(id)), low, high }));
+  const isWithin = (/** @type {Row} */ row) =>
+    !state.without.has(row.label) && ranges.every(({ numbers, low, high }) => numbers[row.at] >= low && numbers[row.at] <= high);
+  state.within = state.all.filter(isWithin);
+  order();
+}
+
+/** Sorts. */
+function order() {
+  state.shown = sorted(state.within, columnOf(state.sort.id), state.sort.down);
   for (const run of listeners) run();
 }
 
@@ -105,17 +121,15 @@ function sorted(list, column, down) {
   const sign = down ? -1 : 1;
   if (column.isText) {
     const texts = list.map((row) => column.shown(row));
-    const order = list.map((_, at) => at);
-    order.sort((a, b) => sign * (texts[a] < texts[b] ? -1 : texts[a] > texts[b] ? 1 : 0) || list[b].score - list[a].score || a - b);
-    return order.map((at) => list[at]);
+    const places = list.map((_, at) => at);
+    places.sort((a, b) => sign * (texts[a] < texts[b] ? -1 : texts[a] > texts[b] ? 1 : 0) || list[b].score - list[a].score || a - b);
+    return places.map((at) => list[at]);
   }
-  const values = Float64Array.from(list, (row) => {
-    const value = sign * column.number(row);
-    return Number.isNaN(value) ? Infinity : value;
-  });
-  const order = Uint32Array.from(list, (_, at) => at);
-  order.sort((a, b) => (values[a] < values[b] ? -1 : values[a] > values[b] ? 1 : a - b));
-  return Array.from(order, (at) => list[at]);
+  const numbers = valuesOf(column);
+  const keyed = list.map((row) => ({ row, value: Number.isNaN(numbers[row.at]) ? Infinity : sign * numbers[row.at] }));
+  // Where both are undefined their difference is, too; the order is then as it was.
+  keyed.sort((a, b) => a.value - b.value || 0);
+  return keyed.map(({ row }) => row);
 }
 
 /** Runs after every change of what is shown. @param {() => void} run */
@@ -134,7 +148,7 @@ export function setKind(kind) {
 export function sortBy(id, down) {
   const turned = id === state.sort.id ? !state.sort.down : !columnOf(id).isText;
   state.sort = { id, down: down ?? turned };
-  refine();
+  order();
 }
 
 /** @param {Set<string>} without */
@@ -171,12 +185,17 @@ export function openInImage({ image, kind, number }) {
 export function startCells(isLookedAt) {
   isOpen = isLookedAt;
   let stale = true;
+  let tab = '';
   store.subscribe(['images', 'annotations', 'score', 'measured', 'labels', 'tab'], () => {
     if (!isOpen()) {
-      stale = true;
+      stale ||= isChanged();
+      tab = store.state.tab;
       return;
     }
+    // Whoever opens another tab looks at the same cells.
     if (isChanged() || stale) rebuild();
+    else if (tab !== store.state.tab) for (const run of listeners) run();
+    tab = store.state.tab;
     stale = false;
   });
 }

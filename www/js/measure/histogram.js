@@ -1,7 +1,7 @@
 /** How many cells of each class have which value. A drag selects those in a range. */
 import { announce } from '../ui/dom.js';
 import { classStyle } from '../canvas/colors.js';
-import { pick } from './cells.js';
+import { pick, valuesOf } from './cells.js';
 import { short } from './columns.js';
 import { CLICK_DISTANCE, INK, MARGIN, PICKED, Plot, domainOf } from './plot.js';
 import { store } from '../shared/page-state.js';
@@ -53,7 +53,8 @@ export class Histogram {
   /** @param {Row[]} rows @param {Column} column */
   set(rows, column) {
     [this.#rows, this.#column, this.#range] = [rows, column, null];
-    this.#values = Float64Array.from(rows, column.number);
+    const numbers = valuesOf(column);
+    this.#values = Float64Array.from(rows, ({ at }) => numbers[at]);
     this.#domain = domainOf(this.#values);
     this.element.setAttribute(
       'aria-label',

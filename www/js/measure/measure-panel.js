@@ -169,12 +169,18 @@ function fillAxis(list, value) {
 /** @type {ReturnType<typeof build>} */
 let parts;
 
+/** What the plots show: rows, axes. @type {unknown[]} */
+let plotted = [];
+
 function drawPlots() {
   const [x, y] = [axis('x', ['area [µm²]', 'area [px²]']), axis('y', ['mean', 'eccentricity'])];
   fillAxis(parts.x, x.id);
   fillAxis(parts.y, y.id);
-  histogram.set(cells.shown, x);
-  scatter.set(cells.shown, x, y);
+  const now = [cells.within, x, y];
+  if (now.every((one, at) => one === plotted[at])) return;
+  plotted = now;
+  histogram.set(cells.within, x);
+  scatter.set(cells.within, x, y);
 }
 
 function drawState() {
@@ -222,15 +228,7 @@ export function startMeasure() {
     table.draw();
   });
   startCells(() => isOpen() || store.state.tab === 'gallery');
-  store.subscribe(['measured', 'images', 'score', 'tab'], () => isOpen() && drawState());
-  store.subscribe(['tab'], () => {
-    if (!isOpen()) return;
-    parts.classes.draw();
-    parts.ranges.draw();
-    drawPlots();
-    drawCount();
-    table.draw();
-  });
+  store.subscribe(['measured', 'images', 'score'], () => isOpen() && drawState());
   store.subscribe(['picked', 'labels'], () => {
     if (!isOpen()) return;
     drawCount();

@@ -78,10 +78,13 @@ export class Plot {
   redraw() {
     if (this.#scheduled || this.width === 0) return;
     this.#scheduled = true;
-    requestAnimationFrame(() => {
-      this.#scheduled = false;
-      this.#draw();
-    });
+    // Each plot in a turn of its own, so that no frame waits for all of them.
+    requestAnimationFrame(() =>
+      setTimeout(() => {
+        this.#scheduled = false;
+        this.#draw();
+      }),
+    );
   }
 
   /** An empty canvas in CSS pixels. @param {'cells'|'pointer'} which */

@@ -2,7 +2,7 @@
 import { announce } from '../ui/dom.js';
 import { classStyle } from '../canvas/colors.js';
 import { insidePolygon } from '../canvas/geometry.js';
-import { openInImage, pick } from './cells.js';
+import { openInImage, pick, valuesOf } from './cells.js';
 import { CLICK_DISTANCE, INK, PICKED, Plot, domainOf } from './plot.js';
 import { store } from '../shared/page-state.js';
 
@@ -50,8 +50,9 @@ export class Scatter {
 
   /** @param {Row[]} rows @param {Column} x @param {Column} y */
   set(rows, x, y) {
+    const [horizontal, vertical] = [valuesOf(x), valuesOf(y)];
     [this.#rows, this.#x, this.#y, this.#order, this.#cursor] = [rows, x, y, null, -1];
-    this.#values = { x: Float64Array.from(rows, x.number), y: Float64Array.from(rows, y.number) };
+    this.#values = { x: Float64Array.from(rows, ({ at }) => horizontal[at]), y: Float64Array.from(rows, ({ at }) => vertical[at]) };
     this.element.setAttribute(
       'aria-label',
       `Scatter plot of ${y.text} over ${x.text}, ${rows.length} cells. Arrow keys move from cell to cell, Space selects, Enter opens.`,
