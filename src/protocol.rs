@@ -19,7 +19,7 @@ use crate::{
     detections::ImageDetections,
     device::{DeviceChoice, DeviceReport, Probe},
     error::Error,
-    evaluate::{Evaluation, Measure},
+    evaluate::{Evaluation, Goal, Measure, Threshold},
     export::{AnnotationFormat, Format, MeasuredCells, MeasuredFormat, NamedBytes},
     kernels::bench::BenchLayer,
     masks::Rle,
@@ -138,6 +138,15 @@ pub enum Command {
     ControlTraining { request: u32, control: TrainControl },
     /// Compares what the detector finds with annotations. Done: [`Outcome::Evaluation`].
     Evaluate { images: Vec<AnnotatedInput>, options: EvaluateOptions },
+    /// Chooses a score threshold for each class, and says what one for all, `score`, costs. Done: [`Outcome::Thresholds`].
+    ChooseThresholds { evaluation: Box<Evaluation>, goal: Goal, score: f32 },
+    /// Writes a detector file with these thresholds of its classes. Done: [`Outcome::Files`].
+    KeepThresholds {
+        name: String,
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+        thresholds: BTreeMap<String, f32>,
+    },
     /// Draws curves. Done: [`Outcome::Plots`].
     Plot { charts: Vec<Chart> },
     /// Writes a training run down as one HTML file. Done: [`Outcome::Files`].
@@ -344,6 +353,11 @@ pub enum Outcome {
     Evaluation {
         evaluation: Box<Evaluation>,
         detections: Vec<ImageDetections>,
+    },
+    /// By class; one of which no threshold reaches the goal is not among the chosen.
+    Thresholds {
+        chosen: BTreeMap<String, Threshold>,
+        before: BTreeMap<String, Threshold>,
     },
     Plots {
         svg: Vec<String>,

@@ -140,6 +140,13 @@ impl Engine {
             Command::Prepare { images, plan } => self.prepare(&images, &plan).await,
             Command::Train(job) => self.train(*job, host).await,
             Command::Evaluate { images, options } => self.evaluate(images, &options, host).await,
+            Command::ChooseThresholds { evaluation, goal, score } => {
+                Ok(Outcome::Thresholds { chosen: evaluation.thresholds(goal), before: evaluation.at_score(score) })
+            }
+            Command::KeepThresholds { name, bytes, thresholds } => {
+                let bytes = weights::with_thresholds(&name, &bytes, thresholds)?;
+                Ok(Outcome::Files { files: vec![NamedBytes { name, bytes }] })
+            }
             Command::Plot { charts } => {
                 Ok(Outcome::Plots { svg: charts.iter().map(plot::svg).collect::<Result<_>>()? })
             }

@@ -56,7 +56,9 @@ pub fn annotated_measured(
                     add(format!("{name}.xml"), voc::write(image).into_bytes());
                 }
             }
-            AnnotationFormat::Coco => add("annotations.json".to_owned(), coco::write_measured(images, classes, measured)?),
+            AnnotationFormat::Coco => {
+                add("annotations.json".to_owned(), coco::write_measured(images, classes, measured)?)
+            }
             AnnotationFormat::Yolo => {
                 add(YOLO_CLASSES.to_owned(), yolo::write_classes(classes).into_bytes());
                 for (image, name) in images.iter().zip(file_names(&names, &YOLO_RESERVED)) {

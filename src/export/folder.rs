@@ -5,7 +5,8 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use super::{
-    CSV_HEADER, Format, YOLO_CLASSES, YOLO_RESERVED, csv_rows, file_names, jsonl_line_measured, voc_file, write_coco, yolo_file,
+    CSV_HEADER, Format, YOLO_CLASSES, YOLO_RESERVED, csv_rows, file_names, jsonl_line_measured, voc_file, write_coco,
+    yolo_file,
 };
 use crate::annotations::yolo;
 use crate::detections::ImageDetections;

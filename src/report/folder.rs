@@ -156,7 +156,8 @@ impl FolderReport {
              <h1>{title}</h1><table>"
         );
         for (name, value) in &self.facts.facts {
-            let _ = write!(page, "<tr><th scope=\"row\">{}</th><td class=w>{}</td></tr>", escaped(name), escaped(value));
+            let _ =
+                write!(page, "<tr><th scope=\"row\">{}</th><td class=w>{}</td></tr>", escaped(name), escaped(value));
         }
         page.push_str("</table>");
         if !self.facts.problems.is_empty() {
@@ -281,7 +282,9 @@ mod tests {
         report.show(picture("<b>", 0.9));
         let page = report.html().unwrap();
         assert!(page.contains("<th class=n>&lt;b&gt;</th>") && !page.contains("<b>") && page.contains("A &amp; B"));
-        assert!(page.contains("<th scope=\"row\">all 2 images</th><td class=n>10</td><td class=n>41</td><td class=n>51"));
+        assert!(
+            page.contains("<th scope=\"row\">all 2 images</th><td class=n>10</td><td class=n>41</td><td class=n>51")
+        );
         assert!(page.contains("area [µm²]") && !page.contains("area [px²]"), "known in µm for all");
         assert!(page.contains("data:image/jpeg;base64,/9j/") && page.contains("<li>gone</li>"));
         let median = page.split("y 5").nth(1).unwrap();

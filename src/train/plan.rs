@@ -153,7 +153,15 @@ impl Plan {
                 // How the labels of other classes were weighed against each other says nothing about these.
                 let plain = DetectorConfig::default();
                 let class_sharpness = if classes == base.classes { base } else { &plain }.class_sharpness;
-                let config = DetectorConfig { classes, architecture, class_sharpness, trained: None, ..base.clone() };
+                let config = DetectorConfig {
+                    classes,
+                    architecture,
+                    class_sharpness,
+                    // Both speak of the detector that it was.
+                    class_score_thresh: Default::default(),
+                    trained: None,
+                    ..base.clone()
+                };
                 config.with(&self.detector)?
             }
             (Start::Detector { .. }, None) => {

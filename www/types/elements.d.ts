@@ -76,6 +76,9 @@ export interface Elements {
   'shown': HTMLElementTagNameMap['span'];
   'score': HTMLElementTagNameMap['input'];
   'score-number': HTMLElementTagNameMap['input'];
+  'by-class-row': HTMLElementTagNameMap['label'];
+  'by-class': HTMLElementTagNameMap['input'];
+  'by-class-text': HTMLElementTagNameMap['span'];
   'classes': HTMLElementTagNameMap['div'];
   'accept-selected': HTMLElementTagNameMap['button'];
   'stale': HTMLElementTagNameMap['p'];

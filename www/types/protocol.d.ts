@@ -198,6 +198,8 @@ export type ClassResult = Average & {
   boxes: number;
   /** At IoU 0.5. */
   curve: Curve;
+  /** What each score threshold keeps, from the lowest on; empty in evaluations of earlier versions. */
+  kept: Kept[];
 };
 
 export type CocoCounts =
@@ -290,6 +292,10 @@ export type Command =
   | { type: 'controlTraining'; request: number; control: TrainControl; }
   /** Compares what the detector finds with annotations. Done: `Outcome::Evaluation`. */
   | { type: 'evaluate'; images: AnnotatedInput[]; options: EvaluateOptions; }
+  /** Chooses a score threshold for each class, and says what one for all, `score`, costs. Done: `Outcome::Thresholds`. */
+  | { type: 'chooseThresholds'; evaluation: Evaluation; goal: Goal; score: number; }
+  /** Writes a detector file with these thresholds of its classes. Done: `Outcome::Files`. */
+  | { type: 'keepThresholds'; name: string; bytes: Uint8Array<ArrayBuffer>; thresholds: Record<string, number>; }
   /** Draws curves. Done: `Outcome::Plots`. */
   | { type: 'plot'; charts: Chart[]; }
   /** Writes a training run down as one HTML file. Done: `Outcome::Files`. */
@@ -402,6 +408,8 @@ export interface DetectorConfig {
   bbox_reg_weights: [number, number, number, number];
   /** Detections need a higher score … */
   box_score_thresh: number;
+  /** … or than this one of their class, where the detector has one … */
+  class_score_thresh?: Record<string, number>;
   /** … and no better detection of their class with a greater IoU; the best of them are kept. */
   box_nms_thresh: number;
   box_detections_per_img: number;
@@ -602,6 +610,13 @@ export interface Glance {
   mayBeDeep: boolean;
 }
 
+/** What a threshold is chosen for. */
+export type Goal =
+  /** The greatest harmonic mean of precision and recall. */
+  | { type: 'bestF1'; }
+  /** The greatest recall with at least this precision. */
+  | { type: 'precision'; least: number; };
+
 /** All files, each in one place; images are ordered by name. */
 export interface Groups {
   images: ImageEntry[];
@@ -766,6 +781,13 @@ export interface ImageScore {
   extra: number;
   /** Harmonic mean of precision and recall; 1 for an image without cells on which none were found. */
   f1: number;
+}
+
+/** Detections of a class with at least a score, at IoU 0.5. */
+export interface Kept {
+  score: number;
+  true_positives: number;
+  false_positives: number;
 }
 
 export type Kind =
@@ -968,6 +990,8 @@ export type Outcome =
   | { type: 'preparation'; } & Preparation
   | { type: 'trained'; } & Trained
   | { type: 'evaluation'; evaluation: Evaluation; detections: ImageDetections[]; }
+  /** By class; one of which no threshold reaches the goal is not among the chosen. */
+  | { type: 'thresholds'; chosen: Record<string, Threshold>; before: Record<string, Threshold>; }
   | { type: 'plots'; svg: string[]; }
   | { type: 'benchLayers'; layers: BenchLayer[]; }
   | { type: 'bench'; } & BenchResult;
@@ -1198,6 +1222,16 @@ export interface SynthOptions {
   nucleolar: number;
 }
 
+/** A threshold and what it costs. */
+export interface Threshold {
+  score: number;
+  /** Share of true positives among the detections. */
+  precision: number;
+  /** Share of the annotated objects that are found. */
+  recall: number;
+  f1: number;
+}
+
 export interface Thumbnail {
   width: number;
   height: number;
@@ -1378,6 +1412,8 @@ export interface Answers {
   train: 'trained';
   controlTraining: 'nothing';
   evaluate: 'evaluation';
+  chooseThresholds: 'thresholds';
+  keepThresholds: 'files';
   plot: 'plots';
   report: 'files';
   samples: 'files';

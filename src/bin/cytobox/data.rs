@@ -35,11 +35,7 @@ pub fn read(session: &mut Session, folder: &Path, options: &Options) -> anyhow::
 }
 
 /// Every annotated image of a folder, none of them read, and how to read them; the others, and everything odd, are said.
-pub fn find(
-    session: &mut Session,
-    folder: &Path,
-    options: &Options,
-) -> anyhow::Result<(Vec<Annotated>, ImageOptions)> {
+pub fn find(session: &mut Session, folder: &Path, options: &Options) -> anyhow::Result<(Vec<Annotated>, ImageOptions)> {
     let Options { skip_bad, number_pieces, .. } = *options;
     let options = DataOptions { skip_bad, number_pieces, images: options.channels.options()? };
     let found = data::find(session, folder, &options, &mut |sentence| eprintln!("{sentence}"))?;

@@ -1,6 +1,6 @@
 //! `cytobox detect`: cells of many images, resumable, with memory that does not grow.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use cytobox::{
     channels::ImageEntry,
@@ -48,9 +48,9 @@ pub struct Arguments {
     /// voc, coco, yolo, csv, jsonl, measurements, labels, labels-png, rois, geojson; several with commas.
     #[arg(long, value_delimiter = ',', default_value = "jsonl", value_parser = format)]
     format: Vec<Written>,
-    /// The lowest score that is kept.
-    #[arg(long, default_value_t = DEFAULT_SCORE, value_parser = score)]
-    score: f32,
+    /// The lowest score that is kept; when absent the detector's own threshold of each class, or 0.7.
+    #[arg(long, value_parser = score)]
+    score: Option<f32>,
     /// The most detections of one image; the detector's own limit when absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=PROPOSALS))]
     max_detections: Option<u32>,
@@ -109,17 +109,20 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut options = arguments.channels.options()?;
     let (groups, mut failures) = images::find(&arguments.paths)?;
     let (name, bytes) = bundled::read(arguments.model.as_deref())?;
+    let config = weights::describe(&name, &bytes)?.config;
     options.bit_depth = match Journal::begun_with(&arguments.out).filter(|_| !arguments.force) {
         Some(begun) => options.bit_depth.or(begun.bit_depth),
-        None => {
-            let trained = weights::describe(&name, &bytes)?.config.bit_depth;
-            images::decide_depth(&options, trained, &groups.images)
-        }
+        None => images::decide_depth(&options, config.bit_depth, &groups.images),
     };
     let max_detections = arguments.max_detections.map(|n| n as usize);
     let model = hex(&Sha256::digest(&bytes));
     let (merge, bit_depth) = (options.merge.clone(), options.bit_depth);
-    let settings = ScanSettings { model, score: arguments.score, merge, max_detections, bit_depth };
+    let thresholds = if arguments.score.is_none() { config.class_score_thresh } else { BTreeMap::new() };
+    let (score, by_class) = (arguments.score.unwrap_or(DEFAULT_SCORE), !thresholds.is_empty());
+    let settings = ScanSettings { model, score, by_class, merge, max_detections, bit_depth };
+    for (class, score) in &thresholds {
+        eprintln!("{class}: score threshold {score} of the detector; --score sets one for all classes");
+    }
     let names = Names::new(&arguments.paths, &groups)?;
     let mut journal = Journal::open(&arguments.out, &settings, arguments.force)?;
     if journal.unreadable() > 0 {
@@ -137,7 +140,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let bar = images::progress_bar(pending.len());
     for entry in &pending {
         let wanted = names.of(entry);
-        if let Err(e) = one(&mut session, &options, &settings, entry, &wanted, &mut journal, &bar) {
+        if let Err(e) = one(&mut session, &options, &settings, &thresholds, entry, &wanted, &mut journal, &bar) {
             failures.add(&bar, &entry.name, &e);
         }
         bar.inc(1);
@@ -146,8 +149,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
     let measured: Vec<MeasuredFormat> = arguments.format.iter().filter_map(|format| format.measured()).collect();
     let keep = arguments.with_measurements;
-    let tables =
-        arguments.measuring.write(&arguments.out, &measured, &journal, &settings.model, &options, &mut failures, keep)?;
+    let tables = arguments.measuring.write(
+        &arguments.out,
+        &measured,
+        &journal,
+        &settings.model,
+        &options,
+        &mut failures,
+        keep,
+    )?;
     for format in arguments.format.iter().filter_map(|format| format.detections()) {
         let kept = || match &tables {
             Some(tables) => tables.read(),
@@ -159,7 +169,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     say_limited(&journal);
     // Measuring goes over those that were done before too.
-    failures.finish(if measured.is_empty() && tables.is_none() { pending.len() } else { groups.images.len().max(journal.len()) })
+    failures.finish(if measured.is_empty() && tables.is_none() {
+        pending.len()
+    } else {
+        groups.images.len().max(journal.len())
+    })
 }
 
 /// Finds the cells of one image and notes them in the journal.
@@ -167,6 +181,7 @@ fn one(
     session: &mut Session,
     options: &ImageOptions,
     settings: &ScanSettings,
+    thresholds: &BTreeMap<String, f32>,
     entry: &ImageEntry,
     wanted: &Called,
     journal: &mut Journal,
@@ -177,9 +192,11 @@ fn one(
     let called = journal.name_for(wanted, &source);
     image.name.clone_from(&called.image);
     let ScanSettings { score, max_detections, .. } = *settings;
-    match session.run(Command::Detect { image, score, max_detections })? {
+    let lowest = thresholds.values().copied().fold(score, f32::min);
+    match session.run(Command::Detect { image, score: lowest, max_detections })? {
         Outcome::Detections { detections, warnings, .. } => {
             images::warn(bar, &warnings);
+            let detections = detections.above_each(|label| thresholds.get(label).copied().unwrap_or(score));
             journal.push(&ImageDetections { file: called.file, ..detections }, source)
         }
         other => Err(unexpected(&other)),

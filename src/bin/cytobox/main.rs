@@ -34,6 +34,8 @@ mod report;
 #[cfg(not(target_arch = "wasm32"))]
 mod synth;
 #[cfg(not(target_arch = "wasm32"))]
+mod thresholds;
+#[cfg(not(target_arch = "wasm32"))]
 mod train;
 #[cfg(not(target_arch = "wasm32"))]
 mod train_log;
@@ -49,7 +51,7 @@ mod native {
 
     use clap::{Parser, Subcommand};
 
-    use crate::{bench, detect, evaluate, measure, merge, models, plot, report, synth, train};
+    use crate::{bench, detect, evaluate, measure, merge, models, plot, report, synth, thresholds, train};
 
     /// Detects cells in microscope images with detectors that you train on your own machine.
     #[derive(Parser)]
@@ -73,6 +75,8 @@ mod native {
         Train(Box<train::Arguments>),
         /// Evaluate a detector on annotated images.
         Evaluate(evaluate::Arguments),
+        /// Choose a score threshold for each class on annotated images and keep it in the detector.
+        Thresholds(thresholds::Arguments),
         /// Plot training curves as SVG.
         Plot(plot::Arguments),
         /// Convert a detector file (torchvision's .pth or .safetensors) to cytobox's format.
@@ -103,6 +107,7 @@ mod native {
             Command::Report(arguments) => report::run(&arguments),
             Command::Train(arguments) => train::run(&arguments),
             Command::Evaluate(arguments) => evaluate::run(&arguments),
+            Command::Thresholds(arguments) => thresholds::run(&arguments),
             Command::Plot(arguments) => plot::run(&arguments),
             Command::Convert { input, output } => models::convert(&input, &output),
             Command::Info { file } => models::info(&file),

@@ -36,6 +36,9 @@ pub fn info(file: &Path) -> anyhow::Result<()> {
     say!("{parameters} values in {tensors} tensors ({})", dtypes.join(", "));
     say!("classes: {}", config.classes.iter().skip(1).cloned().collect::<Vec<_>>().join(", "));
     say!("input size: shorter side {}, longer side at most {}", config.min_size, config.max_size);
+    for (class, score) in &config.class_score_thresh {
+        say!("score threshold of {class}: {score}");
+    }
     if let Some(trained) = &config.trained {
         say!("trained: {trained}");
     }

@@ -6,8 +6,7 @@ use anyhow::Context;
 use cytobox::{
     channels::{self, ChannelSet, Merge},
     detections::ImageDetections,
-    export,
-    files,
+    export, files,
     measure::Table,
     native::images::ImageOptions,
     report::{FolderFacts, FolderReport, Picture},
@@ -81,6 +80,9 @@ fn facts(settings: &ScanSettings, journal: &Journal) -> Vec<(String, String)> {
         ("Lowest score", settings.score.to_string()),
         ("Images", journal.len().to_string()),
     ];
+    if settings.by_class {
+        facts.push(("Score thresholds", "the detector's own, for the classes that have one".to_owned()));
+    }
     if let Some(merge) = &settings.merge {
         facts.push(("Weights of the channels", weights(merge)));
     }

@@ -9,7 +9,7 @@ import { foregroundClasses } from '../engine/protocol.js';
 import { connection, inputOf } from '../images/images.js';
 import { Outgoing } from '../images/save-files.js';
 import { leftInFile } from '../shared/left-in-file.js';
-import { currentImage, isLimited, shownDetections, store } from '../shared/page-state.js';
+import { classThresholds, currentImage, isLimited, shownDetections, store } from '../shared/page-state.js';
 import { Zip } from '../shared/zip.js';
 
 /** @typedef {import('../engine/protocol.js').Format|import('../engine/protocol.js').MeasuredFormat|'png'} DownloadFormat */
@@ -134,7 +134,8 @@ export function openDownload() {
       const old = done.filter((image) => image.result.stale).length;
       const cells = done.reduce((sum, image) => sum + shownDetections(image).length, 0);
       const limited = done.filter(isLimited).length;
-      return `${plural(cells, 'cell')} with a score ≥ ${score.toFixed(2)} in ${plural(done.length, 'image')}. Classes hidden on the canvas are included.${old ? ` ${plural(old, 'image')} of these used another detector or other weights.` : ''}${limited ? ` The detection limit was reached in ${plural(limited, 'image')}; cells may be missing there.` : ''}`;
+      const least = classThresholds() ? 'above the threshold of its class' : `with a score ≥ ${score.toFixed(2)}`;
+      return `${plural(cells, 'cell')} ${least} in ${plural(done.length, 'image')}. Classes hidden on the canvas are included.${old ? ` ${plural(old, 'image')} of these used another detector or other weights.` : ''}${limited ? ` The detection limit was reached in ${plural(limited, 'image')}; cells may be missing there.` : ''}`;
     },
     fields,
     async save(entries, formats, onProgress, signal) {

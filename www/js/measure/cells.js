@@ -5,7 +5,7 @@
  */
 import { cellNumbers, holderOf } from '../images/measured.js';
 import { columnsOf } from './columns.js';
-import { select, store } from '../shared/page-state.js';
+import { classThresholds, select, store } from '../shared/page-state.js';
 
 /**
  * @typedef {import('../shared/page-state.js').ImageEntry} ImageEntry
@@ -209,6 +209,7 @@ function isChanged() {
   const now = [
     state.kind,
     score,
+    classThresholds(),
     labels,
     measurements,
     ...images,

@@ -9,7 +9,7 @@ import { measuredOf, tableOf } from '../images/measured.js';
 import { Outgoing } from '../images/save-files.js';
 import { cells, imagesWith } from './cells.js';
 import { cropsOf } from './crops.js';
-import { store } from '../shared/page-state.js';
+import { classThresholds, store } from '../shared/page-state.js';
 
 /** @typedef {import('./cells.js').Row} Row */
 /** @typedef {import('../shared/page-state.js').ImageEntry} ImageEntry */
@@ -59,6 +59,8 @@ async function facts() {
     const hashes = new Set(await Promise.all(imagesWith('detections').map(hashOf)));
     if (model) list.push(['Detector', model.file.name], ['Classes', foregroundClasses(model.report.config).join(', ')]);
     list.push(['Detector (SHA-256)', [...hashes].join(', ')], ['Score threshold', score.toFixed(2)]);
+    const own = Object.entries(classThresholds() ?? {});
+    if (own.length) list.push(['Score threshold per class', own.map(([label, least]) => `${label} ${least.toFixed(2)}`).join(', ')]);
     const rejected = imagesWith('detections').reduce((sum, { result }) => sum + (result?.rejected?.length ?? 0), 0);
     if (rejected) list.push(['Rejected by hand', String(rejected)]);
   } else list.push(['Cells', 'annotated by hand']);

@@ -23,7 +23,18 @@ import { readCurves, readEvaluation } from '../train/kept-training.js';
 export { BadRecord };
 
 /** What of the page's state belongs to the project, beside its images. */
-export const SETTINGS = /** @type {const} */ (['labels', 'label', 'score', 'guide', 'trainingSettings', 'curves', 'evaluation', 'imageLabels', 'bitDepth']);
+export const SETTINGS = /** @type {const} */ ([
+  'labels',
+  'label',
+  'score',
+  'byClass',
+  'guide',
+  'trainingSettings',
+  'curves',
+  'evaluation',
+  'imageLabels',
+  'bitDepth',
+]);
 
 /** Those so large that a change is told by identity: they are replaced, never changed in place. */
 export const LARGE = new Set(['curves', 'evaluation', 'imageLabels']);
@@ -186,6 +197,7 @@ const SETTING_READERS = {
     }),
   label: (value) => (value === '' ? '' : label(value, 'the last label')),
   score: (value) => number(value, 'the score', 0, 1),
+  byClass: (value) => value !== false,
   guide: (value) => value !== false,
   trainingSettings: (value) => {
     demand(isObject(value) && JSON.stringify(value).length <= limits.SETTINGS_CHARS, 'the training settings cannot be read');

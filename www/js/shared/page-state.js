@@ -89,6 +89,7 @@ export const store = createStore({
     {},
 
   /** Detections below it are hidden and not downloaded. */ score: 0.7,
+  /** Where the detector has a threshold for a class, it comes before the score; kept with the project. */ byClass: true,
   /** Classes that the user switched off on the canvas. @type {Set<string>} */ hiddenClasses: new Set(),
   /** Index into the current image's detections. @type {number|null} */ selected: null,
   /** @type {number|null} */ hovered: null,
@@ -205,6 +206,18 @@ export function rejectedOf(image) {
 /** @type {Set<number>} */
 const NONE = new Set();
 
+/** The thresholds of the detector's classes, where it has some and they are not switched off. @returns {Record<string, number>|null} */
+export function classThresholds() {
+  const { byClass, model } = store.state;
+  return (byClass && model?.report.config.class_score_thresh) || null;
+}
+
+/** From which score a detection of a class counts. @param {string} label */
+export function thresholdOf(label) {
+  const thresholds = classThresholds();
+  return thresholds && Object.hasOwn(thresholds, label) ? thresholds[label] : store.state.score;
+}
+
 /** Detections of an image that the slider lets through and nobody rejected, with their index. @param {ImageEntry|null} image */
 export function shownDetections(image) {
   const all = image?.result?.detections.detections ?? [];
@@ -212,7 +225,7 @@ export function shownDetections(image) {
   /** @type {{detection: import('../engine/protocol.js').Detection, index: number}[]} */
   const shown = [];
   all.forEach((detection, index) => {
-    if (detection.score >= store.state.score && !rejected.has(index)) shown.push({ detection, index });
+    if (detection.score >= thresholdOf(detection.label) && !rejected.has(index)) shown.push({ detection, index });
   });
   return shown;
 }
@@ -224,7 +237,7 @@ export function shownDetections(image) {
  */
 export function isLimited(image) {
   const found = image?.result?.detections;
-  return found?.limit_reached !== undefined && found.detections.every(({ score }) => score >= store.state.score);
+  return found?.limit_reached !== undefined && found.detections.every(({ score, label }) => score >= thresholdOf(label));
 }
 
 /** Makes an image the current one; its selection starts empty. @param {number|null} id */
