@@ -73,7 +73,12 @@ impl ImageDetections {
     /// The same image with the detections of at least this score. Where some are below it, the limit left out none that
     /// is not.
     pub fn above(&self, score: f32) -> Self {
-        let detections: Vec<_> = self.detections.iter().filter(|d| d.score >= score).cloned().collect();
+        self.above_each(|_| score)
+    }
+
+    /// As [`Self::above`], with a score for each class.
+    pub fn above_each(&self, score: impl Fn(&str) -> f32) -> Self {
+        let detections: Vec<_> = self.detections.iter().filter(|d| d.score >= score(&d.label)).cloned().collect();
         let limit_reached = self.limit_reached.filter(|_| detections.len() == self.detections.len());
         Self { detections, limit_reached, ..self.clone() }
     }

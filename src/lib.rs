@@ -94,7 +94,8 @@ pub mod plot;
 pub mod predict;
 #[doc(hidden)]
 pub mod protocol;
-pub(crate) mod report;
+#[doc(hidden)]
+pub mod report;
 #[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
 pub mod scan;

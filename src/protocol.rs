@@ -19,14 +19,15 @@ use crate::{
     detections::ImageDetections,
     device::{DeviceChoice, DeviceReport, Probe},
     error::Error,
-    evaluate::{Evaluation, Measure},
-    export::{AnnotationFormat, Format, NamedBytes},
+    evaluate::{Evaluation, Goal, Measure, Threshold},
+    export::{AnnotationFormat, Format, MeasuredCells, MeasuredFormat, NamedBytes},
     kernels::bench::BenchLayer,
     masks::Rle,
+    measure::PackedTable,
     model::DetectorConfig,
     observe::Progress,
     plot::Chart,
-    report::Material,
+    report::{FolderFacts, Material, Picture},
     synth::SynthOptions,
     train::{Estimate, Plan, TrainConfig, TrainControl, TrainEvent, anchor_check::AnchorReport},
     weights::LoadReport,
@@ -78,8 +79,33 @@ pub enum Command {
     },
     /// Traces masks for the screen. Done: [`Outcome::Outlines`], one a mask.
     Outline { masks: Vec<Rle> },
-    /// Writes results in one or several formats. Done: [`Outcome::Files`].
-    Export { images: Vec<ImageDetections>, classes: Vec<String>, formats: Vec<Format> },
+    /// Writes results in one or several formats; `tables` has what was measured of each image, or nothing. Done:
+    /// [`Outcome::Files`].
+    Export {
+        images: Vec<ImageDetections>,
+        classes: Vec<String>,
+        formats: Vec<Format>,
+        #[serde(default)]
+        tables: Vec<PackedTable>,
+    },
+    /// Measures cells of an image, and writes those of `formats` that have files of their own for each image, called `name`.
+    /// Without the image only what needs no samples is written. Annotated cells have the score NaN. Done:
+    /// [`Outcome::MeasuredCells`].
+    MeasureCells {
+        cells: ImageDetections,
+        image: Option<ImageInput>,
+        name: String,
+        formats: Vec<MeasuredFormat>,
+        /// The side of a pixel in µm, which comes before what the files state.
+        #[serde(default)]
+        pixel_size: Option<f64>,
+    },
+    /// Writes the tables of what was measured. Done: [`Outcome::Files`].
+    WriteTables { images: Vec<MeasuredCells> },
+    /// Cuts the squares around boxes out of the merged image. Done: [`Outcome::Crops`].
+    CropCells { image: ImageInput, boxes: Vec<BoxXyxy>, side: u32 },
+    /// Writes the report of many images as one HTML file. Done: [`Outcome::Files`].
+    ReportFolder { facts: FolderFacts, images: Vec<MeasuredCells>, pictures: Vec<Picture> },
     /// Says what annotation files are, and after which of the images they are named. Done: [`Outcome::AnnotationFiles`], one a
     /// file.
     RecogniseAnnotations { files: Vec<DroppedFile>, images: Vec<ImageInfo> },
@@ -97,9 +123,16 @@ pub enum Command {
     },
     /// Finds the box of each mask of a label image that came by itself. Done: [`Outcome::MaskOfBox`].
     AttachMasks { boxes: Vec<BoxXyxy>, masks: Vec<Rle> },
-    /// Writes annotations in one or several formats. Done: [`Outcome::Files`].
-    WriteAnnotations { images: Vec<ImageAnnotations>, classes: Vec<String>, formats: Vec<AnnotationFormat> },
-    /// Says which file stands for each image in results. Done: [`Outcome::Names`].
+    /// Writes annotations in one or several formats; `tables` has what was measured of each image, or nothing. Done:
+    /// [`Outcome::Files`].
+    WriteAnnotations {
+        images: Vec<ImageAnnotations>,
+        classes: Vec<String>,
+        formats: Vec<AnnotationFormat>,
+        #[serde(default)]
+        tables: Vec<PackedTable>,
+    },
+    /// Says which file stands for each image in results, and what its own files are called. Done: [`Outcome::Names`].
     NameFiles { images: Vec<ImageInfo> },
     /// Looks at what is to be trained on, without its images. Done: [`Outcome::Preparation`].
     Prepare { images: Vec<ImageAnnotations>, plan: Box<Plan> },
@@ -109,6 +142,15 @@ pub enum Command {
     ControlTraining { request: u32, control: TrainControl },
     /// Compares what the detector finds with annotations. Done: [`Outcome::Evaluation`].
     Evaluate { images: Vec<AnnotatedInput>, options: EvaluateOptions },
+    /// Chooses a score threshold for each class, and says what one for all, `score`, costs. Done: [`Outcome::Thresholds`].
+    ChooseThresholds { evaluation: Box<Evaluation>, goal: Goal, score: f32 },
+    /// Writes a detector file with these thresholds of its classes. Done: [`Outcome::Files`].
+    KeepThresholds {
+        name: String,
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+        thresholds: BTreeMap<String, f32>,
+    },
     /// Draws curves. Done: [`Outcome::Plots`].
     Plot { charts: Vec<Chart> },
     /// Writes a training run down as one HTML file. Done: [`Outcome::Files`].
@@ -300,12 +342,30 @@ pub enum Outcome {
     },
     Names {
         names: Vec<String>,
+        /// Without an extension; no two alike.
+        stems: Vec<String>,
+    },
+    MeasuredCells {
+        table: PackedTable,
+        files: Vec<NamedBytes>,
+        /// Why a file is another than was asked for.
+        notes: Vec<String>,
+    },
+    Crops {
+        /// One square below another, RGBA8.
+        #[serde(with = "serde_bytes")]
+        rgba: Vec<u8>,
     },
     Preparation(Box<Preparation>),
     Trained(Box<Trained>),
     Evaluation {
         evaluation: Box<Evaluation>,
         detections: Vec<ImageDetections>,
+    },
+    /// By class; one of which no threshold reaches the goal is not among the chosen.
+    Thresholds {
+        chosen: BTreeMap<String, Threshold>,
+        before: BTreeMap<String, Threshold>,
     },
     Plots {
         svg: Vec<String>,

@@ -1,5 +1,8 @@
 //! The report of a training run and its evaluation: one self-contained HTML file.
 
+mod folder;
+mod histogram;
+
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::evaluate::{Evaluation, Measure};
 use crate::plot::{self, Chart, Series};
+pub use folder::{FolderFacts, FolderReport, PICTURES, Picture};
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}\
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse;margin:.5rem 0}\

@@ -1,6 +1,8 @@
 //! Measurements against scikit-image's `regionprops`, whose values `golden/measure.py` wrote.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod golden;
+
 use std::io::Read;
 
 use cytobox::boxes::BoxXyxy;
@@ -208,10 +210,13 @@ fn detections() -> ImageDetections {
 
 /// What [`measured_file`] makes of [`detections`].
 fn file(format: MeasuredFormat) -> Vec<u8> {
-    let image = detections();
+    measured_file(format, &detections(), &table_of(&detections())).unwrap().unwrap().bytes
+}
+
+/// The shapes of its cells.
+fn table_of(image: &ImageDetections) -> Table {
     let cells: Vec<Cell> = image.detections.iter().map(|d| Cell { bbox: d.bbox, mask: d.mask.as_ref() }).collect();
-    let table = measure(8, 6, &cells, &[], &Options::default()).unwrap();
-    measured_file(format, &image, &table).unwrap().unwrap()
+    measure(image.width, image.height, &cells, &[], &Options::default()).unwrap()
 }
 
 #[test]
@@ -266,4 +271,51 @@ fn outlines_for_qupath_have_holes_classes_and_measurements() {
     let measurements = properties["measurements"].as_object().unwrap();
     assert_eq!((&measurements["area [px²]"], &measurements["score"]), (&12.0.into(), &0.8.into()));
     assert!(measurements.values().all(Json::is_number), "{measurements:?}");
+}
+
+/// One cell a pixel: more than 16 bits count.
+fn crowd() -> ImageDetections {
+    let (width, height) = (260, 260);
+    let cell = |i: u32| {
+        let (x, y) = ((i % width) as f32, (i / width) as f32);
+        let bbox = BoxXyxy::new([x, y, x + 1.0, y + 1.0], width, height).unwrap();
+        Detection { bbox, label: "a".into(), score: 0.5, mask: None }
+    };
+    let detections = (0..width * height).map(cell).collect();
+    ImageDetections { image: "many".into(), width, height, detections, ..ImageDetections::default() }
+}
+
+/// `golden/exports.py` reads label images, outlines and GeoJSON with tifffile, Pillow, roifile and shapely.
+#[test]
+fn other_programs_read_the_same_cells() {
+    let has_readers = golden::python().args(["-c", "import PIL, roifile, shapely, tifffile"]).output();
+    if !has_readers.is_ok_and(|output| output.status.success()) {
+        // xtask sets it, and has installed them.
+        assert!(std::env::var_os("CYTOBOX_GOLDEN").is_none(), "{:?} lacks a reader", golden::python());
+        return println!("skipped: no python3 with Pillow, roifile, shapely and tifffile");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    for format in MeasuredFormat::ALL.into_iter().filter(|format| *format != MeasuredFormat::Measurements) {
+        let found = measured_file(format, &detections(), &table_of(&detections())).unwrap().unwrap();
+        write(&format!("a{}", found.ending), &found.bytes);
+    }
+    let many = measured_file(MeasuredFormat::Labels, &crowd(), &Table::default()).unwrap().unwrap();
+    write("many_labels.tif", &many.bytes);
+    let rows = |detection: &Detection| {
+        let cell = Cell { bbox: detection.bbox, mask: detection.mask.as_ref() };
+        let bitmap = cell.pixels(8, 6).unwrap().to_bitmap();
+        let row = |y: usize| bitmap[y * 8..][..8].iter().map(|inside| if *inside { '#' } else { '.' }).collect();
+        (0..6).map(row).collect::<Vec<String>>()
+    };
+    let cells: Vec<Json> = detections()
+        .detections
+        .iter()
+        .map(|detection| serde_json::json!({ "label": detection.label, "rows": rows(detection) }))
+        .collect();
+    write("cells.json", serde_json::to_string(&cells).unwrap().as_bytes());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/exports.py");
+    let output = golden::python().arg(script).arg(folder.path()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "exports.py:\n{}\n{}", text(&output.stdout), text(&output.stderr));
 }

@@ -6,6 +6,7 @@
 
 mod assemble;
 mod colour;
+mod crop;
 mod decode;
 mod depth;
 mod file_name;
@@ -35,6 +36,7 @@ mod tiff_page;
 mod view;
 
 pub use assemble::{ReadOptions, assemble, depth_of};
+pub use crop::{crop, crop_to_jpeg};
 pub use decode::{Decoded, Layout, Pages, decode};
 pub use depth::BitDepth;
 pub(crate) use file_name::composed;

@@ -8,6 +8,7 @@ mod detect_tests;
 #[cfg(not(target_arch = "wasm32"))]
 mod large;
 mod learn;
+mod measured;
 
 use std::{borrow::Cow, cell::Cell};
 
@@ -100,8 +101,25 @@ impl Engine {
                 let flat = |mask: &Rle| mask.outlines().into_iter().map(Vec::into_flattened).collect();
                 Ok(Outcome::Outlines { outlines: masks.iter().map(flat).collect() })
             }
-            Command::Export { images, classes, formats } => {
-                Ok(Outcome::Files { files: export::export(&images, &classes, &formats)? })
+            Command::Export { images, classes, formats, tables } => {
+                let tables = measured::unpacked(&tables)?;
+                Ok(Outcome::Files { files: export::export_measured(&images, &tables, &classes, &formats)? })
+            }
+            Command::MeasureCells { cells, image, name, formats, pixel_size } => {
+                measured::cells(&cells, image.as_ref(), &name, &formats, pixel_size)
+            }
+            Command::WriteTables { images } => Ok(Outcome::Files { files: export::tables(&images)? }),
+            Command::CropCells { image, boxes, side } => {
+                Ok(Outcome::Crops { rgba: measured::crops(&image, &boxes, side)? })
+            }
+            Command::ReportFolder { facts, images, pictures } => {
+                let mut report = report::FolderReport::new(facts);
+                for one in &images {
+                    report.add(one)?;
+                }
+                pictures.into_iter().for_each(|picture| report.show(picture));
+                let bytes = report.html()?.into_bytes();
+                Ok(Outcome::Files { files: vec![NamedBytes { name: "report.html".to_owned(), bytes }] })
             }
             Command::RecogniseAnnotations { files, images } => {
                 let files: Vec<_> = files.iter().map(|f| (f.name.as_str(), f.head.as_slice())).collect();
@@ -112,16 +130,27 @@ impl Engine {
                 let options = Options { label: &label, number_pieces };
                 annotations::read(&files, &images, &options, &orientations).map(Outcome::Annotations)
             }
-            Command::WriteAnnotations { images, classes, formats } => {
-                Ok(Outcome::Files { files: export::annotated(&images, &classes, &formats)? })
+            Command::WriteAnnotations { images, classes, formats, tables } => {
+                let tables = measured::unpacked(&tables)?;
+                Ok(Outcome::Files { files: export::annotated_measured(&images, &tables, &classes, &formats)? })
             }
             Command::AttachMasks { boxes, masks } => {
                 Ok(Outcome::MaskOfBox { masks: attach::by_overlap(&boxes, &masks) })
             }
-            Command::NameFiles { images } => Ok(Outcome::Names { names: reference::files_of(&images) }),
+            Command::NameFiles { images } => {
+                let stems: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
+                Ok(Outcome::Names { names: reference::files_of(&images), stems: export::file_names(&stems, &[]) })
+            }
             Command::Prepare { images, plan } => self.prepare(&images, &plan).await,
             Command::Train(job) => self.train(*job, host).await,
             Command::Evaluate { images, options } => self.evaluate(images, &options, host).await,
+            Command::ChooseThresholds { evaluation, goal, score } => {
+                Ok(Outcome::Thresholds { chosen: evaluation.thresholds(goal), before: evaluation.at_score(score) })
+            }
+            Command::KeepThresholds { name, bytes, thresholds } => {
+                let bytes = weights::with_thresholds(&name, &bytes, thresholds)?;
+                Ok(Outcome::Files { files: vec![NamedBytes { name, bytes }] })
+            }
             Command::Plot { charts } => {
                 Ok(Outcome::Plots { svg: charts.iter().map(plot::svg).collect::<Result<_>>()? })
             }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::thresholds::{self, Kept};
 use super::{Ignored, Options, Pair, by_score, overlaps};
 use crate::annotations::Object;
 use crate::boxes::argsort_descending;
@@ -38,19 +39,20 @@ struct Outcome {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Fate {
+pub(super) enum Fate {
     Hit,
     Miss,
     /// It found a difficult object, or lies on an ignored region.
     Ignored,
 }
 
-/// Average precision of one class, or of all taken as one; the curve at IoU 0.5, and the number of objects that count.
+/// Average precision of one class, or of all taken as one; the curve at IoU 0.5, what is kept at each score there, and the number
+/// of objects that count.
 pub(super) fn average_precision(
     pairs: &[Pair],
     class: Option<usize>,
     options: &Options,
-) -> Result<(Average, Curve, usize)> {
+) -> Result<(Average, Curve, Vec<Kept>, usize)> {
     let (mut scores, mut fates, mut positives) = (Vec::new(), Vec::new(), 0);
     for pair in pairs {
         let is_wanted = |c: usize| class.is_none_or(|class| class == c);
@@ -64,7 +66,7 @@ pub(super) fn average_precision(
         fates.extend(outcome.fates);
     }
     if positives == 0 {
-        return Ok((Average { ap_50: None, ap_50_95: None }, Curve::default(), 0));
+        return Ok((Average { ap_50: None, ap_50_95: None }, Curve::default(), Vec::new(), 0));
     }
     let order = argsort_descending(&scores);
     let curves: Vec<Curve> =
@@ -72,7 +74,9 @@ pub(super) fn average_precision(
     let averages: Vec<f64> = curves.iter().map(|c| c.precision.iter().sum::<f64>() / RECALLS as f64).collect();
     let ap_50_95 = averages.iter().sum::<f64>() / THRESHOLDS as f64;
     let at_50 = curves.into_iter().next().unwrap_or_default();
-    Ok((Average { ap_50: averages.first().copied(), ap_50_95: Some(ap_50_95) }, at_50, positives))
+    let fates_at_50: Vec<(f32, Fate)> = scores.iter().zip(&fates).map(|(score, fates)| (*score, fates[0])).collect();
+    let average = Average { ap_50: averages.first().copied(), ap_50_95: Some(ap_50_95) };
+    Ok((average, at_50, thresholds::kept(&fates_at_50), positives))
 }
 
 /// Gives each detection, best first, the free object that it overlaps most; difficult ones, and ignored regions, which take

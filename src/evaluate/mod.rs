@@ -7,6 +7,7 @@
 
 mod ap;
 mod confusion;
+mod thresholds;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ use crate::masks::Rle;
 
 pub use ap::{Average, Curve};
 pub use confusion::{Confusion, ImageScore};
+pub use thresholds::{Goal, Kept, Threshold};
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +122,9 @@ pub struct ClassResult {
     pub boxes: usize,
     /// At IoU 0.5.
     pub curve: Curve,
+    /// What each score threshold keeps, from the lowest on; empty in evaluations of earlier versions.
+    #[serde(default)]
+    pub kept: Vec<Kept>,
 }
 
 /// Compares each image's annotations with its detections.
@@ -145,10 +150,10 @@ pub fn evaluate(images: &[(&ImageAnnotations, &ImageDetections)], options: &Opti
     let pairs = images.iter().map(|(a, d)| Pair::new(a, d, class_of, options.measure)).collect::<Result<Vec<_>>>()?;
     let mut per_class = BTreeMap::new();
     for (class, label) in classes.iter().enumerate() {
-        let (average, curve, boxes) = ap::average_precision(&pairs, Some(class), options)?;
-        per_class.insert((*label).to_owned(), ClassResult { average, boxes, curve });
+        let (average, curve, kept, boxes) = ap::average_precision(&pairs, Some(class), options)?;
+        per_class.insert((*label).to_owned(), ClassResult { average, boxes, curve, kept });
     }
-    let (class_agnostic, _, boxes) = ap::average_precision(&pairs, None, options)?;
+    let (class_agnostic, _, _, boxes) = ap::average_precision(&pairs, None, options)?;
     let (confusion, worst_images) = confusion::confuse(&pairs, &classes, options)?;
     let cut = pairs.iter().filter(|pair| pair.detections.len() > cap);
     let limited = images.iter().filter(|(_, d)| d.limit_reached.is_some());

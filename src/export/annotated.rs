@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{NamedBytes, YOLO_CLASSES, YOLO_RESERVED, file_names};
+use super::{NamedBytes, YOLO_CLASSES, YOLO_RESERVED, file_names, measurements};
 use crate::annotations::{ImageAnnotations, coco, csv, voc, yolo};
 use crate::error::Result;
 use crate::masks::LabelImage;
+use crate::measure::Table;
 
 /// A format that annotations are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,20 @@ pub fn annotated(
     classes: &[String],
     formats: &[AnnotationFormat],
 ) -> Result<Vec<NamedBytes>> {
+    annotated_measured(images, &[], classes, formats)
+}
+
+/// As [`annotated`]; what was measured of the objects of each image, as far as `tables` goes, stands in COCO too.
+///
+/// # Errors
+/// As [`annotated`].
+pub fn annotated_measured(
+    images: &[ImageAnnotations],
+    tables: &[Table],
+    classes: &[String],
+    formats: &[AnnotationFormat],
+) -> Result<Vec<NamedBytes>> {
+    let measured = |image: usize, object| tables.get(image).map(|t| measurements(t, object)).unwrap_or_default();
     let names: Vec<&str> = images.iter().map(|image| image.image.as_str()).collect();
     let mut files = Vec::new();
     let mut add = |name: String, bytes: Vec<u8>| files.push(NamedBytes { name, bytes });
@@ -41,7 +56,9 @@ pub fn annotated(
                     add(format!("{name}.xml"), voc::write(image).into_bytes());
                 }
             }
-            AnnotationFormat::Coco => add("annotations.json".to_owned(), coco::write(images, classes)?),
+            AnnotationFormat::Coco => {
+                add("annotations.json".to_owned(), coco::write_measured(images, classes, measured)?)
+            }
             AnnotationFormat::Yolo => {
                 add(YOLO_CLASSES.to_owned(), yolo::write_classes(classes).into_bytes());
                 for (image, name) in images.iter().zip(file_names(&names, &YOLO_RESERVED)) {

@@ -15,20 +15,21 @@ use std::io::{BufRead, Write};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use crate::annotations::coco::{self, CocoImage, CocoItem};
 use crate::annotations::{ImageAnnotations, Object, brief, csv, reference, voc, yolo};
 use crate::detections::{Detection, ImageDetections};
 use crate::error::{Error, Result};
+use crate::measure::Table;
 
-pub use annotated::{AnnotationFormat, annotated};
+pub use annotated::{AnnotationFormat, annotated, annotated_measured};
 pub use file_names::{file_names, safe_path};
 #[cfg(not(target_arch = "wasm32"))]
 pub use folder::write_folder;
 #[cfg(not(target_arch = "wasm32"))]
 pub use measured::TableFiles;
-pub use measured::{MeasuredFormat, measured, measured_file};
+pub use measured::{CELLS, MeasuredCells, MeasuredFile, MeasuredFormat, SUMMARY, measured, measured_file, tables};
 
 /// A format that detections are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -116,6 +117,20 @@ pub struct NamedBytes {
 /// # Errors
 /// A label that is not among `classes`, in formats that number the classes; an image without a size, in YOLO.
 pub fn export(images: &[ImageDetections], classes: &[String], formats: &[Format]) -> Result<Vec<NamedBytes>> {
+    export_measured(images, &[], classes, formats)
+}
+
+/// As [`export`]; what was measured of the cells of each image, as far as `tables` goes, stands in COCO and JSON lines too.
+///
+/// # Errors
+/// As [`export`].
+pub fn export_measured(
+    images: &[ImageDetections],
+    tables: &[Table],
+    classes: &[String],
+    formats: &[Format],
+) -> Result<Vec<NamedBytes>> {
+    let measured = || images.iter().enumerate().map(|(i, image)| (image, tables.get(i)));
     let names: Vec<&str> = images.iter().map(|image| image.image.as_str()).collect();
     let mut files = Vec::new();
     for format in Format::ALL.into_iter().filter(|f| formats.contains(f)) {
@@ -136,7 +151,10 @@ pub fn export(images: &[ImageDetections], classes: &[String], formats: &[Format]
                     files.push(NamedBytes { name: format!("{name}.txt"), bytes });
                 }
             }
-            Format::Coco => write_coco(&mut bytes, || images.iter().cloned().map(Ok), classes)?,
+            Format::Coco => {
+                let source = || measured().map(|(image, table)| Ok((image.clone(), table.cloned())));
+                write_coco(&mut bytes, source, classes)?;
+            }
             Format::Csv => {
                 bytes.extend(CSV_HEADER.as_bytes());
                 for image in images {
@@ -144,8 +162,8 @@ pub fn export(images: &[ImageDetections], classes: &[String], formats: &[Format]
                 }
             }
             Format::Jsonl => {
-                for image in images {
-                    bytes.extend(jsonl_line(image)?.into_bytes());
+                for (image, table) in measured() {
+                    bytes.extend(jsonl_line_measured(image, table)?.into_bytes());
                 }
             }
         }
@@ -191,10 +209,40 @@ pub fn csv_rows(image: &ImageDetections) -> Result<Vec<u8>> {
 /// # Errors
 /// None that the data can cause; the writer's are passed on.
 pub fn jsonl_line(image: &ImageDetections) -> Result<String> {
-    let mut line = serde_json::to_string(image)
-        .map_err(|e| Error::Io { path: "detections.jsonl".to_owned(), reason: e.to_string() })?;
+    jsonl_line_measured(image, None)
+}
+
+/// As [`jsonl_line`], with `measurements` of each detection: by name with unit, what is undefined left out.
+///
+/// # Errors
+/// As [`jsonl_line`].
+pub fn jsonl_line_measured(image: &ImageDetections, table: Option<&Table>) -> Result<String> {
+    let failed = |e: serde_json::Error| Error::Io { path: "detections.jsonl".to_owned(), reason: e.to_string() };
+    let mut line = match table {
+        None => serde_json::to_string(image).map_err(failed)?,
+        Some(table) => {
+            let bare = ImageDetections { detections: Vec::new(), ..image.clone() };
+            let mut whole = serde_json::to_value(bare).map_err(failed)?;
+            let mut detections = Vec::new();
+            for (i, detection) in image.detections.iter().enumerate() {
+                let mut one = serde_json::to_value(detection).map_err(failed)?;
+                // A single-precision number as it is written elsewhere, and not with the digits of a double.
+                one["score"] = measured::score(detection.score).into();
+                one["box"] = detection.bbox.corners().map(measured::score).to_vec().into();
+                one["measurements"] = measurements(table, i).into();
+                detections.push(one);
+            }
+            whole["detections"] = detections.into();
+            whole.to_string()
+        }
+    };
     line.push('\n');
     Ok(line)
+}
+
+/// A row of a table as a JSON object.
+fn measurements(table: &Table, row: usize) -> Map<String, Value> {
+    table.named(row).filter_map(|(name, value)| Some((name, serde_json::to_value(value).ok()?))).collect()
 }
 
 /// Reads what [`jsonl_line`] wrote, line by line; `file` is for the sentences. A line that does not hold detections, or
@@ -225,19 +273,21 @@ pub(crate) fn read_jsonl_line(line: &[u8]) -> Result<ImageDetections, String> {
 /// Those of `source` and of writing, and a label that is not among `classes`.
 pub fn write_coco<I>(out: &mut impl Write, source: impl Fn() -> I, classes: &[String]) -> Result<()>
 where
-    I: Iterator<Item = Result<ImageDetections>>,
+    I: Iterator<Item = Result<(ImageDetections, Option<Table>)>>,
 {
     let failed = |e: serde_json::Error| Error::Io { path: "COCO file".to_owned(), reason: e.to_string() };
-    let item = |d: Detection| CocoItem {
+    let item = |d: Detection, measurements| CocoItem {
         bbox: d.bbox,
         label: Cow::Owned(d.label),
         score: Some(d.score),
         difficult: false,
         truncated: false,
         mask: d.mask.map(Cow::Owned),
+        measurements,
     };
-    let split = |image: Result<ImageDetections>| {
-        let ImageDetections { image, file, width, height, detections, merge, filled, limit_reached } = image?;
+    let split = |image: Result<(ImageDetections, Option<Table>)>| {
+        let (image, table) = image?;
+        let ImageDetections { image, file, width, height, detections, merge, filled, limit_reached } = image;
         let header = ImageAnnotations { image, file, width, height, ..ImageAnnotations::default() };
         let mut extra = Map::new();
         if let Some(merge) = merge {
@@ -249,7 +299,9 @@ where
         if let Some(limit) = limit_reached {
             extra.insert("limit_reached".to_owned(), limit.into());
         }
-        Ok(CocoImage { header, extra, items: detections.into_iter().map(item).collect() })
+        let of = |i: usize| table.as_ref().map(|table| measurements(table, i)).unwrap_or_default();
+        let items = detections.into_iter().enumerate().map(|(i, d)| item(d, of(i))).collect();
+        Ok(CocoImage { header, extra, items })
     };
     coco::write_to(out, || source().map(split), classes)
 }
@@ -270,6 +322,24 @@ pub fn as_annotations(image: &ImageDetections) -> ImageAnnotations {
         verified: false,
         objects: image.detections.iter().map(object).collect(),
         ..ImageAnnotations::default()
+    }
+}
+
+/// Annotations as cells to be measured: without scores, which are NaN.
+pub fn as_cells(image: &ImageAnnotations) -> ImageDetections {
+    let cell = |object: &Object| Detection {
+        bbox: object.bbox,
+        label: object.label.clone(),
+        score: f32::NAN,
+        mask: object.mask.clone(),
+    };
+    ImageDetections {
+        image: image.image.clone(),
+        file: image.file.clone(),
+        width: image.width,
+        height: image.height,
+        detections: image.objects.iter().map(cell).collect(),
+        ..ImageDetections::default()
     }
 }
 

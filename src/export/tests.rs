@@ -147,7 +147,7 @@ fn a_folder_gets_the_files_of_a_download() {
     let out = tempfile::tempdir().unwrap();
     let images = [&plates()[..], &[image("G07"), image("classes")]].concat();
     for format in Format::ALL {
-        write_folder(out.path(), format, &classes(), || images.iter().cloned().map(Ok)).unwrap();
+        write_folder(out.path(), format, &classes(), || images.iter().map(|image| Ok((image.clone(), None)))).unwrap();
     }
     for NamedBytes { name, bytes } in export(&images, &classes(), &Format::ALL).unwrap() {
         assert_eq!(std::fs::read(out.path().join(&name)).unwrap(), bytes, "{name}");

@@ -6,6 +6,7 @@
 
 mod hull;
 mod intensity;
+mod packed;
 mod perimeter;
 mod region;
 mod ring;
@@ -19,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::masks::Rle;
 
 pub use intensity::Intensity;
+pub use packed::PackedTable;
 pub use ring::Ring;
 pub use shape::{Shape, shape};
 pub use table::{Column, Table, Value};

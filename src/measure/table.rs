@@ -97,6 +97,12 @@ impl Table {
         &self.rows
     }
 
+    /// What stands in a row, by the header of its column; undefined values are left out.
+    pub fn named(&self, row: usize) -> impl Iterator<Item = (String, &Value)> {
+        let values = self.rows.get(row).into_iter().flatten();
+        self.columns.iter().zip(values).filter(|(_, v)| **v != Value::Missing).map(|(c, v)| (c.header(), v))
+    }
+
     /// Puts columns in front, with the values that `of` gives for each row.
     #[must_use]
     pub fn behind(self, columns: Vec<Column>, of: impl Fn(usize) -> Vec<Value>) -> Self {
@@ -111,6 +117,12 @@ impl Table {
         Self { columns: columns.into_iter().chain(self.columns).collect(), rows }
     }
 }
+
+/// The column that says whether the mask or the box was measured, and what stands in it.
+pub(super) const REGION: &str = "region";
+pub(super) const REGIONS: [&str; 2] = ["box", "mask"];
+/// The column of truth values.
+pub(super) const FLAG: &str = "touches border";
 
 const PX: &str = "px";
 const PX2: &str = "px²";
@@ -148,7 +160,7 @@ fn statistics(of: Option<&Intensity>) -> [Value; 6] {
 
 /// The columns of a table for these channels; `in_um` adds those in µm.
 pub(super) fn columns(planes: &[Plane], in_um: bool) -> Vec<Column> {
-    let mut columns = vec![Column::new("region", None), Column::new("touches border", None)];
+    let mut columns = vec![Column::new(REGION, None), Column::new(FLAG, None)];
     columns.extend(SIZED.map(|(name, power)| Column::new(name, Some(if power == 2 { PX2 } else { PX }))));
     if in_um {
         columns.extend(SIZED.map(|(name, power)| Column::new(name, Some(if power == 2 { "µm²" } else { "µm" }))));
@@ -172,7 +184,7 @@ pub(super) fn columns(planes: &[Plane], in_um: bool) -> Vec<Column> {
 
 /// The values up to the ring; without pixels all but the region and the area are missing.
 pub(super) fn shape_values(cell: &Cell, shape: Option<&Shape>, pixel_size: Option<f64>) -> Vec<Value> {
-    let mut values = vec![Value::from(if cell.mask.is_some() { "mask" } else { "box" })];
+    let mut values = vec![Value::from(REGIONS[usize::from(cell.mask.is_some())])];
     let sizes = shape.map(sized);
     values.push(shape.map_or(Value::Missing, |shape| Value::Flag(shape.touches_border)));
     let size = |i: usize| sizes.map_or(if i == 0 { Some(0.0) } else { None }, |sizes| Some(sizes[i]));

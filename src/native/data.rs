@@ -8,6 +8,7 @@ use super::{
     session::{Session, unexpected},
 };
 use crate::{
+    annotations::ImageAnnotations,
     channels::{Groups, ImageEntry},
     error::{Error, Result},
     files::{self, Found},
@@ -25,16 +26,40 @@ pub struct DataOptions {
     pub images: ImageOptions,
 }
 
-/// Every annotated image of a folder. `say` is told of the others, and of everything odd.
+/// An annotated image of a folder whose files have not been read.
+#[derive(Debug, Clone)]
+pub struct Annotated {
+    pub entry: ImageEntry,
+    pub annotations: ImageAnnotations,
+}
+
+/// Every annotated image of a folder, read. `say` is told of the others, and of everything odd.
 ///
 /// # Errors
-/// Images or annotations that cannot be used, unless they are to be skipped; no annotated image.
+/// As [`find`].
 pub fn read(
     session: &mut Session,
     folder: &Path,
     options: &DataOptions,
     say: &mut dyn FnMut(&str),
 ) -> Result<Vec<AnnotatedInput>> {
+    let read = |Annotated { entry, annotations }| {
+        let image = options.images.read(&entry)?;
+        Ok(AnnotatedInput { image, annotations })
+    };
+    find(session, folder, options, say)?.into_iter().map(read).collect()
+}
+
+/// Every annotated image of a folder; each was opened to see that it can be used, and none is held.
+///
+/// # Errors
+/// Images or annotations that cannot be used, unless they are to be skipped; no annotated image.
+pub fn find(
+    session: &mut Session,
+    folder: &Path,
+    options: &DataOptions,
+    say: &mut dyn FnMut(&str),
+) -> Result<Vec<Annotated>> {
     let Found { groups, unreadable } = files::find_images(&[folder.to_owned()])?;
     images::report_problems(&groups, say)?;
     let (mut measured, mut broken) = (BTreeMap::new(), BTreeMap::new());
@@ -49,14 +74,13 @@ pub fn read(
     let mut bad: Vec<String> = unreadable.iter().map(|file| format!("{}: {}", file.file, file.reason)).collect();
     bad.append(&mut found.bad);
     let (mut data, mut bare) = (Vec::new(), 0usize);
-    for entry in &groups.images {
+    for entry in groups.images.iter().cloned() {
         let error = broken.remove(&entry.name);
         match (found.annotations.remove(&entry.name), error) {
             (Some(annotations), None) => {
                 let warnings = measured.get(&entry.name).map_or(&[][..], |m| &m.warnings);
                 warnings.iter().for_each(|warning| say(warning));
-                let image = options.images.read(entry)?;
-                data.push(AnnotatedInput { image, annotations });
+                data.push(Annotated { entry, annotations });
             }
             (Some(_), Some(error)) => bad.push(with_name(&entry.name, &error)),
             (None, Some(error)) => {

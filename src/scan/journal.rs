@@ -22,6 +22,9 @@ pub struct ScanSettings {
     /// SHA-256 of the detector file.
     pub model: String,
     pub score: f32,
+    /// The detector's own threshold came before the score, for the classes that have one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_class: bool,
     pub merge: Option<Merge>,
     /// Detections of one image; as many as there are cells when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

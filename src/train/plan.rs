@@ -157,6 +157,8 @@ impl Plan {
                     architecture,
                     class_sharpness,
                     scale: setup::scale(base, layouts),
+                    // Both speak of the detector that it was.
+                    class_score_thresh: Default::default(),
                     trained: None,
                     ..base.clone()
                 };

@@ -145,7 +145,13 @@ impl WorkerState {
             Ok(message) => {
                 let buffers = Array::new();
                 if let Event::Done {
-                    outcome: Outcome::Image(_) | Outcome::Files { .. } | Outcome::Trained(_), ..
+                    outcome:
+                        Outcome::Image(_)
+                        | Outcome::Files { .. }
+                        | Outcome::Trained(_)
+                        | Outcome::MeasuredCells { .. }
+                        | Outcome::Crops { .. },
+                    ..
                 } = event
                 {
                     collect_buffers(&message, &buffers);

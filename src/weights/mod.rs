@@ -20,7 +20,7 @@ pub mod save;
 pub mod state;
 pub(crate) mod torch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -96,6 +96,19 @@ pub fn convert_bytes(file: &str, bytes: &[u8], changes: &Changes) -> Result<(Vec
     }
     state.tensors.retain(|name, _| !report.unexpected.contains(name) && !names::is_counter(name));
     Ok((safetensors::write(file, &state)?, report))
+}
+
+/// The same detector with a score threshold for some of its classes, in place of those that it had.
+///
+/// # Errors
+/// A file that is not a detector; a class that it does not have, or a score that is not from 0 to 1.
+pub fn with_thresholds(file: &str, bytes: &[u8], thresholds: BTreeMap<String, f32>) -> Result<Vec<u8>> {
+    let mut state = read(file, bytes)?;
+    let (config, _) = load::config_of(file, &state)?;
+    let config = DetectorConfig { class_score_thresh: thresholds, ..config };
+    config.validate()?;
+    state.config = Some(config.to_json()?);
+    safetensors::write(file, &state)
 }
 
 /// [`convert_bytes`] from file to file.

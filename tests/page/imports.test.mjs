@@ -15,9 +15,10 @@ const MAY_IMPORT = {
   canvas: ['shared', 'ui', 'engine'],
   annotate: ['shared', 'ui', 'engine', 'images', 'canvas'],
   detect: ['shared', 'ui', 'engine', 'images', 'canvas'],
+  measure: ['shared', 'ui', 'engine', 'images', 'canvas', 'annotate'],
   train: ['shared', 'ui', 'engine', 'images'],
   project: ['shared', 'ui', 'engine', 'images', 'annotate', 'train'],
-  app: ['shared', 'ui', 'engine', 'images', 'canvas', 'annotate', 'detect', 'train', 'project'],
+  app: ['shared', 'ui', 'engine', 'images', 'canvas', 'annotate', 'detect', 'measure', 'train', 'project'],
 };
 
 const folderOf = (file) => file.split('/')[0];

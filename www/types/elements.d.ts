@@ -65,6 +65,8 @@ export interface Elements {
   'tab-results': HTMLElementTagNameMap['button'];
   'tab-annotate': HTMLElementTagNameMap['button'];
   'tab-train': HTMLElementTagNameMap['button'];
+  'tab-measure': HTMLElementTagNameMap['button'];
+  'tab-gallery': HTMLElementTagNameMap['button'];
   'results-panel': HTMLElementTagNameMap['div'];
   'model-name': HTMLElementTagNameMap['p'];
   'model-progress': HTMLElementTagNameMap['progress'];
@@ -78,6 +80,9 @@ export interface Elements {
   'shown': HTMLElementTagNameMap['span'];
   'score': HTMLElementTagNameMap['input'];
   'score-number': HTMLElementTagNameMap['input'];
+  'by-class-row': HTMLElementTagNameMap['label'];
+  'by-class': HTMLElementTagNameMap['input'];
+  'by-class-text': HTMLElementTagNameMap['span'];
   'classes': HTMLElementTagNameMap['div'];
   'accept-selected': HTMLElementTagNameMap['button'];
   'stale': HTMLElementTagNameMap['p'];
@@ -107,6 +112,8 @@ export interface Elements {
   'save-annotations': HTMLElementTagNameMap['button'];
   'class-chart': HTMLElementTagNameMap['button'];
   'train-panel': HTMLElementTagNameMap['section'];
+  'measure-panel': HTMLElementTagNameMap['div'];
+  'gallery-panel': HTMLElementTagNameMap['div'];
   'job': HTMLElementTagNameMap['footer'];
   'job-text': HTMLElementTagNameMap['span'];
   'job-stage': HTMLElementTagNameMap['span'];

@@ -198,6 +198,8 @@ export type ClassResult = Average & {
   boxes: number;
   /** At IoU 0.5. */
   curve: Curve;
+  /** What each score threshold keeps, from the lowest on; empty in evaluations of earlier versions. */
+  kept: Kept[];
 };
 
 export type CocoCounts =
@@ -208,6 +210,15 @@ export type CocoCounts =
 export interface CocoRle {
   size: [number, number];
   counts: CocoCounts;
+}
+
+/** One quantity, or one quantity of one channel. */
+export interface Column {
+  name: string;
+  /** `None` for a text, a truth value or a plain ratio. */
+  unit?: string | null;
+  /** `None` for what does not depend on a channel. */
+  channel?: string | null;
 }
 
 export type Command =
@@ -237,8 +248,23 @@ export type Command =
   | { type: 'detect'; image: ImageInput; score: number; maxDetections?: number | null; diameter?: number | null; }
   /** Traces masks for the screen. Done: `Outcome::Outlines`, one a mask. */
   | { type: 'outline'; masks: Rle[]; }
-  /** Writes results in one or several formats. Done: `Outcome::Files`. */
-  | { type: 'export'; images: ImageDetections[]; classes: string[]; formats: Format[]; }
+  /**
+   * Writes results in one or several formats; `tables` has what was measured of each image, or nothing. Done:
+   * `Outcome::Files`.
+   */
+  | { type: 'export'; images: ImageDetections[]; classes: string[]; formats: Format[]; tables?: PackedTable[]; }
+  /**
+   * Measures cells of an image, and writes those of `formats` that have files of their own for each image, called `name`.
+   * Without the image only what needs no samples is written. Annotated cells have the score NaN. Done:
+   * `Outcome::MeasuredCells`.
+   */
+  | { type: 'measureCells'; cells: ImageDetections; image?: ImageInput | null; name: string; formats: MeasuredFormat[]; pixelSize?: number | null; }
+  /** Writes the tables of what was measured. Done: `Outcome::Files`. */
+  | { type: 'writeTables'; images: MeasuredCells[]; }
+  /** Cuts the squares around boxes out of the merged image. Done: `Outcome::Crops`. */
+  | { type: 'cropCells'; image: ImageInput; boxes: BoxXyxy[]; side: number; }
+  /** Writes the report of many images as one HTML file. Done: `Outcome::Files`. */
+  | { type: 'reportFolder'; facts: FolderFacts; images: MeasuredCells[]; pictures: Picture[]; }
   /**
    * Says what annotation files are, and after which of the images they are named. Done: `Outcome::AnnotationFiles`, one a
    * file.
@@ -251,9 +277,12 @@ export type Command =
   | { type: 'readAnnotations'; files: NamedBytes[]; images: ImageInfo[]; label: string; numberPieces?: boolean; orientations?: Record<string, number>; }
   /** Finds the box of each mask of a label image that came by itself. Done: `Outcome::MaskOfBox`. */
   | { type: 'attachMasks'; boxes: BoxXyxy[]; masks: Rle[]; }
-  /** Writes annotations in one or several formats. Done: `Outcome::Files`. */
-  | { type: 'writeAnnotations'; images: ImageAnnotations[]; classes: string[]; formats: AnnotationFormat[]; }
-  /** Says which file stands for each image in results. Done: `Outcome::Names`. */
+  /**
+   * Writes annotations in one or several formats; `tables` has what was measured of each image, or nothing. Done:
+   * `Outcome::Files`.
+   */
+  | { type: 'writeAnnotations'; images: ImageAnnotations[]; classes: string[]; formats: AnnotationFormat[]; tables?: PackedTable[]; }
+  /** Says which file stands for each image in results, and what its own files are called. Done: `Outcome::Names`. */
   | { type: 'nameFiles'; images: ImageInfo[]; }
   /** Looks at what is to be trained on, without its images. Done: `Outcome::Preparation`. */
   | { type: 'prepare'; images: ImageAnnotations[]; plan: Plan; }
@@ -263,6 +292,10 @@ export type Command =
   | { type: 'controlTraining'; request: number; control: TrainControl; }
   /** Compares what the detector finds with annotations. Done: `Outcome::Evaluation`. */
   | { type: 'evaluate'; images: AnnotatedInput[]; options: EvaluateOptions; }
+  /** Chooses a score threshold for each class, and says what one for all, `score`, costs. Done: `Outcome::Thresholds`. */
+  | { type: 'chooseThresholds'; evaluation: Evaluation; goal: Goal; score: number; }
+  /** Writes a detector file with these thresholds of its classes. Done: `Outcome::Files`. */
+  | { type: 'keepThresholds'; name: string; bytes: Uint8Array<ArrayBuffer>; thresholds: Record<string, number>; }
   /** Draws curves. Done: `Outcome::Plots`. */
   | { type: 'plot'; charts: Chart[]; }
   /** Writes a training run down as one HTML file. Done: `Outcome::Files`. */
@@ -384,6 +417,8 @@ export interface DetectorConfig {
   bbox_reg_weights: [number, number, number, number];
   /** Detections need a higher score … */
   box_score_thresh: number;
+  /** … or than this one of their class, where the detector has one … */
+  class_score_thresh?: Record<string, number>;
   /** … and no better detection of their class with a greater IoU. */
   box_nms_thresh: number;
   /**
@@ -548,6 +583,15 @@ export type Fix =
   /** Nothing need be done. */
   | { action: 'nothing'; };
 
+/** What stands above the numbers. */
+export interface FolderFacts {
+  title: string;
+  /** Names and values, in order: detector, settings, hashes. */
+  facts: [string, string][];
+  /** What is missing, as sentences. */
+  problems: string[];
+}
+
 /** A format that detections are written in. */
 export type Format =
   /** Pascal VOC XML as LabelImg writes it: one file an image, boxes only, no scores. */
@@ -586,6 +630,13 @@ export interface Glance {
   /** Whether its samples may have 16 bits. */
   mayBeDeep: boolean;
 }
+
+/** What a threshold is chosen for. */
+export type Goal =
+  /** The greatest harmonic mean of precision and recall. */
+  | { type: 'bestF1'; }
+  /** The greatest recall with at least this precision. */
+  | { type: 'precision'; least: number; };
 
 /** All files, each in one place; images are ordered by name. */
 export interface Groups {
@@ -763,6 +814,13 @@ export type IntensityRange =
    */
   | { percentiles: { low: number; high: number; } };
 
+/** Detections of a class with at least a score, at IoU 0.5. */
+export interface Kept {
+  score: number;
+  true_positives: number;
+  false_positives: number;
+}
+
 export type Kind =
   /** A box of a pixel or less. */
   | 'degenerate'
@@ -833,6 +891,37 @@ export interface Measured {
   orientation: number;
   warnings: string[];
 }
+
+/** Cells of one image, all or some, with what was measured of them. */
+export interface MeasuredCells {
+  /** As in `crate::ImageDetections`. */
+  image: string;
+  /** As in `crate::ImageDetections`. */
+  file: string;
+  /** The hash of the detector file; empty where people annotated. */
+  detector: string;
+  /** The number of each cell in its image, from 1. */
+  numbers: number[];
+  /** The class of each cell. */
+  labels: string[];
+  /** The score of each cell; NaN for what people annotated. */
+  scores: number[];
+  /** A row a cell. */
+  table: PackedTable;
+}
+
+/** A format that needs the image beside its detections, or that other programs for images read. */
+export type MeasuredFormat =
+  /** `measurements.csv`, one row a cell, and `measurements-summary.csv`. */
+  | 'measurements'
+  /** `NAME_labels.tif`: a label image. */
+  | 'labels'
+  /** `NAME_labels.png`: the same as PNG of 16 bits, or as TIFF where it has more than 65,535 cells. */
+  | 'labels-png'
+  /** `NAME_rois.zip`: outlines for ImageJ's ROI Manager. */
+  | 'rois'
+  /** `NAME.geojson`: outlines with measurements for QuPath. */
+  | 'geojson';
 
 /**
  * How much each channel adds to red, green and blue. In JSON a plain map, `{"red":[1,0,0],"yellow":[0.5,0.5,0]}`.
@@ -926,10 +1015,14 @@ export type Outcome =
   | { type: 'annotations'; } & Gathered
   /** The number of the mask that each box gets; `None` where a mask has no box. */
   | { type: 'maskOfBox'; masks: (number | null)[] | null; }
-  | { type: 'names'; names: string[]; }
+  | { type: 'names'; names: string[]; stems: string[]; }
+  | { type: 'measuredCells'; table: PackedTable; files: NamedBytes[]; notes: string[]; }
+  | { type: 'crops'; rgba: Uint8Array<ArrayBuffer>; }
   | { type: 'preparation'; } & Preparation
   | { type: 'trained'; } & Trained
   | { type: 'evaluation'; evaluation: Evaluation; detections: ImageDetections[]; }
+  /** By class; one of which no threshold reaches the goal is not among the chosen. */
+  | { type: 'thresholds'; chosen: Record<string, Threshold>; before: Record<string, Threshold>; }
   | { type: 'plots'; svg: string[]; }
   | { type: 'benchLayers'; layers: BenchLayer[]; }
   | { type: 'bench'; } & BenchResult;
@@ -968,12 +1061,34 @@ export interface Overrides {
   scales?: boolean | null;
 }
 
+/** What `Table` has, with a number for each value. */
+export interface PackedTable {
+  columns: Column[];
+  /**
+   * Row by row, 8 bytes a value, IEEE 754 and little-endian: NaN where it is undefined, 1 for true, and for the region that
+   * was measured 0 for a box and 1 for a mask.
+   */
+  values: Uint8Array<ArrayBuffer>;
+}
+
 /** What the pages of a TIFF file are that does not say it. */
 export type Pages =
   /** Nobody knows: `Error::PagesUnknown`. */
   | 'ask'
   /** One channel a page, because the user said so. */
   | 'channels';
+
+/** One cell to look at. */
+export interface Picture {
+  image: string;
+  label: string;
+  /** NaN for what people annotated. */
+  score: number;
+  /** In pixels. */
+  side: number;
+  /** RGBA8. */
+  rgba: Uint8Array<ArrayBuffer>;
+}
 
 /** A training run as it was requested. */
 export interface Plan {
@@ -1150,6 +1265,16 @@ export interface SynthOptions {
   nucleolar: number;
 }
 
+/** A threshold and what it costs. */
+export interface Threshold {
+  score: number;
+  /** Share of true positives among the detections. */
+  precision: number;
+  /** Share of the annotated objects that are found. */
+  recall: number;
+  f1: number;
+}
+
 export interface Thumbnail {
   width: number;
   height: number;
@@ -1322,6 +1447,10 @@ export interface Answers {
   detect: 'detections';
   outline: 'outlines';
   export: 'files';
+  measureCells: 'measuredCells';
+  writeTables: 'files';
+  cropCells: 'crops';
+  reportFolder: 'files';
   recogniseAnnotations: 'annotationFiles';
   readAnnotations: 'annotations';
   attachMasks: 'maskOfBox';
@@ -1331,6 +1460,8 @@ export interface Answers {
   train: 'trained';
   controlTraining: 'nothing';
   evaluate: 'evaluation';
+  chooseThresholds: 'thresholds';
+  keepThresholds: 'files';
   plot: 'plots';
   report: 'files';
   samples: 'files';

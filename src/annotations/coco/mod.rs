@@ -9,7 +9,7 @@ mod write;
 
 pub use read::read;
 pub(in crate::annotations) use read::read_sized;
-pub use write::{CocoImage, CocoItem, write, write_to};
+pub use write::{CocoImage, CocoItem, write, write_measured, write_to};
 
 #[cfg(test)]
 mod tests;

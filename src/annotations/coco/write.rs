@@ -18,6 +18,8 @@ pub struct CocoItem<'a> {
     pub difficult: bool,
     pub truncated: bool,
     pub mask: Option<Cow<'a, Rle>>,
+    /// What was measured of it, by name with unit; empty where nothing was.
+    pub measurements: Map<String, Value>,
 }
 
 /// An image of a COCO file with its objects.
@@ -61,6 +63,8 @@ struct Annotation<'a> {
     difficult: bool,
     #[serde(skip_serializing_if = "is_false")]
     truncated: bool,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    measurements: Map<String, Value>,
 }
 
 #[derive(Serialize)]
@@ -86,16 +90,29 @@ fn is_false(flag: &bool) -> bool {
 /// # Errors
 /// A label that is not among `classes`.
 pub fn write(images: &[ImageAnnotations], classes: &[String]) -> Result<Vec<u8>> {
+    write_measured(images, classes, |_, _| Map::new())
+}
+
+/// As [`write`], with what `measurements` gives for an object of an image, both by their number.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_measured(
+    images: &[ImageAnnotations],
+    classes: &[String],
+    measurements: impl Fn(usize, usize) -> Map<String, Value>,
+) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let source = || {
-        images.iter().map(|image| {
-            let items = image.objects.iter().map(|o| CocoItem {
+        images.iter().enumerate().map(|(at, image)| {
+            let items = image.objects.iter().enumerate().map(|(i, o)| CocoItem {
                 bbox: o.bbox,
                 label: Cow::Borrowed(&o.label),
                 score: None,
                 difficult: o.difficult,
                 truncated: o.truncated,
                 mask: o.mask.as_ref().map(Cow::Borrowed),
+                measurements: measurements(at, i),
             });
             let header = ImageAnnotations { objects: Vec::new(), ..image.clone() };
             Ok(CocoImage { header, extra: Map::new(), items: items.collect() })
@@ -151,6 +168,7 @@ where
                 score: item.score,
                 difficult: item.difficult,
                 truncated: item.truncated,
+                measurements: item.measurements,
             };
             put(out, id == 1, &annotation)?;
         }
@@ -168,6 +186,7 @@ where
                 score: None,
                 difficult: false,
                 truncated: false,
+                measurements: Map::new(),
             };
             put(out, id == 1, &crowd)?;
         }

@@ -5,7 +5,8 @@ use std::path::Path;
 use cytobox::{
     device::DeviceChoice,
     native::{
-        data::{self, DataOptions},
+        data::{self, Annotated, DataOptions},
+        images::ImageOptions,
         session::Session,
     },
     protocol::AnnotatedInput,
@@ -31,6 +32,14 @@ pub fn read(session: &mut Session, folder: &Path, options: &Options) -> anyhow::
     let Options { skip_bad, number_pieces, .. } = *options;
     let options = DataOptions { skip_bad, number_pieces, images: options.channels.options()? };
     Ok(data::read(session, folder, &options, &mut |sentence| eprintln!("{sentence}"))?)
+}
+
+/// Every annotated image of a folder, none of them read, and how to read them; the others, and everything odd, are said.
+pub fn find(session: &mut Session, folder: &Path, options: &Options) -> anyhow::Result<(Vec<Annotated>, ImageOptions)> {
+    let Options { skip_bad, number_pieces, .. } = *options;
+    let options = DataOptions { skip_bad, number_pieces, images: options.channels.options()? };
+    let found = data::find(session, folder, &options, &mut |sentence| eprintln!("{sentence}"))?;
+    Ok((found, options.images))
 }
 
 /// A session with a device, of which it is said which one and why.

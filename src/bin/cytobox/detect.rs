@@ -1,6 +1,6 @@
 //! `cytobox detect`: cells of many images, resumable, with memory that does not grow.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use cytobox::{
     channels::ImageEntry,
@@ -47,12 +47,12 @@ pub struct Arguments {
     /// The folder for the results.
     #[arg(long)]
     out: PathBuf,
-    /// voc, coco, yolo, csv, jsonl, measurements, labels, rois, geojson; several with commas.
+    /// voc, coco, yolo, csv, jsonl, measurements, labels, labels-png, rois, geojson; several with commas.
     #[arg(long, value_delimiter = ',', default_value = "jsonl", value_parser = format)]
     format: Vec<Written>,
-    /// The lowest score that is kept.
-    #[arg(long, default_value_t = DEFAULT_SCORE, value_parser = score)]
-    score: f32,
+    /// The lowest score that is kept; when absent the detector's own threshold of each class, or 0.7.
+    #[arg(long, value_parser = score)]
+    score: Option<f32>,
     /// The most detections of one image; as many as there are cells when absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=DETECTIONS))]
     max_detections: Option<u32>,
@@ -68,6 +68,9 @@ pub struct Arguments {
     force: bool,
     #[command(flatten)]
     measuring: Measuring,
+    /// Write the measurements of each cell into COCO and JSON lines too.
+    #[arg(long)]
+    with_measurements: bool,
     #[command(flatten)]
     channels: Channels,
 }
@@ -77,6 +80,16 @@ pub struct Arguments {
 enum Written {
     Detections(Format),
     Measured(MeasuredFormat),
+}
+
+impl Written {
+    fn detections(self) -> Option<Format> {
+        if let Self::Detections(format) = self { Some(format) } else { None }
+    }
+
+    fn measured(self) -> Option<MeasuredFormat> {
+        if let Self::Measured(format) = self { Some(format) } else { None }
+    }
 }
 
 fn format(text: &str) -> Result<Written, String> {
@@ -109,18 +122,21 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut options = arguments.channels.options()?;
     let (groups, mut failures) = images::find(&arguments.paths)?;
     let (name, bytes) = images::detector(arguments.model.as_deref(), || Bundled::for_entries(&groups.images))?;
+    let config = weights::describe(&name, &bytes)?.config;
     options.bit_depth = match Journal::begun_with(&arguments.out).filter(|_| !arguments.force) {
         Some(begun) => options.bit_depth.or(begun.bit_depth),
-        None => {
-            let trained = weights::describe(&name, &bytes)?.config.bit_depth;
-            images::decide_depth(&options, trained, &groups.images)
-        }
+        None => images::decide_depth(&options, config.bit_depth, &groups.images),
     };
     let max_detections = arguments.max_detections.map(|n| n as usize);
     let model = hex(&Sha256::digest(&bytes));
     let (merge, bit_depth) = (options.merge.clone(), options.bit_depth);
     let diameter = arguments.diameter;
-    let settings = ScanSettings { model, score: arguments.score, merge, max_detections, diameter, bit_depth };
+    let thresholds = if arguments.score.is_none() { config.class_score_thresh } else { BTreeMap::new() };
+    let (score, by_class) = (arguments.score.unwrap_or(DEFAULT_SCORE), !thresholds.is_empty());
+    let settings = ScanSettings { model, score, by_class, merge, max_detections, diameter, bit_depth };
+    for (class, score) in &thresholds {
+        eprintln!("{class}: score threshold {score} of the detector; --score sets one for all classes");
+    }
     let names = Names::new(&arguments.paths, &groups)?;
     let mut journal = Journal::open(&arguments.out, &settings, arguments.force)?;
     if journal.unreadable() > 0 {
@@ -138,33 +154,47 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let bar = images::progress_bar(pending.len());
     for entry in &pending {
         let wanted = names.of(entry);
-        if let Err(e) = one(&mut session, &options, &settings, entry, &wanted, &mut journal, &bar) {
+        if let Err(e) = one(&mut session, &options, (&settings, &thresholds), entry, &wanted, &mut journal, &bar) {
             failures.add(&bar, &entry.name, &e);
         }
         bar.inc(1);
     }
     bar.finish();
 
-    let mut measured = Vec::new();
-    for format in &arguments.format {
-        match format {
-            Written::Detections(format) => {
-                export::write_folder(&arguments.out, *format, &classes, || journal.images())?
-            }
-            Written::Measured(format) => measured.push(*format),
-        }
+    let measured: Vec<MeasuredFormat> = arguments.format.iter().filter_map(|format| format.measured()).collect();
+    let keep = arguments.with_measurements;
+    let tables = arguments.measuring.write(
+        &arguments.out,
+        &measured,
+        &journal,
+        &settings.model,
+        &options,
+        &mut failures,
+        keep,
+    )?;
+    for format in arguments.format.iter().filter_map(|format| format.detections()) {
+        let kept = || match &tables {
+            Some(tables) => tables.read(),
+            None => Box::new(std::iter::repeat_with(|| Ok(None))),
+        };
+        export::write_folder(&arguments.out, format, &classes, || {
+            journal.images().zip(kept()).map(|(image, table)| Ok((image?, table?)))
+        })?;
     }
-    arguments.measuring.write(&arguments.out, &measured, &journal, &settings.model, &options, &mut failures)?;
     say_limited(&journal);
     // Measuring goes over those that were done before too.
-    failures.finish(if measured.is_empty() { pending.len() } else { groups.images.len().max(journal.len()) })
+    failures.finish(if measured.is_empty() && tables.is_none() {
+        pending.len()
+    } else {
+        groups.images.len().max(journal.len())
+    })
 }
 
 /// Finds the cells of one image and notes them in the journal.
 fn one(
     session: &mut Session,
     options: &ImageOptions,
-    settings: &ScanSettings,
+    (settings, thresholds): (&ScanSettings, &BTreeMap<String, f32>),
     entry: &ImageEntry,
     wanted: &Called,
     journal: &mut Journal,
@@ -173,20 +203,22 @@ fn one(
     let source = Source::of(entry)?;
     let called = journal.name_for(wanted, &source);
     let ScanSettings { score, max_detections, diameter, .. } = *settings;
+    let lowest = thresholds.values().copied().fold(score, f32::min);
+    let each = |found: ImageDetections| found.above_each(|label| thresholds.get(label).copied().unwrap_or(score));
     if let Some(large) = options.open_large(entry)? {
-        let wanted = DetectOptions { score: Some(score), max_detections, diameter };
+        let wanted = DetectOptions { score: Some(lowest), max_detections, diameter };
         let merge_and_depth = (options.merge.as_ref(), options.bit_depth);
         let (detections, warnings) =
             session.detect_large(&called.image, large, merge_and_depth, &wanted, &OnBar(bar))?;
         images::warn(bar, &warnings);
-        return journal.push(&ImageDetections { file: called.file, ..detections }, source);
+        return journal.push(&ImageDetections { file: called.file, ..each(detections) }, source);
     }
     let mut image = options.read(entry)?;
     image.name.clone_from(&called.image);
-    match session.run(Command::Detect { image, score, max_detections, diameter })? {
+    match session.run(Command::Detect { image, score: lowest, max_detections, diameter })? {
         Outcome::Detections { detections, warnings, .. } => {
             images::warn(bar, &warnings);
-            journal.push(&ImageDetections { file: called.file, ..detections }, source)
+            journal.push(&ImageDetections { file: called.file, ..each(detections) }, source)
         }
         other => Err(unexpected(&other)),
     }

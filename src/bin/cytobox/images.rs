@@ -127,6 +127,7 @@ pub fn progress_bar(total: usize) -> ProgressBar {
 
 /// Counts what went wrong, one line each, so that one broken image does not stop the rest. It begins with what could not
 /// even be read.
+#[derive(Default)]
 pub struct Failures {
     unreadable: usize,
     images: usize,

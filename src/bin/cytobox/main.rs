@@ -30,7 +30,11 @@ mod output;
 #[cfg(not(target_arch = "wasm32"))]
 mod plot;
 #[cfg(not(target_arch = "wasm32"))]
+mod report;
+#[cfg(not(target_arch = "wasm32"))]
 mod synth;
+#[cfg(not(target_arch = "wasm32"))]
+mod thresholds;
 #[cfg(not(target_arch = "wasm32"))]
 mod train;
 #[cfg(not(target_arch = "wasm32"))]
@@ -48,7 +52,7 @@ mod native {
     use clap::{Parser, Subcommand};
     use cytobox::model::config::Changes;
 
-    use crate::{bench, detect, evaluate, measure, merge, models, plot, synth, train};
+    use crate::{bench, detect, evaluate, measure, merge, models, plot, report, synth, thresholds, train};
 
     /// Detects cells in microscope images with detectors that you train on your own machine.
     #[derive(Parser)]
@@ -66,10 +70,14 @@ mod native {
         Detect(detect::Arguments),
         /// Measure annotated cells: shape, and intensity in every channel.
         Measure(measure::Arguments),
+        /// Write what was detected in a folder as one HTML file: counts, distributions, the best cells.
+        Report(report::Arguments),
         /// Train a detector on annotated images.
         Train(Box<train::Arguments>),
         /// Evaluate a detector on annotated images.
         Evaluate(evaluate::Arguments),
+        /// Choose a score threshold for each class on annotated images and keep it in the detector.
+        Thresholds(thresholds::Arguments),
         /// Plot training curves as SVG.
         Plot(plot::Arguments),
         /// Convert a detector file (torchvision's .pth or .safetensors) to cytobox's format.
@@ -100,8 +108,10 @@ mod native {
             Command::Merge(arguments) => merge::run(&arguments),
             Command::Detect(arguments) => detect::run(&arguments),
             Command::Measure(arguments) => measure::run(&arguments),
+            Command::Report(arguments) => report::run(&arguments),
             Command::Train(arguments) => train::run(&arguments),
             Command::Evaluate(arguments) => evaluate::run(&arguments),
+            Command::Thresholds(arguments) => thresholds::run(&arguments),
             Command::Plot(arguments) => plot::run(&arguments),
             Command::Convert { input, output, detector } => models::convert(&input, &output, &detector),
             Command::Info { file } => models::info(&file),

@@ -6,11 +6,11 @@ use std::{
 };
 
 use cytobox::{
-    annotations::names,
-    detections::{Detection, ImageDetections},
-    export::{self, MeasuredFormat},
-    native::session::Session,
-    protocol::AnnotatedInput,
+    annotations::{ImageAnnotations, names},
+    channels::ImageEntry,
+    export::{self, AnnotationFormat, MeasuredFormat},
+    files,
+    native::{data::Annotated, session::Session},
 };
 
 use crate::{
@@ -27,55 +27,83 @@ pub struct Arguments {
     /// The folder for the results.
     #[arg(long)]
     out: PathBuf,
-    /// measurements, labels, rois, geojson; several with commas.
-    #[arg(long, value_delimiter = ',', default_value = "measurements")]
-    format: Vec<MeasuredFormat>,
+    /// measurements, labels, labels-png, rois, geojson, coco (with measurements); several with commas.
+    #[arg(long, value_delimiter = ',', default_value = "measurements", value_parser = format)]
+    format: Vec<Written>,
     #[command(flatten)]
     measuring: Measuring,
     #[command(flatten)]
     options: data::Options,
 }
 
+/// A format of `--format`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Written {
+    Measured(MeasuredFormat),
+    Coco,
+}
+
+fn format(text: &str) -> Result<Written, String> {
+    if text.trim().eq_ignore_ascii_case("coco") {
+        return Ok(Written::Coco);
+    }
+    text.parse().map(Written::Measured).map_err(|_: cytobox::Error| {
+        let names = MeasuredFormat::ALL.map(MeasuredFormat::name).join(", ");
+        format!("the format {text:?} is unknown; there are {names}, coco")
+    })
+}
+
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     // Nothing is computed that needs a device.
     let mut session = Session::default();
-    let data = data::read(&mut session, &arguments.data, &arguments.options)?;
+    let (data, options) = data::find(&mut session, &arguments.data, &arguments.options)?;
     let names: Vec<&str> = data.iter().map(|one| one.annotations.image.as_str()).collect();
     let names = export::file_names(&names, &[]);
     fs::create_dir_all(&arguments.out)?;
-    let mut files = MeasuredFiles::create(arguments.measuring, &arguments.out, &arguments.format, "")?;
+    let formats: Vec<MeasuredFormat> = arguments.format.iter().filter_map(|f| f.measured()).collect();
+    let coco = arguments.format.contains(&Written::Coco);
+    let mut measured = MeasuredFiles::create(arguments.measuring, &arguments.out, &formats, "", coco)?;
     let bar = images::progress_bar(data.len());
-    for (one, name) in data.into_iter().zip(&names) {
-        let image = as_detections(&one, &arguments.data);
-        // The data could be read a moment ago.
-        files.add(&image, name, || channels_of(one.image))??;
+    let mut annotated = Vec::new();
+    for (Annotated { entry, mut annotations }, name) in data.into_iter().zip(&names) {
+        annotations.file = file_of(&entry, &annotations, &arguments.data);
+        let cells = export::as_cells(&annotations);
+        // The image could be read a moment ago.
+        let notes = measured.add(&cells, name, || options.read(&entry).and_then(channels_of))??;
+        images::warn(&bar, &notes);
+        if coco {
+            annotated.push(annotations);
+        }
         bar.inc(1);
     }
     bar.finish();
-    Ok(files.finish()?)
+    if let Some(kept) = measured.finish()? {
+        let tables = kept.read().map(|table| Ok(table?.unwrap_or_default())).collect::<cytobox::Result<Vec<_>>>()?;
+        let labels = annotated.iter().flat_map(|image| image.objects.iter().map(|object| object.label.clone()));
+        let ignored = annotated.iter().flat_map(|image| image.ignored.iter().filter_map(|region| region.label.clone()));
+        let classes: Vec<String> =
+            labels.chain(ignored).collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+        let written = export::annotated_measured(&annotated, &tables, &classes, &[AnnotationFormat::Coco])?;
+        for file in written {
+            files::write_file(&arguments.out.join(file.name), &file.bytes)?;
+        }
+    }
+    Ok(())
 }
 
-/// Annotations have no score.
-fn as_detections(AnnotatedInput { image, annotations }: &AnnotatedInput, data: &Path) -> ImageDetections {
-    let detection = |object: &cytobox::annotations::Object| Detection {
-        bbox: object.bbox,
-        label: object.label.clone(),
-        score: f32::NAN,
-        mask: object.mask.clone(),
-    };
-    let first = image.files.first().map_or_else(PathBuf::new, |first| PathBuf::from(&first.file.file));
-    let below = first.strip_prefix(data).unwrap_or(&first);
-    // A channel set is called as the file that its merged image would be.
-    let file = match image.files.len() {
-        1 => below.to_owned(),
-        _ => below.with_file_name(format!("{}.png", names::base_name(&image.name))),
-    };
-    ImageDetections {
-        image: annotations.image.clone(),
-        file: file.to_string_lossy().replace('\\', "/"),
-        width: annotations.width,
-        height: annotations.height,
-        detections: annotations.objects.iter().map(detection).collect(),
-        ..ImageDetections::default()
+impl Written {
+    fn measured(self) -> Option<MeasuredFormat> {
+        if let Self::Measured(format) = self { Some(format) } else { None }
     }
+}
+
+/// Its path below the folder; a channel set is called as the file that its merged image would be.
+fn file_of(entry: &ImageEntry, annotations: &ImageAnnotations, data: &Path) -> String {
+    let first = entry.files.first().map_or_else(PathBuf::new, |first| PathBuf::from(&first.file));
+    let below = first.strip_prefix(data).unwrap_or(&first);
+    let file = match entry.files.len() {
+        1 => below.to_owned(),
+        _ => below.with_file_name(format!("{}.png", names::base_name(&annotations.image))),
+    };
+    file.to_string_lossy().replace('\\', "/")
 }

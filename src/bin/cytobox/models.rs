@@ -52,6 +52,9 @@ pub fn info(file: &Path) -> anyhow::Result<()> {
     if let IntensityRange::Percentiles { low, high } = config.intensity {
         say!("intensity: each image is stretched between its percentiles {low} and {high}");
     }
+    for (class, score) in &config.class_score_thresh {
+        say!("score threshold of {class}: {score}");
+    }
     if let Some(trained) = &config.trained {
         say!("trained: {trained}");
     }

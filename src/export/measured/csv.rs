@@ -6,7 +6,9 @@ use std::io::Write;
 use csv::{Writer, WriterBuilder};
 use serde::{Deserialize, Serialize};
 
+use super::tables::MeasuredCells;
 use crate::annotations::{csv::guarded, reference};
+#[cfg(not(target_arch = "wasm32"))]
 use crate::detections::ImageDetections;
 use crate::error::{Error, Result};
 use crate::measure::{Column, Table, Value};
@@ -25,18 +27,36 @@ pub(super) struct ImageTable {
 pub(super) const CLASS: usize = 1;
 
 impl ImageTable {
+    /// The page has no detections at hand here, but what was measured of them.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn new(image: &ImageDetections, detector: &str, table: Table) -> Self {
-        let path = reference::path(&image.file, &image.image);
+        let cell = |i: usize| image.detections.get(i).map(|d| (i as u32 + 1, d.label.as_str(), d.score));
+        Self::with(&image.image, &image.file, detector, cell, table)
+    }
+
+    /// # Errors
+    /// A table with half a row.
+    pub fn of(cells: &MeasuredCells) -> Result<Self> {
+        let MeasuredCells { image, file, detector, numbers, labels, scores, table } = cells;
+        let cell = |i: usize| Some((*numbers.get(i)?, labels.get(i)?.as_str(), *scores.get(i)?));
+        Ok(Self::with(image, file, detector, cell, table.unpack()?))
+    }
+
+    /// `cell` gives the number, class and score of a row.
+    fn with<'a>(
+        image: &str,
+        file: &str,
+        detector: &str,
+        cell: impl Fn(usize) -> Option<(u32, &'a str, f32)>,
+        table: Table,
+    ) -> Self {
+        let path = reference::path(file, image);
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
         let front = ["cell", "class", "score", "detector"].map(|name| Column::new(name, None));
         let of = |i: usize| {
-            let Some(d) = image.detections.get(i) else { return Vec::new() };
-            vec![
-                Value::from((i + 1) as f64),
-                Value::from(d.label.as_str()),
-                Value::from(super::score(d)),
-                Value::from(detector),
-            ]
+            let Some((number, label, score)) = cell(i) else { return Vec::new() };
+            let score = Value::from(super::score(score));
+            vec![Value::from(f64::from(number)), Value::from(label), score, Value::from(detector)]
         };
         let table = table.behind(front.to_vec(), of);
         Self { image: name.to_owned(), folder: folder.to_owned(), table }

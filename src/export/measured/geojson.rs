@@ -32,7 +32,7 @@ pub(super) fn collection(image: &ImageDetections, table: &Table) -> Result<Vec<u
         };
         let values = table.columns().iter().zip(table.rows().get(i).into_iter().flatten());
         // Annotations have none.
-        let score = Some(super::score(detection)).filter(|score| score.is_finite());
+        let score = Some(super::score(detection.score)).filter(|score| score.is_finite());
         let score = score.map(|score| ("score".to_owned(), json!(score)));
         let measurements: Map<String, Json> = score
             .into_iter()

@@ -1,90 +1,78 @@
-//! `measurements.csv` and `measurements-summary.csv` of a folder, one image in memory at a time.
-//!
-//! The header names the channels of all images, which are not known before the last one; until then the tables wait in a file
-//! beside.
+//! `measurements.csv`, one row a cell, and `measurements-summary.csv`, one row for each class of an image.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+
+use serde::{Deserialize, Serialize};
 
 use super::csv::{Csv, ImageTable, field, united, write_rows};
 use super::summary::Summary;
-use crate::detections::ImageDetections;
-use crate::error::{Error, Result};
-use crate::measure::{Column, Table};
+use crate::error::Result;
+use crate::export::NamedBytes;
+use crate::measure::{Column, PackedTable};
 
-/// The files that are being written.
-pub struct TableFiles {
-    out: PathBuf,
-    detector: String,
-    waiting: BufWriter<File>,
-    columns: Vec<Column>,
+/// One row a cell.
+pub const CELLS: &str = "measurements.csv";
+/// One row for each class of an image, and for all.
+pub const SUMMARY: &str = "measurements-summary.csv";
+
+/// Cells of one image, all or some, with what was measured of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MeasuredCells {
+    /// As in [`crate::ImageDetections`].
+    pub image: String,
+    /// As in [`crate::ImageDetections`].
+    pub file: String,
+    /// The hash of the detector file; empty where people annotated.
+    pub detector: String,
+    /// The number of each cell in its image, from 1.
+    pub numbers: Vec<u32>,
+    /// The class of each cell.
+    pub labels: Vec<String>,
+    /// The score of each cell; NaN for what people annotated.
+    pub scores: Vec<f32>,
+    /// A row a cell.
+    pub table: PackedTable,
 }
 
-impl TableFiles {
-    /// One row a cell.
-    pub const CELLS: &'static str = "measurements.csv";
-    /// One row for each class of an image, and for all.
-    pub const SUMMARY: &'static str = "measurements-summary.csv";
-    const WAITING: &'static str = "measurements.part";
+/// Both tables of all images, in memory.
+///
+/// # Errors
+/// A table with half a row.
+pub fn tables(images: &[MeasuredCells]) -> Result<Vec<NamedBytes>> {
+    let tables = images.iter().map(ImageTable::of).collect::<Result<Vec<_>>>()?;
+    let mut columns = Vec::new();
+    tables.iter().for_each(|table| united(&mut columns, table.table.columns()));
+    let (mut cells, mut summary) = (Vec::new(), Vec::new());
+    write_tables(&columns, tables.into_iter().map(Ok), &mut cells, &mut summary)?;
+    Ok([(CELLS, cells), (SUMMARY, summary)].map(|(name, bytes)| NamedBytes { name: name.to_owned(), bytes }).into())
+}
 
-    /// In the folder `out`; `detector` is the hash of the detector file.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn create(out: &Path, detector: &str) -> Result<Self> {
-        let path = out.join(Self::WAITING);
-        let waiting = File::create(&path).map_err(|e| Error::io(&path, e))?;
-        let detector = detector.to_owned();
-        Ok(Self { out: out.to_owned(), detector, waiting: BufWriter::new(waiting), columns: Vec::new() })
-    }
-
-    /// Adds what was measured of one image, whose rows are its detections.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn add(&mut self, image: &ImageDetections, table: Table) -> Result<()> {
-        let path = self.out.join(Self::WAITING);
-        let table = ImageTable::new(image, &self.detector, table);
-        united(&mut self.columns, table.table.columns());
-        let mut line = serde_json::to_vec(&table).map_err(|e| Error::io(&path, e))?;
-        line.push(b'\n');
-        self.waiting.write_all(&line).map_err(|e| Error::io(&path, e))
-    }
-
-    /// Writes both files, which appear under their names when they are whole.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn finish(mut self) -> Result<()> {
-        let path = self.out.join(Self::WAITING);
-        self.waiting.flush().map_err(|e| Error::io(&path, e))?;
-        let [cells, summary] = [Self::CELLS, Self::SUMMARY].map(|name| self.out.join(name));
-        let [cells_part, summary_part] = [&cells, &summary].map(|path| path.with_extension("csv.part"));
-        let create = |path: &PathBuf| File::create(path).map(BufWriter::new).map_err(|e| Error::io(path, e));
-
-        let front = ["image", "folder"].map(str::to_owned);
-        let header = front.into_iter().chain(self.columns.iter().map(Column::header)).collect();
-        let mut cells_csv = Csv::new(create(&cells_part)?, header)?;
-        let mut totals = Summary::new(&self.columns);
-        let mut summary_csv = Csv::new(create(&summary_part)?, totals.header())?;
-        let waiting = File::open(&path).map_err(|e| Error::io(&path, e))?;
-        for line in BufReader::new(waiting).split(b'\n') {
-            let line = line.map_err(|e| Error::io(&path, e))?;
-            let table: ImageTable = serde_json::from_slice(&line).map_err(|e| Error::io(&path, e))?;
-            write_rows(&mut cells_csv, &self.columns, &table)?;
-            for row in totals.of_image(&table) {
-                summary_csv.line(row.iter().map(field))?;
-            }
+/// Writes both tables, an image at a time; `columns` are those of all images.
+///
+/// # Errors
+/// Those of `tables` and of writing.
+pub(super) fn write_tables(
+    columns: &[Column],
+    tables: impl Iterator<Item = Result<ImageTable>>,
+    cells: impl Write,
+    summary: impl Write,
+) -> Result<()> {
+    let front = ["image", "folder"].map(str::to_owned);
+    let header = front.into_iter().chain(columns.iter().map(Column::header)).collect();
+    let mut cells = Csv::new(cells, header)?;
+    let mut totals = Summary::new(columns);
+    let mut summary = Csv::new(summary, totals.header())?;
+    for table in tables {
+        let table = table?;
+        write_rows(&mut cells, columns, &table)?;
+        for row in totals.of_image(&table) {
+            summary.line(row.iter().map(field))?;
         }
-        for row in totals.of_all() {
-            summary_csv.line(row.iter().map(field))?;
-        }
-        cells_csv.finish()?;
-        summary_csv.finish()?;
-        for (part, whole) in [(cells_part, cells), (summary_part, summary)] {
-            fs::rename(part, &whole).map_err(|e| Error::io(&whole, e))?;
-        }
-        fs::remove_file(&path).map_err(|e| Error::io(&path, e))
     }
+    for row in totals.of_all() {
+        summary.line(row.iter().map(field))?;
+    }
+    cells.finish()?;
+    summary.finish()
 }

@@ -61,13 +61,13 @@ fn tables_of_images_with_other_channels_go_into_one_file() {
     files.finish().unwrap();
     let mut names: Vec<_> = std::fs::read_dir(out.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, [TableFiles::SUMMARY, TableFiles::CELLS]);
+    assert_eq!(names, [SUMMARY, CELLS]);
 
     let read = |name: &str| -> Vec<BTreeMap<String, String>> {
         let mut reader = ::csv::Reader::from_path(out.path().join(name)).unwrap();
         reader.deserialize().map(|row| row.unwrap()).collect()
     };
-    let cells = read(TableFiles::CELLS);
+    let cells = read(CELLS);
     let column = |rows: &[BTreeMap<String, String>], name: &str| -> Vec<String> {
         rows.iter().map(|row| row[name].clone()).collect()
     };
@@ -83,7 +83,7 @@ fn tables_of_images_with_other_channels_go_into_one_file() {
     assert_eq!(column(&cells, "grey mean [grey level]"), ["7", "7", "7", ""]);
     assert_eq!(column(&cells, "blue integrated [grey level]"), ["", "", "", "3600"]);
 
-    let summary = read(TableFiles::SUMMARY);
+    let summary = read(SUMMARY);
     let groups: Vec<[String; 4]> =
         summary.iter().map(|row| ["image", "folder", "class", "cells"].map(|name| row[name].clone())).collect();
     let expected = [

@@ -52,6 +52,13 @@ impl DetectorConfig {
                 return fault(format!("{what} is {share}; it must be between 0 and 1"));
             }
         }
+        for (class, score) in &self.class_score_thresh {
+            if !self.classes.iter().skip(1).any(|known| known == class) || !(0.0..=1.0).contains(score) {
+                return fault(format!(
+                    "class_score_thresh has {score} for {class:?}; it must be between 0 and 1, for a class"
+                ));
+            }
+        }
         if !(1.0..=100.0).contains(&self.class_sharpness) {
             return fault(format!("class_sharpness is {}; it must be between 1 and 100", self.class_sharpness));
         }
@@ -142,6 +149,8 @@ mod tests {
             r#"{"aspect_ratios": [-1]}"#,
             r#"{"box_nms_thresh": 1.5}"#,
             r#"{"class_sharpness": 0.5}"#,
+            r#"{"class_score_thresh": {"person": 1.5}}"#,
+            r#"{"class_score_thresh": {"unicorn": 0.5}}"#,
             r#"{"classes": ["__background__", ""]}"#,
             r#"{"classes": ["__background__", "cell "]}"#,
             r#"{"classes": ["__background__", "living\ncell"]}"#,

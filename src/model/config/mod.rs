@@ -5,6 +5,8 @@
 
 mod checks;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::boxes::BoxCoder;
@@ -81,6 +83,9 @@ pub struct DetectorConfig {
     pub bbox_reg_weights: [f32; 4],
     /// Detections need a higher score …
     pub box_score_thresh: f32,
+    /// … or than this one of their class, where the detector has one …
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub class_score_thresh: BTreeMap<String, f32>,
     /// … and no better detection of their class with a greater IoU.
     pub box_nms_thresh: f32,
     /// Detections that torchvision keeps of an image. Here it holds where somebody asks for no more than that: see
@@ -150,6 +155,7 @@ impl Default for DetectorConfig {
             representation_size: 1024,
             bbox_reg_weights: [10.0, 10.0, 5.0, 5.0],
             box_score_thresh: 0.05,
+            class_score_thresh: BTreeMap::new(),
             box_nms_thresh: 0.5,
             box_detections_per_img: 100,
             class_sharpness: 1.0,

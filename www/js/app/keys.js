@@ -37,6 +37,7 @@ const CANVAS = [
   ['arrow keys', 'pan; faster with Shift'],
   ['drag, or Space and drag', 'pan'],
   ['N, P', 'next, previous detection'],
+  ['Shift+drag, Shift+click', 'select cells by a lasso, add or remove one'],
   ['Esc', 'clear the selection'],
 ];
 
@@ -53,6 +54,15 @@ const ANNOTATE = [
   ['Del', 'delete'],
   ['Space', 'mark the image as verified; hold and drag to pan'],
   ['Esc', 'cancel the drag, then clear the selection'],
+];
+
+const GALLERY = [
+  ['arrow keys', 'next, previous cell; with Shift select several'],
+  ['Y', 'accept the selected cells'],
+  ['Del', 'reject them'],
+  ['1 … 9', 'accept them with that label'],
+  ['Enter', 'open the cell in its image'],
+  ['Ctrl+A', 'select all that are shown'],
 ];
 
 function singleKeys() {
@@ -88,6 +98,8 @@ export function openShortcuts() {
     rows(CANVAS),
     el('h3', {}, 'While annotating'),
     rows(ANNOTATE),
+    el('h3', {}, 'In the gallery, when focused'),
+    rows(GALLERY),
     el('label', { class: 'check' }, input, 'Single-letter shortcuts outside the canvas'),
     el('label', { class: 'check' }, guide, 'Show the next step below the toolbar'),
   ]);

@@ -4,16 +4,18 @@ import { announce, byId } from '../ui/dom.js';
 import { store } from '../shared/page-state.js';
 
 /** @typedef {'view'|'annotate'} Mode */
-/** @typedef {'results'|'annotate'|'train'} Tab */
+/** @typedef {'results'|'annotate'|'train'|'measure'|'gallery'} Tab */
 
 /** @type {Tab[]} */
-const TABS = ['results', 'annotate', 'train'];
+const TABS = ['results', 'annotate', 'train', 'measure', 'gallery'];
+/** Those that go with either mode. @type {Tab[]} */
+const WITH_BOTH = ['train', 'measure', 'gallery'];
 
 /** @param {Mode} mode */
 export function setMode(mode) {
   if (store.state.mode === mode) return;
-  // The panel changes with the mode, except the training panel, which goes with either.
-  const tab = store.state.tab === 'train' ? 'train' : mode === 'annotate' ? 'annotate' : 'results';
+  // The panel changes with the mode, except those that go with either.
+  const tab = WITH_BOTH.includes(store.state.tab) ? store.state.tab : mode === 'annotate' ? 'annotate' : 'results';
   store.set({ mode, tab, selectedBox: null, hovered: null });
   announce(mode === 'annotate' ? 'Annotate: drag to draw a box.' : 'Inspect: drag to pan.');
 }
@@ -58,6 +60,8 @@ export function startModes(viewer, tools) {
     byId('show-detections').hidden = mode !== 'annotate';
   });
   store.subscribe(['tab'], ({ tab }) => {
+    // A table and a gallery want more room than a list.
+    document.body.classList.toggle('roomy', tab === 'measure' || tab === 'gallery');
     for (const one of TABS) {
       const button = byId(`tab-${one}`);
       button.setAttribute('aria-selected', String(one === tab));

@@ -88,6 +88,9 @@ export const annotationLayer = {
     if (annotations && (drawing || show.annotations)) {
       const active = drawing ? (pending.draft ? pending.draft.index : selectedBox) : null;
       drawStill(context, view, annotations, active, !drawing && Boolean(image?.result));
+      for (const object of annotations.objects) {
+        if (store.state.picked.has(object)) strongBox(context, view, object.box, classStyle(object.label), '#fff');
+      }
       if (drawing) drawActive(context, view, annotations);
     }
     if (!drawing) return;

@@ -5,10 +5,14 @@
 import { openDetections } from './open-detections.js';
 import { classStyle } from './colors.js';
 import { maskPath } from './masks.js';
+import { announce } from '../ui/dom.js';
+import { insidePolygon } from './geometry.js';
 import { currentImage, shownDetections, store } from '../shared/page-state.js';
 
 const HALO = 'rgb(0 0 0 / 65%)';
 const FONT = '600 11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
+/** Moves of the pointer from which a drag is a lasso and not a click. */
+const LASSO_POINTS = 4;
 /** Boxes narrower than this on the screen get their label only when they are pointed at. */
 const LABEL_WIDTH = 44;
 
@@ -41,7 +45,7 @@ export function detectionAt(x, y) {
 /** @type {import('./viewer.js').Layer} */
 export const detectionLayer = {
   draw(context, view) {
-    const { show, selected, hovered, mode } = store.state;
+    const { show, selected, hovered, mode, picked } = store.state;
     const faint = mode === 'annotate';
     const [left, top] = view.toImage(0, 0);
     const [right, bottom] = view.toImage(view.width, view.height);
@@ -49,7 +53,8 @@ export const detectionLayer = {
       return box[2] >= left && box[0] <= right && box[3] >= top && box[1] <= bottom;
     });
     /** @param {{index: number}} one */
-    const marked = ({ index }) => index === selected || index === hovered;
+    const pointedAt = ({ index }) => index === selected || index === hovered;
+    const marked = (/** @type {{index: number, detection: object}} */ one) => pointedAt(one) || picked.has(one.detection);
     const plainOnes = inView.filter((one) => !marked(one));
     const markedOnes = inView.filter(marked);
 
@@ -65,11 +70,44 @@ export const detectionLayer = {
       }
       for (const one of group) {
         const wide = (one.detection.box[2] - one.detection.box[0]) * view.scale >= LABEL_WIDTH;
-        if (marked(one) || (show.labels && wide && !faint)) drawLabel(context, view, one.detection, marked(one));
+        if (pointedAt(one) || (show.labels && wide && !faint)) drawLabel(context, view, one.detection, pointedAt(one));
       }
     }
+    if (lasso.points.length > 1) drawLasso(context, view);
   },
 };
+
+/** Corners in pixels of the image, while Shift is held and the pointer drags. */
+const lasso = { points: /** @type {[number, number][]} */ ([]) };
+
+/** @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view */
+function drawLasso(context, view) {
+  context.beginPath();
+  for (const [x, y] of lasso.points) context.lineTo(...view.toScreen(x, y));
+  context.closePath();
+  context.fillStyle = 'rgb(79 184 191 / 18%)';
+  context.fill();
+  context.strokeStyle = '#4fb8bf';
+  context.lineWidth = 1.5;
+  context.stroke();
+}
+
+/** Selects the detections whose middle lies in the lasso, and those that were selected before. */
+function pickInLasso() {
+  const inside = visibleDetections().filter(({ detection: { box } }) => insidePolygon(lasso.points, (box[0] + box[2]) / 2, (box[1] + box[3]) / 2));
+  store.set({ picked: new Set([...store.state.picked, ...inside.map(({ detection }) => detection)]) });
+  announce(`${inside.length} detections in the lasso.`);
+}
+
+/** @param {number} x @param {number} y */
+function togglePicked(x, y) {
+  const found = detectionAt(x, y);
+  const detection = found === null ? null : currentImage()?.result?.detections.detections[found];
+  if (!detection) return;
+  const picked = new Set(store.state.picked);
+  if (!picked.delete(detection)) picked.add(detection);
+  store.set({ picked });
+}
 
 /** @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {Path2D} path @param {import('./colors.js').Style} style @param {boolean} strong */
 function drawMask(context, view, path, style, strong) {
@@ -170,13 +208,34 @@ export function selectTool(viewer) {
     leave() {
       if (store.state.hovered !== null) store.set({ hovered: null });
     },
+    // With Shift a drag draws a lasso, and a click adds one cell to the selection or takes it out.
+    down({ x, y, event }) {
+      if (event.shiftKey) lasso.points = [[x, y]];
+      return event.shiftKey;
+    },
+    drag({ x, y }) {
+      lasso.points.push([x, y]);
+      viewer.redraw();
+    },
+    up({ x, y }) {
+      if (lasso.points.length > LASSO_POINTS) pickInLasso();
+      else togglePicked(x, y);
+      lasso.points = [];
+      viewer.redraw();
+    },
+    cancel() {
+      lasso.points = [];
+      viewer.redraw();
+    },
     click({ x, y }) {
-      store.set({ selected: detectionAt(x, y) });
+      const selected = detectionAt(x, y);
+      const detection = selected === null ? null : currentImage()?.result?.detections.detections[selected];
+      store.set({ selected, picked: new Set(detection ? [detection] : []) });
     },
     key(event) {
       if (event.ctrlKey || event.metaKey || event.altKey) return false;
       if (event.key === 'n' || event.key === 'p') step(event.key === 'n' ? 1 : -1);
-      else if (event.key === 'Escape' && store.state.selected !== null) store.set({ selected: null });
+      else if (event.key === 'Escape' && (store.state.selected !== null || store.state.picked.size)) store.set({ selected: null, picked: new Set() });
       else return false;
       return true;
     },

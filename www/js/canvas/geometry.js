@@ -60,3 +60,13 @@ export function touchesEdge([x1, y1, x2, y2], { width, height }) {
 export function sameBox(a, b) {
   return a[0] === b[0] && a[1] === b[1] && a[2] === b[2] && a[3] === b[3];
 }
+
+/** Whether a point lies in a polygon, by the even-odd rule. @param {[number, number][]} polygon @param {number} x @param {number} y */
+export function insidePolygon(polygon, x, y) {
+  let inside = false;
+  for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i, i += 1) {
+    const [[x1, y1], [x2, y2]] = [polygon[i], polygon[j]];
+    if (y1 > y !== y2 > y && x < ((x2 - x1) * (y - y1)) / (y2 - y1) + x1) inside = !inside;
+  }
+  return inside;
+}

@@ -5,7 +5,7 @@ import { area } from '../shared/run-lengths.js';
 import { visibleDetections } from '../canvas/detection-layer.js';
 import { foregroundClasses } from '../engine/protocol.js';
 import { LOWEST_SCORE } from '../shared/engine-limits.js';
-import { currentImage, isLimited, shownDetections, store } from '../shared/page-state.js';
+import { classThresholds, currentImage, isLimited, shownDetections, store } from '../shared/page-state.js';
 import { VirtualList } from '../ui/virtual-list.js';
 
 /** @typedef {ReturnType<typeof shownDetections>[number]} Shown */
@@ -114,7 +114,27 @@ function classRow(label) {
 /** @param {number} value */
 function setScore(value) {
   if (!Number.isFinite(value)) return;
-  store.set({ score: Math.min(Math.max(Math.round(value * 100) / 100, LOWEST_SCORE), 1) });
+  // Who moves the slider means it for all classes.
+  store.set({ score: Math.min(Math.max(Math.round(value * 100) / 100, LOWEST_SCORE), 1), byClass: false });
+}
+
+/** The detector's own thresholds, where it has some. */
+function startThresholds() {
+  const box = byId('by-class');
+  box.addEventListener('change', () => {
+    store.set({ byClass: box.checked });
+    store.touch('score');
+  });
+  let last = classThresholds();
+  store.subscribe(['model', 'byClass'], ({ model, byClass }) => {
+    const own = Object.entries(model?.report.config.class_score_thresh ?? {});
+    byId('by-class-row').hidden = own.length === 0;
+    box.checked = byClass;
+    byId('by-class-text').textContent = `Per class: ${own.map(([label, score]) => `${label} ${score.toFixed(2)}`).join(', ')}`;
+    // Whatever counts cells by the score counts anew with another detector.
+    if (last !== classThresholds()) store.touch('score');
+    last = classThresholds();
+  });
 }
 
 function startScore() {
@@ -189,9 +209,10 @@ export function startResults(viewer) {
   };
   const markSorting = startSorting(() => draw());
   startScore();
+  startThresholds();
   store.subscribe(['images', 'current', 'score', 'hiddenClasses', 'selected', 'hovered', 'model'], draw);
   store.subscribe(['images', 'current', 'score', 'hiddenClasses', 'model'], drawClasses);
-  store.subscribe(['images', 'current', 'score', 'hiddenClasses', 'selected', 'hovered', 'show', 'model'], () => viewer.redraw());
+  store.subscribe(['images', 'current', 'score', 'hiddenClasses', 'selected', 'hovered', 'picked', 'show', 'model'], () => viewer.redraw());
   store.subscribe(['selected'], ({ selected }) => {
     const detection = selected === null ? null : currentImage()?.result?.detections.detections[selected];
     if (detection) viewer.move((view) => view.reveal(detection.box));

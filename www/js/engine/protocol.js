@@ -33,6 +33,10 @@
  * @typedef {import('../../types/protocol.d.ts').Format} Format
  * @typedef {import('../../types/protocol.d.ts').AnnotationFormat} AnnotationFormat
  * @typedef {import('../../types/protocol.d.ts').NamedBytes} NamedBytes
+ * @typedef {import('../../types/protocol.d.ts').MeasuredFormat} MeasuredFormat
+ * @typedef {import('../../types/protocol.d.ts').PackedTable} PackedTable
+ * @typedef {import('../../types/protocol.d.ts').MeasuredCells} MeasuredCells
+ * @typedef {import('../../types/protocol.d.ts').Picture} Picture
  * @typedef {import('../../types/protocol.d.ts').Progress} Progress
  * @typedef {import('../../types/protocol.d.ts').Command} Command
  * @typedef {import('../../types/protocol.d.ts').Outcome} Outcome

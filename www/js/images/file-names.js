@@ -12,11 +12,11 @@ export function imageInfos(images) {
 }
 
 /**
- * The file that tables name for each image.
+ * What each image is called where it leaves: the file that tables name, and the stem of files of its own.
  * @param {ImageEntry[]} images all of the project, as their folders tell them apart
- * @returns {Promise<Map<ImageEntry, string>>}
+ * @returns {Promise<Map<ImageEntry, {name: string, stem: string}>>}
  */
-export async function fileNames(images) {
-  const { names } = await connection.request({ type: 'nameFiles', images: imageInfos(images) });
-  return new Map(images.map((image, index) => [image, names[index]]));
+export async function outgoingNames(images) {
+  const { names, stems } = await connection.request({ type: 'nameFiles', images: imageInfos(images) });
+  return new Map(images.map((image, index) => [image, { name: names[index], stem: stems[index] }]));
 }

@@ -1,5 +1,6 @@
 /** The dialog before a download: of which images, in which formats. */
 import { el, openDialog } from '../ui/dom.js';
+import { Cancelled } from '../engine/connection.js';
 import { explain } from '../engine/engine.js';
 
 /**
@@ -29,10 +30,12 @@ function check(type, name, value, ...content) {
  * @param {string} options.first the scope that is chosen at first
  * @param {[F, string, string][]} options.formats value, name, what it is
  * @param {(images: Entry[]) => string} options.describe a sentence on what would be written
- * @param {(images: Entry[], formats: F[], tell: (text: string) => void) => Promise<void>} options.save
+ * @param {(images: Entry[], formats: F[], tell: (text: string) => void, signal: AbortSignal) => Promise<void>} options.save closing the
+ *   dialog aborts it, and nothing is saved then
  * @param {(format: F, images: Entry[]) => boolean} [options.fits] whether a format can be had of these images
+ * @param {Node[]} [options.fields] what else is asked
  */
-export function openFormatDialog({ title, verb, scopes, first, formats, describe, save, fits = () => true }) {
+export function openFormatDialog({ title, verb, scopes, first, formats, describe, save, fits = () => true, fields = [] }) {
   const radios = scopes.map(({ value, text, images }) => {
     const radio = check('radio', 'which', value, text);
     radio.input.checked = value === first;
@@ -42,6 +45,8 @@ export function openFormatDialog({ title, verb, scopes, first, formats, describe
   const boxes = formats.map(([value, name, about]) => check('checkbox', 'format', value, el('span', {}, el('b', {}, name), ` ${about}`)));
   const summary = el('p', { class: 'faint', role: 'status' });
   const button = el('button', { type: 'submit', class: 'primary' }, verb);
+  const cancel = el('button', { type: 'button', hidden: true, onclick: () => abort.abort() }, 'Cancel');
+  let abort = new AbortController();
   const images = () => scopes[radios.findIndex(({ input }) => input.checked)].images;
   const chosen = () => boxes.filter(({ input }) => input.checked).map(({ value }) => value);
   const refresh = () => {
@@ -56,22 +61,27 @@ export function openFormatDialog({ title, verb, scopes, first, formats, describe
   const submit = async (event) => {
     event.preventDefault();
     button.disabled = true;
+    cancel.hidden = false;
+    const running = (abort = new AbortController());
     try {
-      await save(images(), chosen(), (text) => (summary.textContent = text));
+      await save(images(), chosen(), (text) => (summary.textContent = text), running.signal);
       dialog.close();
     } catch (error) {
-      summary.textContent = explain(error);
-      button.disabled = false;
+      summary.textContent = error instanceof Cancelled ? 'Cancelled; nothing was saved.' : explain(error);
     }
+    cancel.hidden = true;
+    button.disabled = chosen().length === 0;
   };
   const form = el(
     'form',
     { onsubmit: submit, onchange: refresh },
     el('fieldset', {}, el('legend', {}, 'Images'), ...radios.map(({ label }) => label)),
     el('fieldset', {}, el('legend', {}, 'Formats'), ...boxes.map(({ label }) => label)),
+    ...(fields.length ? [el('fieldset', {}, el('legend', {}, 'Measurements'), ...fields)] : []),
     summary,
-    el('div', { class: 'actions' }, button),
+    el('div', { class: 'actions' }, cancel, button),
   );
   const dialog = openDialog(title, [form]);
+  dialog.addEventListener('close', () => abort.abort());
   refresh();
 }

@@ -27,6 +27,7 @@ export const SETTINGS = /** @type {const} */ ([
   'labels',
   'label',
   'score',
+  'byClass',
   'guide',
   'trainingSettings',
   'curves',
@@ -153,6 +154,9 @@ export function readResult(value, what) {
     seconds: number(value.seconds, what, 0),
     stale: value.stale === true,
     ...(value.detector === undefined ? {} : { detector: text(value.detector, what) }),
+    ...(value.rejected === undefined
+      ? {}
+      : { rejected: list(value.rejected, what, limits.PROPOSALS, (one, name) => whole(one, name, 0, detections.length - 1)) }),
   };
 }
 
@@ -194,6 +198,7 @@ const SETTING_READERS = {
     }),
   label: (value) => (value === '' ? '' : label(value, 'the last label')),
   score: (value) => number(value, 'the score', 0, 1),
+  byClass: (value) => value !== false,
   guide: (value) => value !== false,
   trainingSettings: (value) => {
     demand(isObject(value) && JSON.stringify(value).length <= limits.SETTINGS_CHARS, 'the training settings cannot be read');

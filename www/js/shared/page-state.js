@@ -25,8 +25,8 @@ const HIDDEN = 250;
  * @property {import('../engine/protocol.js').Merge|null} merge the user's weights; null for the default
  * @property {'new'|'ready'|'queued'|'running'|'done'|'failed'|'problem'} state
  * @property {ImageBitmap|null} thumbnail
- * @property {{detections: import('../engine/protocol.js').ImageDetections, seconds: number, stale: boolean, detector?: string}|null} result
- *   `detector`: the mark of the one that found them (detector-mark.js); `stale`: another one is loaded now, or other weights are chosen
+ * @property {{detections: import('../engine/protocol.js').ImageDetections, seconds: number, stale: boolean, detector?: string, rejected?: number[]}|null} result
+ *   `rejected`: indices of detections that a person found wrong, which count nowhere; `detector`: the mark of the one that found them (detector-mark.js); `stale`: another one is loaded now, or other weights are chosen
  * @property {{width: number, height: number}|null} size pixels of the merged image, once they are known
  * @property {number} [orientation] EXIF's number of how a camera turned it, once it was opened
  * @property {Annotations|null} annotations what a person drew; null where nobody has. Written by annotations.js alone
@@ -59,6 +59,9 @@ export const store = createStore({
   /** @type {ImageEntry[]} */ images: [],
   /** A bell and no value: rung when the annotations of an image have changed. */ annotations: null,
   /** Another: rung when masks on the canvas were traced. */ outlines: null,
+  /** Another: rung when cells were measured. */ measured: null,
+  /** Cells that are selected in the table, the plots, the gallery and on the canvas alike: detections and annotated objects. @type {Set<object>} */
+  picked: new Set(),
   /** Files that belong to no image. @type {{file: string, reason: string}[]} */ ignored: [],
   /** What is being read just now, for the list's header. @type {string} */ reading: '',
   /** @type {number|null} */ current: null,
@@ -86,6 +89,7 @@ export const store = createStore({
     {},
 
   /** Detections below it are hidden and not downloaded. */ score: 0.7,
+  /** Where the detector has a threshold for a class, it comes before the score; kept with the project. */ byClass: true,
   /** Classes that the user switched off on the canvas. @type {Set<string>} */ hiddenClasses: new Set(),
   /** Index into the current image's detections. @type {number|null} */ selected: null,
   /** @type {number|null} */ hovered: null,
@@ -95,7 +99,7 @@ export const store = createStore({
   show: { boxes: true, masks: true, labels: true, detections: true, annotations: true },
 
   /** What a drag on the canvas does: look, or draw. @type {'view'|'annotate'} */ mode: 'view',
-  /** The open tab of the panel. @type {'results'|'annotate'|'train'} */ tab: 'results',
+  /** The open tab of the panel. @type {'results'|'annotate'|'train'|'measure'|'gallery'} */ tab: 'results',
   /** The project's labels, in the order of the number keys. @type {{name: string, color: string}[]} */ labels: [],
   /** The label that the next box gets. */ label: '',
   /** The next sensible step is shown; kept with the project. */ guide: true,
@@ -189,13 +193,41 @@ export function currentImage() {
   return current === null ? null : (images.find((image) => image.id === current) ?? null);
 }
 
-/** Detections of an image that the slider lets through, with their index. @param {ImageEntry|null} image */
+/** @type {WeakMap<object, Set<number>>} */
+const rejections = new WeakMap();
+
+/** Numbers of the detections that a person rejected. @param {ImageEntry|null} image @returns {Set<number>} */
+export function rejectedOf(image) {
+  const result = image?.result;
+  if (!result?.rejected) return NONE;
+  const known = rejections.get(result) ?? new Set(result.rejected);
+  rejections.set(result, known);
+  return known;
+}
+
+/** @type {Set<number>} */
+const NONE = new Set();
+
+/** The thresholds of the detector's classes, where it has some and they are not switched off. @returns {Record<string, number>|null} */
+export function classThresholds() {
+  const { byClass, model } = store.state;
+  return (byClass && model?.report.config.class_score_thresh) || null;
+}
+
+/** From which score a detection of a class counts. @param {string} label */
+export function thresholdOf(label) {
+  const thresholds = classThresholds();
+  return thresholds && Object.hasOwn(thresholds, label) ? thresholds[label] : store.state.score;
+}
+
+/** Detections of an image that the slider lets through and nobody rejected, with their index. @param {ImageEntry|null} image */
 export function shownDetections(image) {
   const all = image?.result?.detections.detections ?? [];
+  const rejected = rejectedOf(image);
   /** @type {{detection: import('../engine/protocol.js').Detection, index: number}[]} */
   const shown = [];
   all.forEach((detection, index) => {
-    if (detection.score >= store.state.score) shown.push({ detection, index });
+    if (detection.score >= thresholdOf(detection.label) && !rejected.has(index)) shown.push({ detection, index });
   });
   return shown;
 }
@@ -207,7 +239,7 @@ export function shownDetections(image) {
  */
 export function isLimited(image) {
   const found = image?.result?.detections;
-  return found?.limit_reached !== undefined && shownDetections(image).length === found.detections.length;
+  return found?.limit_reached !== undefined && found.detections.every(({ score, label }) => score >= thresholdOf(label));
 }
 
 /** Makes an image the current one; its selection starts empty. @param {number|null} id */

@@ -9,6 +9,7 @@ import { detectorMark } from '../engine/detector-mark.js';
 import { annotationsOf, trainable } from './plan.js';
 import { select, store } from '../shared/page-state.js';
 import { bounded } from './kept-training.js';
+import { thresholdSection } from './thresholds.js';
 import { Cancelled } from '../engine/connection.js';
 
 /** @typedef {import('../engine/protocol.js').Evaluation} Evaluation */
@@ -140,6 +141,7 @@ export function openEvaluation() {
       classTable(evaluation),
       limitNote(evaluation.limited_images ?? []),
       curve,
+      thresholdSection(evaluation),
       el('h3', {}, 'Confusion matrix'),
       confusionTable(evaluation.confusion),
       el('h3', {}, 'Images with the most errors'),

@@ -104,7 +104,17 @@ function classResult(value, what) {
   const { precision, score } = value.curve;
   /** @param {unknown} some */
   const points = (some) => list(some, what, limits.RECALL_POINTS, share);
-  return { ...average(value, what), boxes: count(value.boxes, what), curve: { precision: points(precision), score: points(score) } };
+  /** @param {unknown} one */
+  const kept = (one) => {
+    demand(isObject(one), `${what} cannot be read`);
+    return { score: share(one.score, what), true_positives: count(one.true_positives, what), false_positives: count(one.false_positives, what) };
+  };
+  return {
+    ...average(value, what),
+    boxes: count(value.boxes, what),
+    curve: { precision: points(precision), score: points(score) },
+    kept: list(value.kept ?? [], what, limits.RECALL_POINTS, kept),
+  };
 }
 
 /** @param {unknown} value @param {string} what */
