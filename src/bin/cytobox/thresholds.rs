@@ -7,13 +7,13 @@ use cytobox::{
     device::DeviceChoice,
     evaluate::{self, Goal, Measure, Threshold},
     files,
-    native::{bundled, session::unexpected},
+    native::{bundled::Bundled, session::unexpected},
     predict::DEFAULT_SCORE,
     protocol::{Command, EvaluateOptions, Outcome},
     weights,
 };
 
-use crate::{data, detect, output::say};
+use crate::{data, detect, images, output::say};
 
 #[derive(clap::Args)]
 #[command(
@@ -24,7 +24,8 @@ pub struct Arguments {
     /// A folder with annotated images that the detector was not trained on.
     #[arg(long)]
     data: PathBuf,
-    /// The detector file; the bundled one when absent.
+    /// The detector: a file, `general` or `atlas`; when absent, `atlas` for images with the Atlas's four channels, else
+    /// `general`.
     #[arg(long)]
     model: Option<PathBuf>,
     /// The detector file to write; only the thresholds are printed when absent.
@@ -36,6 +37,9 @@ pub struct Arguments {
     /// auto, gpu, software or cpu.
     #[arg(long, default_value = "auto", value_parser = detect::device)]
     device: DeviceChoice,
+    /// Diameter of the cells in pixels of the images, as for `detect`.
+    #[arg(long, value_name = "PIXELS", value_parser = detect::diameter)]
+    diameter: Option<f32>,
     /// Compare masks instead of boxes.
     #[arg(long)]
     masks: bool,
@@ -52,11 +56,12 @@ fn precision(text: &str) -> Result<f64, String> {
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut session = data::open(arguments.device)?;
-    let (name, bytes) = bundled::read(arguments.model.as_deref())?;
-    let classes = session.load(name.clone(), bytes.clone())?.config.classes;
     let images = data::read(&mut session, &arguments.data, &arguments.options)?;
+    let (name, bytes) = images::detector(arguments.model.as_deref(), || Bundled::for_annotated(&images))?;
+    let classes = session.load(name.clone(), bytes.clone())?.config.classes;
     let measure = if arguments.masks { Measure::Masks } else { Measure::Boxes };
-    let options = EvaluateOptions { measure, score: evaluate::Options::default().score, max_detections: None };
+    let score = evaluate::Options::default().score;
+    let options = EvaluateOptions { measure, score, max_detections: None, diameter: arguments.diameter };
     let evaluation = match session.run(Command::Evaluate { images, options })? {
         Outcome::Evaluation { evaluation, .. } => evaluation,
         other => return Err(unexpected(&other).into()),

@@ -156,7 +156,7 @@ export function readResult(value, what) {
     ...(value.detector === undefined ? {} : { detector: text(value.detector, what) }),
     ...(value.rejected === undefined
       ? {}
-      : { rejected: list(value.rejected, what, limits.PROPOSALS, (one, name) => whole(one, name, 0, detections.length - 1)) }),
+      : { rejected: list(value.rejected, what, limits.DETECTIONS, (one, name) => whole(one, name, 0, detections.length - 1)) }),
   };
 }
 
