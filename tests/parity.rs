@@ -312,7 +312,10 @@ fn reference_model(device: &Device, images: usize, score: f32) {
     for (stem, expected) in expected.iter().rev().take(images) {
         let merged_image = hpa_image(&data, stem);
         let started = std::time::Instant::now();
-        let found = detect(&detector, &merged_image, &DetectOptions { score: Some(score), ..DetectOptions::default() });
+        // torchvision's limits, and not as many as there are cells.
+        let max_detections = Some(detector.config.box_detections_per_img);
+        let options = DetectOptions { score: Some(score), max_detections, ..DetectOptions::default() };
+        let found = detect(&detector, &merged_image, &options);
         println!("{stem}: {:.2} s, {} detections", started.elapsed().as_secs_f32(), found.len());
         // One for one: whatever is above 0.5 on either side has a partner on the other, of any score that differs little.
         let mut free: Vec<&Detection> = found.iter().collect();

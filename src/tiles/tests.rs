@@ -153,6 +153,15 @@ proptest! {
 }
 
 #[test]
+fn three_thousand_cells_are_three_thousand() {
+    let side = 4400;
+    let discs = culture(side, 30.0, 60.0, 7);
+    assert!(discs.len() > 3000);
+    let tiling = Tiling::with([side, side], 1024, 180, [0, 0]);
+    check(&discs, &join(found(&discs, &tiling, side, false, 1.0)).unwrap().detections, side, false, 0.8).unwrap();
+}
+
+#[test]
 fn an_input_of_one_pass_is_not_cut() {
     let config = DetectorConfig::default();
     for size in [[512, 512], [800, 1333], [1344, 1344]] {
