@@ -191,7 +191,6 @@ test('1,000 cells on four 16-bit channels of 2048²: measured in the browser', {
   });
   await page.setInputFiles('#pick-files', files);
   await imagesListed(page, 1);
-  rmSync(folder, { recursive: true });
   await page.waitForFunction(() => globalThis.cytobox.store.state.opened, null, { timeout: SLOW });
   const found = await page.evaluate(async (side) => {
     // Discs of 40 to 58 pixels on a grid, 63 apart, as run lengths along the columns.
@@ -237,5 +236,6 @@ test('1,000 cells on four 16-bit channels of 2048²: measured in the browser', {
   }, side);
   assert.ok(found.values.every((area) => area > 1200 && area < 2700), String(found.values.slice(0, 5)));
   console.log(`1,000 cells on 4 × 2048², 16 bit: ${(found.whole - found.bare).toFixed(0)} ms beside ${found.bare.toFixed(0)} ms for decoding`);
+  rmSync(folder, { recursive: true });
   await done();
 });
