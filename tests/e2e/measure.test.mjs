@@ -254,3 +254,46 @@ test('an image whose files are gone is named, and the rest is measured; cancelli
   assert.equal(downloads, 0);
   await done();
 });
+
+test('thresholds of classes are chosen on the evaluation, kept in the detector and used; the slider remains', { timeout: SLOW }, async () => {
+  const { page, done } = await detectedSamples();
+  await page.click('#tab-train');
+  await page.click('#train-evaluate');
+  await page.waitForSelector('#keep-thresholds:not([disabled])', { timeout: SLOW });
+  const chosen = () =>
+    page.$$eval('dialog section table tbody tr', (rows) => rows.map((row) => [row.querySelector('th').textContent, ...[...row.querySelectorAll('td')].map(({ textContent }) => textContent)]));
+  await settled(page);
+  const best = await chosen();
+  assert.equal(best.length, 2);
+  for (const [, threshold, precision, recall, f1] of best) {
+    const [p, r] = [Number(precision), Number(recall)];
+    assert.ok(Number(threshold) >= 0.05 && Math.abs(Number(f1) - (2 * p * r) / (p + r)) < 0.02, best.join(' | '));
+  }
+  const before = await page.textContent('dialog section table');
+  await page.$eval('#threshold-precision', (input) => void (input.value = '0.5'));
+  await page.selectOption('#threshold-goal', 'precision');
+  await page.waitForFunction((text) => document.querySelector('dialog section table').textContent !== text, before);
+  const wanted = await chosen();
+  for (const [, , precision] of wanted) assert.ok(Number(precision) >= 0.5, wanted.join(' | '));
+  await page.click('#keep-thresholds');
+  await page.waitForFunction(() => /^Kept/.test(document.querySelector('dialog section [role="status"]').textContent), null, { timeout: SLOW });
+  await page.keyboard.press('Escape');
+  await page.click('#tab-results');
+  const told = await page.textContent('#by-class-text');
+  for (const [label, threshold] of wanted) assert.ok(told.includes(`${label} ${threshold}`), told);
+  const counts = await page.evaluate((thresholds) => {
+    const { images, model } = globalThis.cytobox.store.state;
+    const [{ result }] = images;
+    return {
+      kept: Object.entries(model.report.config.class_score_thresh).map(([label, score]) => [label, score.toFixed(2)]),
+      stale: images.some(({ result: one }) => one.stale),
+      shown: result.detections.detections.filter(({ label, score }) => score >= Object.fromEntries(thresholds)[label]).length,
+    };
+  }, wanted.map(([label, threshold]) => [label, Number(threshold)]));
+  assert.deepEqual(counts.kept.sort(), wanted.map(([label, threshold]) => [label, threshold]).sort());
+  assert.equal(counts.stale, false, 'the same detector found them');
+  assert.match(await page.textContent('#shown'), new RegExp(`^${counts.shown} of `));
+  await setScore(page, 0.9);
+  assert.equal(await page.isChecked('#by-class'), false, 'who moves the slider means it for all classes');
+  await done();
+});

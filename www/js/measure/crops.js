@@ -10,7 +10,9 @@ import { cells } from './cells.js';
 
 /** Pixels of a picture, and pictures that are cut together: below the largest bitmap of every GPU, one below another. */
 export const SIDE = 72;
-const TOGETHER = 200;
+const TOGETHER = 100;
+/** Cells after those in view among which more of the same image are looked for. */
+const AHEAD = 1000;
 /** Pictures that are kept: some 80 MB. */
 const KEPT = 4000;
 
@@ -87,7 +89,8 @@ function nextImage() {
   const { image } = first;
   const open = (/** @type {Row} */ row) => row.image === image && !pictureOf(row);
   const rows = new Set(wanted.filter(open));
-  for (const row of cells.shown) {
+  const from = cells.shown.indexOf(first);
+  for (const row of cells.shown.slice(from, from + AHEAD)) {
     if (rows.size >= TOGETHER) break;
     if (open(row)) rows.add(row);
   }

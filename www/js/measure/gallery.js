@@ -19,48 +19,55 @@ let active = null;
 /** Where a range begins that Shift extends. @type {number|null} */
 let anchor = null;
 
+/** The buttons of the tile under the pointer: one set, as a set for each would be most of what a tile costs. */
+const acts = el(
+  'span',
+  { class: 'tile-acts' },
+  ...[
+    ['✓', 'Accept (Y)', 'accept'],
+    ['✕', 'Reject (Del)', 'reject'],
+    ['↗', 'Open in its image (Enter)', 'open'],
+  ].map(([text, name, act]) => el('button', { type: 'button', class: 'quiet', tabIndex: -1, title: name, 'aria-label': name, 'data-act': act }, text)),
+);
+
 function createTile() {
   const canvas = el('canvas', { width: SIDE, height: SIDE, 'aria-hidden': 'true' });
-  const button = (/** @type {string} */ text, /** @type {string} */ name, /** @type {string} */ act) =>
-    el('button', { type: 'button', class: 'quiet', tabIndex: -1, title: name, 'aria-label': name, 'data-act': act }, text);
-  return el(
-    'div',
-    { class: 'tile' },
-    canvas,
-    el('span', { class: 'tile-class' }, el('span', { class: 'swatch', 'aria-hidden': 'true' }), el('span')),
-    el('span', { class: 'tile-value' }),
-    el(
-      'span',
-      { class: 'tile-acts' },
-      button('✓', 'Accept (Y)', 'accept'),
-      button('✕', 'Reject (Del)', 'reject'),
-      button('↗', 'Open in its image (Enter)', 'open'),
-    ),
-  );
+  const named = el('span', { class: 'tile-class' }, el('span', { class: 'swatch', 'aria-hidden': 'true' }), el('span'));
+  return el('div', { class: 'tile' }, canvas, named, el('span', { class: 'tile-value' }));
 }
+
+/** What each tile shows. @type {WeakMap<HTMLElement, string>} */
+const drawn = new WeakMap();
 
 /** @param {HTMLElement} tile @param {Row} row */
 function fillTile(tile, row) {
   const [canvas, named, value] = /** @type {[HTMLCanvasElement, HTMLElement, HTMLElement]} */ (/** @type {unknown} */ ([...tile.children]));
   const picture = pictureOf(row);
+  const label = acceptedLabel(row);
+  const column = columnOf(cells.sort.id);
+  const problem = picture ? '' : problemOf(row);
+  const number = column.isText ? columnOf('score').shown(row) : column.shown(row);
+  const isPicked = store.state.picked.has(row.cell);
+  // While the gallery scrolls, most tiles show what they did.
+  const now = [row.key, Boolean(picture), label, classStyle(label ?? row.label).color, number, isPicked, problem].join('\n');
+  if (drawn.get(tile) === now) return;
+  drawn.set(tile, now);
   const shown = picture ? String(row.key) : '';
   if (canvas.dataset.shown !== shown || !picture) {
-    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
+    // Small and many: drawn without the GPU.
+    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d', { willReadFrequently: true }));
     context.clearRect(0, 0, SIDE, SIDE);
     if (picture) context.drawImage(picture.bitmap, 0, picture.y, SIDE, SIDE, 0, 0, SIDE, SIDE);
     canvas.dataset.shown = shown;
   }
-  const problem = picture ? '' : problemOf(row);
-  const label = acceptedLabel(row);
   const [swatch, name] = /** @type {HTMLElement[]} */ ([...named.children]);
   swatch.style.backgroundColor = classStyle(label ?? row.label).color;
   name.textContent = label ?? row.label;
-  const column = columnOf(cells.sort.id);
-  value.textContent = column.isText ? columnOf('score').shown(row) : column.shown(row);
-  tile.classList.toggle('picked', store.state.picked.has(row.cell));
+  value.textContent = number;
+  tile.classList.toggle('picked', isPicked);
   tile.classList.toggle('accepted', label !== null);
   tile.classList.toggle('gone', problem !== '');
-  tile.setAttribute('aria-selected', String(store.state.picked.has(row.cell)));
+  tile.setAttribute('aria-selected', String(isPicked));
   tile.setAttribute('aria-label', `${row.label}, ${columnOf('score').shown(row)}, ${row.image.name}${label === null ? '' : `, accepted as ${label}`}`);
   tile.title = `${row.image.name}, cell ${row.number + 1}${problem ? `: ${problem}` : ''}`;
 }
@@ -194,6 +201,10 @@ function build(panel) {
     },
     { capture: true },
   );
+  box.addEventListener('pointerover', (event) => {
+    const tile = event.target instanceof Element ? event.target.closest('.tile') : null;
+    if (tile && acts.parentElement !== tile) tile.append(acts);
+  });
   box.addEventListener('dblclick', (event) => {
     const row = grid.itemOf(event.target);
     if (row) openInImage(row);
