@@ -35,7 +35,7 @@ general)
     --detector '{"min_size":320,"max_size":320,"anchor_sizes":[[12,17],[24,34],[48,68],[96,136],[192,272]],"rpn_pre_nms_top_n_train":800,"rpn_post_nms_top_n_train":400,"rpn_pre_nms_top_n_test":1000,"rpn_post_nms_top_n_test":600,"box_detections_per_img":300,"box_batch_size_per_image":96,"box_positive_fraction":0.4,"rpn_batch_size_per_image":192}'
   # It learnt from crops that were brought to their cells; on whole images it does that itself.
   "$program" convert "$work/trained.safetensors" "$work/general.safetensors" \
-    --detector '{"scale":"cells","cell_diameter":32,"intensity":{"percentiles":{"low":1,"high":99.8}},"min_size":512,"max_size":1024}'
+    --detector '{"scale":"cells","cell_diameter":48,"intensity":{"percentiles":{"low":1,"high":99.8}},"min_size":512,"max_size":1024,"box_nms_thresh":0.45}'
   ;;
 *)
   echo "models/train.sh atlas FOLDER, or models/train.sh general FOLDER" >&2

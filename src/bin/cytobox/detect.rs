@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     data,
     images::{self, Channels},
-    measured::Measuring,
+    measured::{self, MeasuredFiles, Measuring},
 };
 
 /// As many detections as an image may have.
@@ -134,11 +134,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let thresholds = if arguments.score.is_none() { config.class_score_thresh } else { BTreeMap::new() };
     let (score, by_class) = (arguments.score.unwrap_or(DEFAULT_SCORE), !thresholds.is_empty());
     let settings = ScanSettings { model, score, by_class, merge, max_detections, diameter, bit_depth };
-    for (class, score) in &thresholds {
+    let kept = Kept { settings, thresholds };
+    for (class, score) in &kept.thresholds {
         eprintln!("{class}: score threshold {score} of the detector; --score sets one for all classes");
     }
     let names = Names::new(&arguments.paths, &groups)?;
-    let mut journal = Journal::open(&arguments.out, &settings, arguments.force)?;
+    let mut journal = Journal::open(&arguments.out, &kept.settings, arguments.force)?;
     if journal.unreadable() > 0 {
         eprintln!("{} lines of the journal cannot be read; their images are done again", journal.unreadable());
     }
@@ -154,7 +155,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let bar = images::progress_bar(pending.len());
     for entry in &pending {
         let wanted = names.of(entry);
-        if let Err(e) = one(&mut session, &options, (&settings, &thresholds), entry, &wanted, &mut journal, &bar) {
+        if let Err(e) = one(&mut session, &options, &kept, entry, &wanted, &mut journal, &bar) {
             failures.add(&bar, &entry.name, &e);
         }
         bar.inc(1);
@@ -163,22 +164,20 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
     let measured: Vec<MeasuredFormat> = arguments.format.iter().filter_map(|format| format.measured()).collect();
     let keep = arguments.with_measurements;
-    let tables = arguments.measuring.write(
-        &arguments.out,
-        &measured,
-        &journal,
-        &settings.model,
-        &options,
-        &mut failures,
-        keep,
-    )?;
+    let tables = if measured.is_empty() && !keep {
+        None
+    } else {
+        let detector = &kept.settings.model;
+        let files = MeasuredFiles::create(arguments.measuring, &arguments.out, &measured, detector, keep)?;
+        measured::write_all(files, &journal, &options, &mut failures)?
+    };
     for format in arguments.format.iter().filter_map(|format| format.detections()) {
-        let kept = || match &tables {
+        let read = || match &tables {
             Some(tables) => tables.read(),
             None => Box::new(std::iter::repeat_with(|| Ok(None))),
         };
         export::write_folder(&arguments.out, format, &classes, || {
-            journal.images().zip(kept()).map(|(image, table)| Ok((image?, table?)))
+            journal.images().zip(read()).map(|(image, table)| Ok((image?, table?)))
         })?;
     }
     say_limited(&journal);
@@ -190,11 +189,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     })
 }
 
+/// Which detections are kept.
+struct Kept {
+    settings: ScanSettings,
+    /// Of the detector's classes, where no score was given.
+    thresholds: BTreeMap<String, f32>,
+}
+
 /// Finds the cells of one image and notes them in the journal.
 fn one(
     session: &mut Session,
     options: &ImageOptions,
-    (settings, thresholds): (&ScanSettings, &BTreeMap<String, f32>),
+    kept: &Kept,
     entry: &ImageEntry,
     wanted: &Called,
     journal: &mut Journal,
@@ -202,7 +208,8 @@ fn one(
 ) -> cytobox::Result<()> {
     let source = Source::of(entry)?;
     let called = journal.name_for(wanted, &source);
-    let ScanSettings { score, max_detections, diameter, .. } = *settings;
+    let ScanSettings { score, max_detections, diameter, .. } = kept.settings;
+    let thresholds = &kept.thresholds;
     let lowest = thresholds.values().copied().fold(score, f32::min);
     let each = |found: ImageDetections| found.above_each(|label| thresholds.get(label).copied().unwrap_or(score));
     if let Some(large) = options.open_large(entry)? {

@@ -48,38 +48,29 @@ impl Measuring {
     pub fn options(&self, set: &ChannelSet) -> measure::Options {
         measure::Options { ring: self.ring, pixel_size: self.pixel_size.or(set.pixel_size) }
     }
+}
 
-    /// Writes the files of everything in the journal into `out`; an image that can no longer be read is among the failures.
-    /// What was measured of each image is kept if `keep`.
-    pub fn write(
-        &self,
-        out: &Path,
-        formats: &[MeasuredFormat],
-        journal: &Journal,
-        detector: &str,
-        options: &ImageOptions,
-        failures: &mut Failures,
-        keep: bool,
-    ) -> anyhow::Result<Option<KeptTables>> {
-        if formats.is_empty() && !keep {
-            return Ok(None);
+/// Adds everything in the journal to `files` and finishes them; an image that can no longer be read is among the failures.
+pub fn write_all(
+    mut files: MeasuredFiles,
+    journal: &Journal,
+    options: &ImageOptions,
+    failures: &mut Failures,
+) -> anyhow::Result<Option<KeptTables>> {
+    // Which names are alike cannot be told from one.
+    let names: Vec<String> = journal.images().map(|image| Ok(image?.image)).collect::<cytobox::Result<_>>()?;
+    let names = export::file_names(&names.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+    let bar = images::progress_bar(journal.len());
+    for ((image, source), name) in journal.images().zip(journal.sources()).zip(&names) {
+        let image = image?;
+        match files.add(&image, name, || read_again(source, options))? {
+            Ok(notes) => images::warn(&bar, &notes),
+            Err(e) => failures.add(&bar, &image.image, &e),
         }
-        // Which names are alike cannot be told from one.
-        let names: Vec<String> = journal.images().map(|image| Ok(image?.image)).collect::<cytobox::Result<_>>()?;
-        let names = export::file_names(&names.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
-        let mut files = MeasuredFiles::create(*self, out, formats, detector, keep)?;
-        let bar = images::progress_bar(journal.len());
-        for ((image, source), name) in journal.images().zip(journal.sources()).zip(&names) {
-            let image = image?;
-            match files.add(&image, name, || read_again(source, options))? {
-                Ok(notes) => images::warn(&bar, &notes),
-                Err(e) => failures.add(&bar, &image.image, &e),
-            }
-            bar.inc(1);
-        }
-        bar.finish();
-        Ok(files.finish()?)
+        bar.inc(1);
     }
+    bar.finish();
+    Ok(files.finish()?)
 }
 
 /// The files that are being written, an image at a time.
