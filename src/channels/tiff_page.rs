@@ -314,6 +314,7 @@ mod tests {
         assert_eq!(grid.place(6), (0, 0, 1));
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     #[test]
     fn a_region_needs_the_chunks_under_it() {
         let page = Page { planar: true, samples: 2, ..page() };
@@ -323,6 +324,7 @@ mod tests {
         assert_eq!(grid.over(&Page { planar: false, ..page }, &(40..60), &(16..17)), [4]);
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     fn page() -> Page {
         Page {
             index: 0,

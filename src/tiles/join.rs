@@ -70,15 +70,11 @@ pub fn join(mut found: Vec<TileDetection>) -> Result<Joined> {
         let mut near: Vec<usize> = grid.near(bbox, 0).map(|i| owners[i]).collect();
         near.sort_unstable();
         near.dedup();
-        let mut place = None;
-        let mut is_known = false;
+        let (mut parts_of, mut is_known) = (Vec::new(), false);
         for cell in near {
             match relation(&cells[cell], &one)? {
-                Relation::Same => {
-                    is_known = true;
-                    break;
-                }
-                Relation::Part => place = place.or(Some(cell)),
+                Relation::Same => is_known = true,
+                Relation::Part => parts_of.push(cell),
                 Relation::None => {}
             }
         }
@@ -86,17 +82,22 @@ pub fn join(mut found: Vec<TileDetection>) -> Result<Joined> {
             continue;
         }
         grid.push(bbox, 0);
-        match place {
-            Some(cell) => {
-                owners.push(cell);
-                cells[cell].add(one)?;
+        let Some((&first, others)) = parts_of.split_first() else {
+            owners.push(cells.len());
+            cells.push(Cell { whole: one.detection.clone(), parts: vec![one] });
+            continue;
+        };
+        owners.push(first);
+        cells[first].add(one)?;
+        // Parts of tiles that have nothing in common were two cells until now.
+        for &other in others {
+            for part in std::mem::take(&mut cells[other].parts) {
+                cells[first].add(part)?;
             }
-            None => {
-                owners.push(cells.len());
-                cells.push(Cell { whole: one.detection.clone(), parts: vec![one] });
-            }
+            owners.iter_mut().filter(|owner| **owner == other).for_each(|owner| *owner = first);
         }
     }
+    cells.retain(|cell| !cell.parts.is_empty());
     let stitched = cells.iter().filter(|cell| cell.parts.len() > 1).count();
     let mut detections: Vec<Detection> = cells.into_iter().map(|cell| cell.whole).collect();
     detections.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -123,20 +124,14 @@ fn relation(cell: &Cell, one: &TileDetection) -> Result<Relation> {
         }
         let (area, other) = (area(&one.detection), area(&part.detection));
         let is_same_label = part.detection.label == one.detection.label;
-        let same = if is_same_label { SAME } else { SAME_WITH_OTHER_LABEL };
-        if common > same * (area + other - common) {
-            return Ok(Relation::Same);
+        // Each of two large parts may have what the other lacks.
+        if one.cut && part.cut && is_same_label && common > SAME * (shared_area(part, one)? - common) {
+            return Ok(Relation::Part);
         }
-        if one.cut && is_same_label {
-            if !part.cut && common > PART_OF * area {
-                return Ok(Relation::Same);
-            }
-            if part.cut {
-                let shared = shared_area(part, one)?;
-                if common > SAME * (shared - common) {
-                    return Ok(Relation::Part);
-                }
-            }
+        let same = if is_same_label { SAME } else { SAME_WITH_OTHER_LABEL };
+        let is_part_of = one.cut && !part.cut && is_same_label && common > PART_OF * area;
+        if is_part_of || common > same * (area + other - common) {
+            return Ok(Relation::Same);
         }
     }
     Ok(Relation::None)
