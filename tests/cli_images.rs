@@ -9,7 +9,15 @@ use std::{
     process::{Command, Output},
 };
 
-use cytobox::channels::{Pages, Samples, decode};
+use burn::tensor::Device;
+use cytobox::{
+    channels::{self, Merge, Pages, Samples, decode},
+    detections::{Detection, ImageDetections},
+    model::Scale,
+    native::bundled,
+    synth::{self, SynthOptions},
+    weights::{self, Precision},
+};
 use image_files::{Png, TiffPage, tiff};
 
 fn merge(folder: &Path, out: &Path, options: &[&str]) -> Output {
@@ -65,4 +73,45 @@ fn pages_without_a_description_need_the_users_word() {
     let done = merge(folder.path(), out.path(), &["--pages", "channels"]);
     assert!(done.status.success(), "{}", stderr(&done));
     assert_eq!(first(&out.path().join("x.png")), 200);
+}
+
+/// Ten fields side by side are one image that is too wide for memory; the detector sees it at its own scale.
+#[test]
+fn detection_reads_an_image_that_memory_does_not_take() {
+    let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (name, bytes) = bundled::read(None).unwrap();
+    let mut detector = weights::load(&name, &bytes, &Device::flex()).unwrap().0;
+    (detector.config.scale, detector.config.cell_diameter) = (Scale::Fixed(0.5), Some(120.0));
+    let model = folder.path().join("model.safetensors");
+    fs::write(&model, pollster::block_on(weights::save(&detector, Precision::F16)).unwrap()).unwrap();
+
+    // Cells twice as large as the detector's.
+    let (side, fields) = (1024usize, 9);
+    let options = SynthOptions { width: side as u32, height: side as u32, cell_size: 2.0, ..SynthOptions::default() };
+    let field = channels::merge(&synth::generate(&options, 0).unwrap().set, &Merge::hpa()).unwrap();
+    let row = |y: usize| &field.rgb[y * side * 3..(y + 1) * side * 3];
+    let samples: Vec<u8> = (0..side).flat_map(|y| row(y).repeat(fields)).map(|v| (v * 255.0) as u8).collect();
+    let page = TiffPage::new((side * fields) as u32, side as u32, 8, 3, 2).strip(samples);
+    let image = folder.path().join("wide.tif");
+    fs::write(&image, tiff(&[page], false)).unwrap();
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cytobox"));
+    command.arg("detect").arg(&image).arg("--model").arg(&model).arg("--out").arg(out.path());
+    let done = command.args(["--device", "cpu", "--format", "jsonl,coco"]).output().unwrap();
+    assert!(done.status.success(), "{}", stderr(&done));
+    let lines = fs::read_to_string(out.path().join("detections.jsonl")).unwrap();
+    let found: ImageDetections = serde_json::from_str(&lines).unwrap();
+    assert_eq!((found.width as usize, found.height as usize, found.limit_reached), (side * fields, side, None));
+    // Every field has the same cells, but for those on its border.
+    let inner = |n: usize| {
+        let centre = |d: &Detection| (d.bbox.x1() + d.bbox.x2()) / 2.0 - (n * side) as f32;
+        found.detections.iter().filter(|d| (200.0..824.0).contains(&centre(d))).count()
+    };
+    let counts: Vec<usize> = (0..fields).map(inner).collect();
+    println!("{counts:?}");
+    let (least, most) = (*counts.iter().min().unwrap(), *counts.iter().max().unwrap());
+    assert!(least >= 5 && most - least <= 2, "{counts:?}");
+
+    let refused = merge(folder.path(), out.path(), &[]);
+    assert!(!refused.status.success() && stderr(&refused).contains("cytobox detect"), "{}", stderr(&refused));
 }
