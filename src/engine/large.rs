@@ -65,7 +65,6 @@ impl Engine {
             filled: first.filled,
             limit_reached,
             merge: Some(merge),
-            ..ImageDetections::default()
         };
         Ok((detections, first.warnings))
     }

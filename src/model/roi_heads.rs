@@ -97,6 +97,9 @@ pub struct NetworkDetection {
     pub mask: Option<MaskGrid>,
 }
 
+/// Gives the proposals after the first ones.
+pub type Further<'a> = dyn Fn(&[Proposal]) -> Vec<Proposal> + 'a;
+
 /// The detections of one pass of the network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NetworkDetections {
@@ -158,7 +161,7 @@ impl RoiHeads {
         config: &DetectorConfig,
         counts: Counts,
         features: &[Tensor<4>],
-        (proposals, further): (Vec<Proposal>, &dyn Fn(&[Proposal]) -> Vec<Proposal>),
+        (proposals, further): (Vec<Proposal>, &Further<'_>),
         size: [usize; 2],
         progress: &dyn Progress,
     ) -> Result<NetworkDetections> {

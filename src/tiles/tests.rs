@@ -49,7 +49,7 @@ fn found(discs: &[Disc], tiling: &Tiling, side: usize, is_box: bool, off: f32, v
     let mut found = Vec::new();
     for (index, tile) in tiling.tiles().enumerate() {
         for (i, disc) in discs.iter().enumerate() {
-            let noise = |salt: usize| ((index * 31 + i * 17 + salt) * 2_654_435_761 >> 7) % 1000;
+            let noise = |salt: usize| (((index * 31 + i * 17 + salt) as u64 * 2_654_435_761) >> 7) % 1000;
             let shift = |salt| (noise(salt) as f32 / 500.0 - 1.0) * off;
             let seen = Disc { x: disc.x + shift(1), y: disc.y + shift(2), ..*disc };
             let Some(mask) = mask(seen, &tile.seen, side) else { continue };
@@ -117,11 +117,10 @@ proptest! {
         let mut area = 0;
         for tile in tiling.tiles() {
             prop_assert_eq!(tile.whole, size);
-            for axis in 0..2 {
-                let (seen, core) = (&tile.seen[axis], &tile.core[axis]);
-                prop_assert!(seen.len() <= side && seen.end <= size[axis] && !core.is_empty());
+            for (length, (seen, core)) in size.iter().zip(tile.seen.iter().zip(&tile.core)) {
+                prop_assert!(seen.len() <= side && seen.end <= *length && !core.is_empty());
                 prop_assert!(seen.start == 0 || core.start - seen.start >= overlap / 2);
-                prop_assert!(seen.end == size[axis] || seen.end - core.end >= overlap / 2);
+                prop_assert!(seen.end == *length || seen.end - core.end >= overlap / 2);
             }
             area += tile.core[0].len() * tile.core[1].len();
         }
