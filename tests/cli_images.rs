@@ -79,7 +79,7 @@ fn pages_without_a_description_need_the_users_word() {
 #[test]
 fn detection_reads_an_image_that_memory_does_not_take() {
     let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (name, bytes) = bundled::read(None).unwrap();
+    let (name, bytes) = bundled::ATLAS.read();
     let mut detector = weights::load(&name, &bytes, &Device::flex()).unwrap().0;
     (detector.config.scale, detector.config.cell_diameter) = (Scale::Fixed(0.5), Some(120.0));
     let model = folder.path().join("model.safetensors");
