@@ -13,7 +13,7 @@ use super::pooler::MultiScaleRoiAlign;
 use super::progress::{Progress, Stage};
 use super::read::{self, softmax};
 use super::rpn::{Proposal, boxes_at_least};
-use crate::boxes;
+use crate::boxes::{self, BoxGrid};
 use crate::error::Result;
 
 /// Detections with a side shorter than this, in pixels of the network's input, are dropped.
@@ -193,7 +193,7 @@ impl RoiHeads {
         }
         // Whether the search ended because the proposals allowed were used up.
         let cut = seen >= counts.proposals && counts.proposals > own && search.goes_on(seen);
-        let mut detections = candidates.best(config, counts.detections);
+        let mut detections = candidates.best(config, own, counts.detections);
         if self.mask_head.is_some() {
             let mask_pool = pool(config.mask_roi_pool_size);
             let total = detections.len();
@@ -297,9 +297,27 @@ impl Candidates {
         }
     }
 
-    /// What NMS within each class leaves, the best `most` of it, highest score first.
-    fn best(&self, config: &DetectorConfig, most: usize) -> Vec<NetworkDetection> {
-        let mut kept = boxes::batched_nms(&self.corners, &self.scores, &self.labels, config.box_nms_thresh);
+    /// What NMS within each class leaves, the best `most` of it, highest score first. Candidates of proposals after the first
+    /// `own` count where none of those before was kept: they add cells, and change nothing of what torchvision finds.
+    fn best(&self, config: &DetectorConfig, own: usize, most: usize) -> Vec<NetworkDetection> {
+        let threshold = config.box_nms_thresh;
+        let further = self.proposals.partition_point(|proposal| *proposal < own);
+        let nms = |from: usize, to: usize| {
+            let kept =
+                boxes::batched_nms(&self.corners[from..to], &self.scores[from..to], &self.labels[from..to], threshold);
+            kept.into_iter().map(|i| from + i).collect::<Vec<_>>()
+        };
+        let mut kept = nms(0, further);
+        if further < self.corners.len() {
+            let mut taken = BoxGrid::for_boxes(&self.corners);
+            kept.iter().for_each(|i| drop(taken.push(self.corners[*i], 0)));
+            kept.extend(
+                nms(further, self.corners.len())
+                    .into_iter()
+                    .filter(|i| !taken.has_overlap(self.corners[*i], 0, threshold)),
+            );
+            kept.sort_by(|a, b| self.scores[*b].total_cmp(&self.scores[*a]));
+        }
         kept.truncate(most);
         let detection = |i: usize| {
             let (corners, class, score) = (self.corners[i], self.labels[i] as usize, self.scores[i]);
@@ -319,7 +337,7 @@ pub fn postprocess_detections(
 ) -> Vec<NetworkDetection> {
     let mut candidates = Candidates::default();
     candidates.add(config, proposals, predictions, size, 0);
-    candidates.best(config, config.box_detections_per_img)
+    candidates.best(config, proposals.len(), config.box_detections_per_img)
 }
 
 #[cfg(test)]
@@ -342,6 +360,26 @@ mod tests {
         assert_eq!(sharp([0.9, 0.0, 0.0], 10.0), [0.9, 0.0, 0.0]);
         assert_eq!(sharp([0.0; 3], 10.0), [0.0; 3]);
         assert!(sharp([f32::NAN, 0.5, 0.0], 10.0)[0].is_nan());
+    }
+
+    #[test]
+    fn further_proposals_add_cells_and_change_none() {
+        let config = DetectorConfig::default();
+        let mut candidates = Candidates::default();
+        candidates.push([0.0, 0.0, 10.0, 10.0], 0.6, 1, 0);
+        candidates.push([40.0, 0.0, 50.0, 10.0], 0.3, 1, 1);
+        // A better box of the first cell, the same cell under another label, and two of a new cell.
+        candidates.push([0.0, 1.0, 10.0, 11.0], 0.9, 1, 2);
+        candidates.push([0.0, 1.0, 10.0, 11.0], 0.8, 2, 2);
+        candidates.push([80.0, 0.0, 90.0, 10.0], 0.5, 1, 3);
+        candidates.push([80.0, 1.0, 90.0, 11.0], 0.4, 1, 4);
+        let found = |own, most| {
+            let best = candidates.best(&config, own, most);
+            best.iter().map(|d| (d.corners[0], d.score)).collect::<Vec<_>>()
+        };
+        assert_eq!(found(2, 100), [(0.0, 0.6), (80.0, 0.5), (40.0, 0.3)]);
+        assert_eq!(found(2, 1), [(0.0, 0.6)]);
+        assert_eq!(found(5, 100), [(0.0, 0.9), (0.0, 0.8), (80.0, 0.5), (40.0, 0.3)], "all of them torchvision's");
     }
 
     #[test]
