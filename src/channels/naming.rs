@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     /// Stem and number of each file's channel; 0 for none.
-    fn found<'a>(paths: &[&'a str]) -> Vec<(String, u8)> {
+    fn found(paths: &[&str]) -> Vec<(String, u8)> {
         let number = |channel| if let Channel::Index(n) = channel { n } else { 0 };
         channels(paths).into_iter().map(|one| one.map_or((String::new(), 0), |(stem, c)| (stem, number(c)))).collect()
     }

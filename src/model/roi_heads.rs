@@ -310,7 +310,9 @@ impl Candidates {
         let mut kept = nms(0, further);
         if further < self.corners.len() {
             let mut taken = BoxGrid::for_boxes(&self.corners);
-            kept.iter().for_each(|i| drop(taken.push(self.corners[*i], 0)));
+            for i in &kept {
+                taken.push(self.corners[*i], 0);
+            }
             kept.extend(
                 nms(further, self.corners.len())
                     .into_iter()
