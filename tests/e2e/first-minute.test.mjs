@@ -194,8 +194,10 @@ test('images that are not of the Atlas get the general detector, which scales th
   await page.press('#cell-diameter', 'Enter');
   await settled(page);
   assert.equal(Number(await page.inputValue('#cell-diameter')), measured, 'a diameter of nothing is refused');
-  await detect(page);
-  assert.ok((await rowCount(page)) > 0 && (await page.isHidden('#stale')));
+  await page.click('#detect');
+  await page.waitForSelector('#stale', { state: 'hidden', timeout: SLOW });
+  await page.waitForSelector('#job', { state: 'hidden' });
+  assert.ok((await rowCount(page)) > 0, 'at the measured diameter the nuclei are found too');
 
   // What was chosen stays with the project, and images do not change it.
   await page.click('[data-bundled="atlas"]');

@@ -240,6 +240,8 @@ test('an image whose files are gone is named, and the rest is measured; cancelli
 
   let downloads = 0;
   page.on('download', () => (downloads += 1));
+  // A dialog that closes takes the focus along.
+  await page.waitForSelector('dialog', { state: 'detached' });
   await page.click('#tab-results');
   await setScore(page, 0.5);
   await page.click('#download');
