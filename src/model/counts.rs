@@ -3,7 +3,8 @@
 //! torchvision looks at `rpn_post_nms_top_n_test` proposals of an image and keeps `box_detections_per_img` detections, 1000 and
 //! 100, whatever its size: COCO's photographs hold few objects. A field of view may hold thousands of cells. Here those
 //! numbers are where the search begins: it goes on through the next best proposals as long as they turn out to be cells that
-//! no proposal before them was. An image with few cells costs what it costs in torchvision.
+//! no proposal before them was. On an image with few cells for its proposals the search ends where torchvision's does, with the
+//! same detections.
 
 use super::config::DetectorConfig;
 use super::roi_heads::Candidates;
@@ -16,6 +17,9 @@ const SURE: f32 = 0.5;
 pub(super) const PATIENCE: usize = 128;
 /// Proposals for each detection: the NMS of the RPN leaves several of a cell, and some of what is none.
 const PROPOSALS_OF_A_DETECTION: usize = 4;
+/// Where torchvision's proposals are fewer than this for each cell among them, some cells may have none. With more, further
+/// ones would only be other boxes of the same cells.
+const CROWDED: usize = 8;
 /// Side of the area of [`limits::DETECTIONS_PER_AREA`], in pixels of the network's input.
 const AREA_SIDE: usize = 512;
 
@@ -58,6 +62,7 @@ pub(super) struct Search {
     sure: f32,
     threshold: f32,
     cells: BoxGrid,
+    found: usize,
     /// The number of proposals up to the last one that was a new cell.
     until: usize,
 }
@@ -65,7 +70,7 @@ pub(super) struct Search {
 impl Search {
     pub fn new(config: &DetectorConfig, proposals: &[[f32; 4]]) -> Self {
         let (sure, threshold) = (config.box_score_thresh.max(SURE), config.box_nms_thresh);
-        Self { sure, threshold, cells: BoxGrid::for_boxes(proposals), until: 0 }
+        Self { sure, threshold, cells: BoxGrid::for_boxes(proposals), found: 0, until: 0 }
     }
 
     /// Takes notice of the candidates from number `from` on.
@@ -74,9 +79,15 @@ impl Search {
             let corners = candidates.corners[i];
             if candidates.scores[i] >= self.sure && !self.cells.has_overlap(corners, 0, self.threshold) {
                 self.cells.push(corners, 0);
+                self.found += 1;
                 self.until = candidates.proposals[i] + 1;
             }
         }
+    }
+
+    /// Whether so many proposals are few for the cells among them.
+    pub fn is_crowded(&self, proposals: usize) -> bool {
+        CROWDED * self.found >= proposals
     }
 
     /// Whether the last of `proposals` brought a new cell, so that the next ones may too.
@@ -120,6 +131,7 @@ mod tests {
         candidates.push(cell(0), 0.99, 2, 100);
         search.see(&candidates, 0);
         assert!(search.goes_on(168) && !search.goes_on(169));
+        assert!(search.is_crowded(8) && !search.is_crowded(9), "one cell");
         candidates.push(cell(1), 0.6, 1, 150);
         search.see(&candidates, 3);
         assert!(search.goes_on(169) && !search.goes_on(279));

@@ -174,7 +174,7 @@ impl RoiHeads {
         let mut passes: VecDeque<Vec<Proposal>> = proposals.chunks(ROIS_AT_A_TIME).map(<[_]>::to_vec).collect();
         let mut has_further = counts.proposals > own;
         loop {
-            if passes.is_empty() && has_further && search.goes_on(seen) {
+            if passes.is_empty() && has_further && search.goes_on(seen) && search.is_crowded(own) {
                 has_further = false;
                 passes = further(&proposals).chunks(PATIENCE).map(<[_]>::to_vec).collect();
             }
