@@ -285,7 +285,7 @@ fn crowd() -> ImageDetections {
     ImageDetections { image: "many".into(), width, height, detections, ..ImageDetections::default() }
 }
 
-/// `golden/exports.py` reads label images, outlines and GeoJSON with tifffile, Pillow, roifile and shapely.
+/// `readers/exports.py` reads label images, outlines and GeoJSON with tifffile, Pillow, roifile and shapely.
 #[test]
 fn other_programs_read_the_same_cells() {
     let has_readers = golden::python().args(["-c", "import PIL, roifile, shapely, tifffile"]).output();
@@ -314,7 +314,7 @@ fn other_programs_read_the_same_cells() {
         .map(|detection| serde_json::json!({ "label": detection.label, "rows": rows(detection) }))
         .collect();
     write("cells.json", serde_json::to_string(&cells).unwrap().as_bytes());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/exports.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/readers/exports.py");
     let output = golden::python().arg(script).arg(folder.path()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "exports.py:\n{}\n{}", text(&output.stdout), text(&output.stderr));

@@ -2,7 +2,7 @@
 """Reads a folder that tests/measure.rs wrote, as other programs do: tifffile and Pillow, roifile, and shapely behind a strict reader
 of GeoJSON (RFC 7946). All must find the cells of cells.json.
 
-    python3 tests/golden/exports.py FOLDER
+    python3 tests/readers/exports.py FOLDER
 
 Made with tifffile 2026, roifile 2026, shapely 2.2 and Pillow 12.
 """
