@@ -240,10 +240,12 @@ test('an image whose files are gone is named, and the rest is measured; cancelli
 
   let downloads = 0;
   page.on('download', () => (downloads += 1));
-  // A dialog that closes takes the focus along.
+  // At another threshold the cells have to be measured again, which can be cancelled. The field, as a notice may take the focus.
   await page.waitForSelector('dialog', { state: 'detached' });
   await page.click('#tab-results');
-  await setScore(page, 0.5);
+  await page.fill('#score-number', '0.50');
+  await page.dispatchEvent('#score-number', 'change');
+  await page.waitForFunction(() => globalThis.cytobox.store.state.score === 0.5);
   await page.click('#download');
   await page.check('dialog input[value="all"]');
   await page.check('dialog input[value="measurements"]');
