@@ -6,7 +6,7 @@ use crate::channels::{Channel, ImageEntry};
 use crate::protocol::AnnotatedInput;
 use crate::{error::Result, files};
 
-/// A detector that comes with the program.
+/// A bundled detector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bundled {
     /// What `--model` and `--init` call it.

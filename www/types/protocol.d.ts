@@ -422,7 +422,7 @@ export interface DetectorConfig {
   /** … and no better detection of their class with a greater IoU. */
   box_nms_thresh: number;
   /**
-   * Detections that torchvision keeps of an image. Here it holds where somebody asks for no more than that: see
+   * The most detections that torchvision keeps of an image. Here it applies where no more are asked for: see
    * `crate::model::counts`.
    */
   box_detections_per_img: number;

@@ -88,7 +88,7 @@ pub struct DetectorConfig {
     pub class_score_thresh: BTreeMap<String, f32>,
     /// … and no better detection of their class with a greater IoU.
     pub box_nms_thresh: f32,
-    /// Detections that torchvision keeps of an image. Here it holds where somebody asks for no more than that: see
+    /// The most detections that torchvision keeps of an image. Here it applies where no more are asked for: see
     /// [`crate::model::counts`].
     pub box_detections_per_img: usize,
     /// How much of the probability that a proposal is a cell at all goes to the likelier of its labels; 1, as in

@@ -131,7 +131,7 @@ function startThresholds() {
     byId('by-class-row').hidden = own.length === 0;
     box.checked = byClass;
     byId('by-class-text').textContent = `Per class: ${own.map(([label, score]) => `${label} ${score.toFixed(2)}`).join(', ')}`;
-    // Whatever counts cells by the score counts anew with another detector.
+    // Counts of cells depend on the class thresholds, which belong to the detector.
     if (last !== classThresholds()) store.touch('score');
     last = classThresholds();
   });
