@@ -95,7 +95,7 @@ fn detections_with_measurements_and_their_report() {
 #[test]
 fn annotations_leave_with_measurements() {
     let (images, out) = (samples("2"), tempfile::tempdir().unwrap());
-    let formats = "measurements,labels-png,coco";
+    let formats = "measurements,labels-png,coco,jsonl";
     succeeds(cytobox(&["measure", "--data", text(images.path()), "--out", text(out.path()), "--format", formats]));
     let coco = json(&out.path().join("annotations.json"));
     let annotations = coco["annotations"].as_array().unwrap();
@@ -103,6 +103,13 @@ fn annotations_leave_with_measurements() {
     assert!(
         annotations.iter().all(|one| one["measurements"]["area [px²]"] == one["area"] && one.get("score").is_none())
     );
+    let lines = std::fs::read_to_string(out.path().join("annotations.jsonl")).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let objects = lines.iter().flat_map(|line| line["objects"].as_array().unwrap());
+    for (object, annotation) in objects.clone().zip(annotations) {
+        assert_eq!(object["measurements"], annotation["measurements"]);
+    }
+    assert_eq!(objects.count(), annotations.len());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::json::{self, json_text};
 use super::label_images::LabelImages;
 use super::matching::{Index, Match};
 use super::recognise::{self, AnnotationKind};
-use super::{ImageAnnotations, Parsed, coco, labelme, names, outlines, via, voc, yolo};
+use super::{ImageAnnotations, Parsed, coco, jsonl, labelme, names, outlines, via, voc, yolo};
 use crate::error::{Error, Result};
 
 /// What a drop of annotation files held.
@@ -132,6 +132,10 @@ impl Reading<'_> {
                 self.single(name, parsed, image);
             }
             AnnotationKind::Json => self.json(name, bytes)?,
+            AnnotationKind::JsonLines => {
+                let parsed = jsonl::read(name, bytes)?;
+                self.many(name, parsed);
+            }
             AnnotationKind::Outlines => self.outlines(name, bytes)?,
             AnnotationKind::ImageLabels => {
                 let parsed = csv::read_image_labels(name, bytes)?;

@@ -11,6 +11,7 @@ pub mod csv;
 pub mod dataset;
 pub mod gather;
 mod json;
+pub mod jsonl;
 pub mod label;
 mod label_images;
 pub mod labelme;

@@ -20,6 +20,8 @@ pub enum AnnotationKind {
     Voc,
     /// COCO, VIA or LabelMe, of one image or of many.
     Json,
+    /// cytobox's lines, of many images.
+    JsonLines,
     /// Cellpose's outlines, of one image.
     Outlines,
     /// The Atlas's table of labels for whole images, which needs no image and no size.
@@ -40,6 +42,7 @@ pub fn kind(name: &str, beginning: &[u8], is_whole: bool) -> AnnotationKind {
         ending if PICTURES.contains(&ending) => AnnotationKind::LabelImage,
         "xml" => AnnotationKind::Voc,
         "json" => AnnotationKind::Json,
+        "jsonl" => AnnotationKind::JsonLines,
         _ if classes::is_list(name) => AnnotationKind::ClassList,
         ending @ ("csv" | "tsv" | "txt") => text_kind(name, ending, beginning, is_whole),
         _ => AnnotationKind::Unknown,
@@ -135,6 +138,7 @@ mod tests {
         for (name, text, expected) in [
             ("d/a.xml", "<annotation>", AnnotationKind::Voc),
             ("a.JSON", "{", AnnotationKind::Json),
+            ("annotations.jsonl", "{", AnnotationKind::JsonLines),
             ("classes.txt", "a\nb\n", AnnotationKind::ClassList),
             ("class_names.txt", "a\n", AnnotationKind::ClassList),
             ("obj.names", "a\n", AnnotationKind::ClassList),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{NamedBytes, YOLO_CLASSES, YOLO_RESERVED, file_names, measurements};
-use crate::annotations::{ImageAnnotations, coco, csv, voc, yolo};
+use crate::annotations::{ImageAnnotations, coco, csv, jsonl, voc, yolo};
 use crate::error::Result;
 use crate::masks::LabelImage;
 use crate::measure::Table;
@@ -17,6 +17,8 @@ pub enum AnnotationFormat {
     Yolo,
     /// keras-frcnn's table.
     Csv,
+    /// `annotations.jsonl`: one line an image, with everything that is known of it.
+    Jsonl,
     /// `STEM_mask.png` for each image of which an object has a mask; value k is the k-th object.
     Masks,
 }
@@ -35,7 +37,7 @@ pub fn annotated(
     annotated_measured(images, &[], classes, formats)
 }
 
-/// As [`annotated`]; what was measured of the objects of each image, as far as `tables` goes, stands in COCO too.
+/// As [`annotated`]; what was measured of the objects of each image, as far as `tables` goes, stands in COCO and in JSON lines too.
 ///
 /// # Errors
 /// As [`annotated`].
@@ -66,6 +68,11 @@ pub fn annotated_measured(
                 }
             }
             AnnotationFormat::Csv => add("annotations.csv".to_owned(), csv::write_boxes(images)?),
+            AnnotationFormat::Jsonl => {
+                let lines =
+                    images.iter().enumerate().map(|(at, image)| jsonl::line(image, |object| measured(at, object)));
+                add("annotations.jsonl".to_owned(), lines.collect::<Result<String>>()?.into_bytes())
+            }
             AnnotationFormat::Masks => {
                 let masked = |image: &ImageAnnotations| image.objects.iter().any(|o| o.mask.is_some());
                 // Of all images, so that a mask is called as the boxes are.
@@ -109,9 +116,14 @@ mod tests {
         let classes = ["a", "b"].map(str::to_owned);
         let there = images.clone().map(|i| ImageInfo { files: vec![i.file], ..ImageInfo::new(&i.image, 20, 10) });
         use AnnotationFormat::*;
-        for (formats, masks) in
-            [(vec![Voc], false), (vec![Coco], true), (vec![Yolo], false), (vec![Csv], false), (vec![Voc, Masks], true)]
-        {
+        for (formats, masks) in [
+            (vec![Voc], false),
+            (vec![Coco], true),
+            (vec![Yolo], false),
+            (vec![Csv], false),
+            (vec![Jsonl], true),
+            (vec![Voc, Masks], true),
+        ] {
             let files = annotated(images, &classes, &formats).unwrap();
             let dropped: Vec<(&str, &[u8])> = files.iter().map(|f| (f.name.as_str(), &f.bytes[..])).collect();
             let back = gather(&dropped, &there, "cell");

@@ -192,6 +192,7 @@ fn is_annotation(file: &NamedBytes, recognised: Option<&Recognised>) -> bool {
     match kind {
         AnnotationKind::Voc => has_image && (says(b"<annotation") || text.trim_ascii().is_empty()),
         AnnotationKind::Json => (says(b"\"annotations\"") && says(b"\"images\"")) || (has_image && says(b"\"shapes\"")),
+        AnnotationKind::JsonLines => says(b"\"objects\"") && says(b"\"verified\""),
         AnnotationKind::Yolo | AnnotationKind::Outlines => has_image,
         AnnotationKind::Table | AnnotationKind::ImageLabels | AnnotationKind::ClassList | AnnotationKind::Unknown => {
             false

@@ -156,7 +156,7 @@ test('boxes and masks: in, out in every format, and in again', { skip, timeout: 
   assert.ok((await boxRows(page)).every(([, , , , outline]) => outline === 'mask'));
   await screenshot(page, 'masks-light');
 
-  const saved = unzip((await saveAnnotations(page, ['voc', 'coco', 'yolo', 'csv', 'masks'])).bytes);
+  const saved = unzip((await saveAnnotations(page, ['voc', 'coco', 'yolo', 'csv', 'jsonl', 'masks'])).bytes);
   const file = (ending) => [...saved].find(([name]) => name.endsWith(ending)) ?? assert.fail(`${ending} in ${[...saved.keys()]}`);
   assert.deepEqual(readVoc(file(`${stem}.xml`)[1].toString()).objects, objects);
   const mask = await readFile(path.join(folder, `${stem}_mask.png`));
@@ -167,7 +167,7 @@ test('boxes and masks: in, out in every format, and in again', { skip, timeout: 
 
   // Each format alone brings the same boxes to the image again.
   const channels = all.filter((name) => !/(_mask\.png|\.xml)$/.test(name));
-  const kinds = [['xml', /\.xml$|_mask\.png$/], ['json', /\.json$/], ['yolo', /\.txt$/], ['csv', /\.csv$/]];
+  const kinds = [['xml', /\.xml$|_mask\.png$/], ['json', /\.json$/], ['jsonl', /\.jsonl$/], ['yolo', /\.txt$/], ['csv', /\.csv$/]];
   for (const [kind, pattern] of kinds) {
     const back = [];
     for (const [name, bytes] of saved) {

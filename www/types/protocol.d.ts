@@ -29,6 +29,8 @@ export type AnnotationFormat =
   | 'yolo'
   /** keras-frcnn's table. */
   | 'csv'
+  /** `annotations.jsonl`: one line an image, with everything that is known of it. */
+  | 'jsonl'
   /** `STEM_mask.png` for each image of which an object has a mask; value k is the k-th object. */
   | 'masks';
 
@@ -42,6 +44,8 @@ export type AnnotationKind =
   | 'voc'
   /** COCO, VIA or LabelMe, of one image or of many. */
   | 'json'
+  /** cytobox's lines, of many images. */
+  | 'jsonLines'
   /** Cellpose's outlines, of one image. */
   | 'outlines'
   /** The Atlas's table of labels for whole images, which needs no image and no size. */

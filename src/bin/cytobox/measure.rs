@@ -27,7 +27,7 @@ pub struct Arguments {
     /// The folder for the results.
     #[arg(long)]
     out: PathBuf,
-    /// measurements, labels, labels-png, rois, geojson, coco (with measurements); several with commas.
+    /// measurements, labels, labels-png, rois, geojson, coco, jsonl (both with measurements); several with commas.
     #[arg(long, value_delimiter = ',', default_value = "measurements", value_parser = format)]
     format: Vec<Written>,
     #[command(flatten)]
@@ -40,16 +40,21 @@ pub struct Arguments {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Written {
     Measured(MeasuredFormat),
-    Coco,
+    /// The annotations, and with them what was measured of each.
+    Annotations(AnnotationFormat),
 }
 
+const ANNOTATIONS: [(&str, AnnotationFormat); 2] =
+    [("coco", AnnotationFormat::Coco), ("jsonl", AnnotationFormat::Jsonl)];
+
 fn format(text: &str) -> Result<Written, String> {
-    if text.trim().eq_ignore_ascii_case("coco") {
-        return Ok(Written::Coco);
+    let name = text.trim().to_ascii_lowercase();
+    if let Some((_, format)) = ANNOTATIONS.into_iter().find(|(known, _)| *known == name) {
+        return Ok(Written::Annotations(format));
     }
     text.parse().map(Written::Measured).map_err(|_: cytobox::Error| {
         let names = MeasuredFormat::ALL.map(MeasuredFormat::name).join(", ");
-        format!("the format {text:?} is unknown; there are {names}, coco")
+        format!("the format {text:?} is unknown; there are {names}, {}", ANNOTATIONS.map(|(name, _)| name).join(", "))
     })
 }
 
@@ -61,8 +66,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let names = export::file_names(&names, &[]);
     fs::create_dir_all(&arguments.out)?;
     let formats: Vec<MeasuredFormat> = arguments.format.iter().filter_map(|f| f.measured()).collect();
-    let coco = arguments.format.contains(&Written::Coco);
-    let mut measured = MeasuredFiles::create(arguments.measuring, &arguments.out, &formats, "", coco)?;
+    let annotations: Vec<AnnotationFormat> = arguments.format.iter().filter_map(|f| f.annotations()).collect();
+    let with_tables = !annotations.is_empty();
+    let mut measured = MeasuredFiles::create(arguments.measuring, &arguments.out, &formats, "", with_tables)?;
     let bar = images::progress_bar(data.len());
     let mut annotated = Vec::new();
     for (Annotated { entry, mut annotations }, name) in data.into_iter().zip(&names) {
@@ -71,7 +77,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         // The image could be read a moment ago.
         let notes = measured.add(&cells, name, || options.read(&entry).and_then(channels_of))??;
         images::warn(&bar, &notes);
-        if coco {
+        if with_tables {
             annotated.push(annotations);
         }
         bar.inc(1);
@@ -83,7 +89,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let ignored = annotated.iter().flat_map(|image| image.ignored.iter().filter_map(|region| region.label.clone()));
         let classes: Vec<String> =
             labels.chain(ignored).collect::<std::collections::BTreeSet<_>>().into_iter().collect();
-        let written = export::annotated_measured(&annotated, &tables, &classes, &[AnnotationFormat::Coco])?;
+        let written = export::annotated_measured(&annotated, &tables, &classes, &annotations)?;
         for file in written {
             files::write_file(&arguments.out.join(file.name), &file.bytes)?;
         }
@@ -94,6 +100,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 impl Written {
     fn measured(self) -> Option<MeasuredFormat> {
         if let Self::Measured(format) = self { Some(format) } else { None }
+    }
+
+    fn annotations(self) -> Option<AnnotationFormat> {
+        if let Self::Annotations(format) = self { Some(format) } else { None }
     }
 }
 

@@ -34,7 +34,7 @@ const READERS = 16;
 /** Of one image, after which they are named. @type {Set<Recognised['kind']>} */
 const SINGLE = new Set(['voc', 'yolo', 'outlines', 'labelImage', 'unknown']);
 /** Of many images, whose sizes they may need. @type {Set<Recognised['kind']>} */
-const OF_MANY = new Set(['json', 'table']);
+const OF_MANY = new Set(['json', 'jsonLines', 'table']);
 
 /** What was read, and of which images; a file is read again when it has changed. @type {Map<string, {file: File, images: Set<string>}>} */
 const read = new Map();

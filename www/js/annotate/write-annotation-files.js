@@ -15,6 +15,7 @@ const FORMATS = [
   ['coco', 'COCO', 'one JSON file with boxes and masks'],
   ['yolo', 'YOLO', 'one text file per image, plus the class names'],
   ['csv', 'CSV', 'one table: filepath, x1, y1, x2, y2, class'],
+  ['jsonl', 'JSON lines', 'one line per image, with everything known of it'],
   ['masks', 'Masks', 'one label PNG per image; value k is the k-th object'],
   ...MEASURED_FORMATS,
 ];
@@ -42,7 +43,7 @@ async function download(entries, formats, { withTables, tell, signal }) {
   const files = new Outgoing();
   const measured = formats.filter(isMeasuredFormat);
   const written = /** @type {import('../engine/protocol.js').AnnotationFormat[]} */ (formats.filter((format) => !isMeasuredFormat(format)));
-  const inTables = withTables && written.includes('coco');
+  const inTables = withTables && (written.includes('coco') || written.includes('jsonl'));
   /** @type {import('../engine/protocol.js').PackedTable[]} */ let tables = [];
   let report = () => {};
   if (measured.length || inTables) {
