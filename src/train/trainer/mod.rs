@@ -153,6 +153,10 @@ impl Trainer {
                 Err(error @ (Error::DeviceFailed { .. } | Error::Training(_))) => return Err(error),
                 stored => self.tell_unsaved(stored, observer),
             };
+            // A detector that knows such cells may be better than what a few images make of it.
+            if self.folded {
+                self.validate(store, observer).await?;
+            }
         }
         let (mut skipped, mut saved, mut saved_step) = (0, Instant::now(), self.step);
         while !self.finished {
@@ -366,6 +370,11 @@ impl Trainer {
         if !self.finished {
             self.validate(store, observer).await?;
             self.finished = true;
+            if self.step > 0 && self.smoothed.is_some_and(|smoothed| smoothed.best_at == 0.0) {
+                let sentence = "no validation was better than that of the detector before training, which is kept; \
+                    more annotated images may help";
+                observer.event(TrainEvent::Notice { step: self.step, sentence: sentence.to_owned() });
+            }
             self.save(store, observer).await?;
         }
         let mut detector = self.detector();
