@@ -18,12 +18,15 @@ import { currentImage, select, store } from '../shared/page-state.js';
  * @typedef {import('../shared/page-state.js').Annotations} Annotations
  * @typedef {import('../shared/page-state.js').AnnotatedObject} AnnotatedObject
  * @typedef {{name: string, color: string}[]} Labels
- * @typedef {{labels?: Labels, key?: string, selectedBox?: number|null}} CommitOptions `key` joins steps
+ * @typedef {{labels?: Labels, key?: string, selectedBox?: number|null, rejections?: [ImageEntry, number[]][]}} CommitOptions `key` joins
+ *   steps; `rejections`: the detections of images that count as wrong from now on
  *
  * @typedef {Object} Step
  * @property {string} what for people: “Box moved”
  * @property {Map<number, {before: Annotations|null, after: Annotations|null}>} images by id
  * @property {{before: Labels, after: Labels}} labels
+ * @property {Map<number, {of: object, before: number[], after: number[]}>} rejections by id; `of`: the detections that the numbers
+ *   are of, as others may be there when the step is taken back
  */
 
 /** Pixels by which a duplicate lies beside its original. */
@@ -41,6 +44,7 @@ const history = new History((first, second) => ({
   what: second.what,
   images: new Map([...second.images].map(([id, { before, after }]) => [id, { before: first.images.get(id)?.before ?? before, after }])),
   labels: { before: first.labels.before, after: second.labels.after },
+  rejections: new Map([...second.rejections].map(([id, change]) => [id, { ...change, before: first.rejections.get(id)?.before ?? change.before }])),
 }));
 
 /** Whether edits are off, which is then said. */
@@ -57,7 +61,7 @@ export function refused() {
  * @param {CommitOptions} [options]
  * @returns {boolean} whether anything has changed
  */
-export function commit(what, edits, { labels = firstLabels(), key = '', selectedBox } = {}) {
+export function commit(what, edits, { labels = firstLabels(), key = '', selectedBox, rejections = [] } = {}) {
   if (refused()) return false;
   const changed = edits.filter(([image, after]) => image.annotations !== after);
   const full = changed.find(([, after]) => (after?.objects.length ?? 0) > OBJECTS);
@@ -70,8 +74,11 @@ export function commit(what, edits, { labels = firstLabels(), key = '', selected
     what,
     images: new Map(changed.map(([image, after]) => [image.id, { before: image.annotations, after }])),
     labels: { before: store.state.labels, after: withNames(labels, changed) },
+    rejections: new Map(
+      rejections.flatMap(([{ id, result }, after]) => (result ? [[id, { of: result.detections, before: result.rejected ?? [], after }]] : [])),
+    ),
   };
-  if (changed.length === 0 && step.labels.before === step.labels.after) return false;
+  if (changed.length === 0 && step.rejections.size === 0 && step.labels.before === step.labels.after) return false;
   history.push(step, key);
   write(step, 'after');
   if (selectedBox !== undefined) store.set({ selectedBox });
@@ -105,6 +112,11 @@ function write(step, side) {
   for (const image of store.state.images) {
     const change = step.images.get(image.id);
     if (change) image.annotations = change[side];
+    const rejection = step.rejections.get(image.id);
+    if (rejection && image.result?.detections === rejection.of) {
+      const { rejected, ...rest } = image.result;
+      image.result = rejection[side].length ? { ...rest, rejected: rejection[side] } : rest;
+    }
   }
   if (store.state.labels !== step.labels[side]) store.set({ labels: step.labels[side] });
   store.touch('images', 'annotations');
@@ -114,8 +126,9 @@ function write(step, side) {
 function travel(step, side) {
   write(step, side);
   const { current, images } = store.state;
-  if (step.images.size > 0 && !step.images.has(current ?? -1)) {
-    const first = images.find(({ id }) => step.images.has(id));
+  const isOn = (/** @type {number} */ id) => step.images.has(id) || step.rejections.has(id);
+  if (step.images.size + step.rejections.size > 0 && !isOn(current ?? -1)) {
+    const first = images.find(({ id }) => isOn(id));
     if (first) select(first.id);
   }
   const change = step.images.get(store.state.current ?? -1);

@@ -73,6 +73,7 @@ export function acceptRows(rows, label) {
 export function rejectRows(rows) {
   if (rows.length === 0 || refused()) return;
   /** @type {[ImageEntry, Annotations][]} */ const edits = [];
+  /** @type {[ImageEntry, number[]][]} */ const rejections = [];
   for (const [image, own] of byImage(rows)) {
     const before = image.annotations;
     if (before) {
@@ -82,11 +83,10 @@ export function rejectRows(rows) {
       if (objects.length < before.objects.length) edits.push([image, { ...before, objects }]);
     }
     const numbers = own.filter(({ kind }) => kind === 'detections').map(({ number }) => number);
-    if (image.result && numbers.length) image.result = { ...image.result, rejected: [...new Set([...rejectedOf(image), ...numbers])].sort((a, b) => a - b) };
+    if (numbers.length) rejections.push([image, [...new Set([...rejectedOf(image), ...numbers])].sort((a, b) => a - b)]);
   }
   const what = `${plural(rows.length, 'cell')} rejected`;
-  commit(what, edits);
-  store.touch('images');
+  commit(what, edits, { rejections });
   announce(`${what}.`);
 }
 
@@ -99,11 +99,7 @@ export function rejectedCount() {
 export function restoreRejected() {
   if (refused()) return;
   const count = rejectedCount();
-  for (const image of store.state.images) {
-    if (!image.result?.rejected) continue;
-    const { rejected, ...rest } = image.result;
-    image.result = rest;
-  }
-  store.touch('images');
+  const images = store.state.images.filter(({ result }) => result?.rejected);
+  commit(`${plural(count, 'cell')} restored`, [], { rejections: images.map((image) => [image, []]) });
   announce(`${plural(count, 'cell')} restored.`);
 }
