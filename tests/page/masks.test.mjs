@@ -78,7 +78,10 @@ test('run lengths are read into a window and written again, whatever they touch'
     assert.deepEqual(extentOf(window), usedBox(mask));
     assert.deepEqual(maskBox(rle), usedBox(mask));
     assert.deepEqual(toRuns(window, SIZE), rle);
-    same(readWindow(rle, [2, 3, 9, 8]), maskOf((x, y) => x >= 2 && x < 9 && y >= 3 && y < 8 && at(mask, x, y)));
+    same(
+      readWindow(rle, [2, 3, 9, 8]),
+      maskOf((x, y) => x >= 2 && x < 9 && y >= 3 && y < 8 && at(mask, x, y)),
+    );
   }
   // As `pycocotools.mask.encode` writes the middle four of 4 × 4 pixels.
   assert.deepEqual(readWindow({ size: [4, 4], counts: '52203' }), { x: 1, y: 1, width: 2, height: 2, pixels: new Uint8Array([1, 1, 1, 1]) });
