@@ -40,6 +40,7 @@ export class AnnotateTools {
       this.#tool = this.#tools[store.state.drawTool];
       viewer.redraw();
     });
+    store.subscribe(['brushSize'], () => viewer.redraw());
   }
 
   /** The next drag draws a box, wherever it starts. */

@@ -271,7 +271,7 @@ export function duplicate(index) {
   const dx = object.box[2] + ASIDE <= width ? ASIDE : -ASIDE;
   const dy = object.box[3] + ASIDE <= height ? ASIDE : -ASIDE;
   const box = shiftBox(object.box, dx, dy, image.size);
-  const { mask, ...rest } = object;
+  const { mask, proposed, ...rest } = object;
   const objects = currentObjects();
   return edit('Box duplicated', image, [...objects, { ...rest, box, truncated: touchesEdge(box, image.size) }], { selectedBox: objects.length });
 }
@@ -306,7 +306,7 @@ export function copyFrom(source) {
   const objects = currentObjects();
   const copied = from
     .filter(({ box }) => box[0] < width && box[1] < height)
-    .map(({ mask, ...rest }) => ({ ...rest, box: clipBox(rest.box, { width, height }) }))
+    .map(({ mask, proposed, ...rest }) => ({ ...rest, box: clipBox(rest.box, { width, height }) }))
     .filter((object) => !isThere(objects, object));
   if (copied.length) edit(`Copied from ${source.name}`, image, [...objects, ...copied]);
   announce(`${plural(copied.length, 'box', 'boxes')} copied from ${source.name}.`);

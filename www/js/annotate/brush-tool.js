@@ -84,8 +84,6 @@ export class BrushTool extends OutlineTool {
     const turn = event.deltaY || event.deltaX;
     if (!(event.shiftKey || event.altKey) || event.ctrlKey || turn === 0) return false;
     stepBrushSize(turn < 0 ? 1 : -1);
-    if (painting.disc) painting.disc.radius = store.state.brushSize / 2;
-    this.viewer.redraw();
     return true;
   }
 
@@ -100,13 +98,13 @@ export class BrushTool extends OutlineTool {
 
   /** @param {Place} place */
   moved(place) {
-    painting.disc = { place, radius: store.state.brushSize / 2 };
+    painting.disc = place;
     if (this.#lowered) this.#paint(place);
   }
 
   /** @param {Place} place @param {KeyboardEvent} event */
   entered(place, event) {
-    painting.disc = { place, radius: store.state.brushSize / 2 };
+    painting.disc = place;
     if (this.#lowered) {
       this.#finish();
     } else if (this.#begin(place, event.shiftKey)) {
@@ -202,7 +200,7 @@ export class BrushTool extends OutlineTool {
 
   /** @param {Point} point */
   #show({ x, y }) {
-    painting.disc = { place: [x, y], radius: store.state.brushSize / 2 };
+    painting.disc = [x, y];
     this.viewer.redraw();
   }
 }

@@ -8,7 +8,7 @@ import { currentImage, store } from '../shared/page-state.js';
 /**
  * What is shown just now; the tools write it.
  * @type {{
- *   disc: {place: Place, radius: number}|null, cross: Place|null, line: {places: Place[], closes: boolean}|null,
+ *   disc: Place|null, cross: Place|null, line: {places: Place[], closes: boolean}|null,
  *   picture: MaskPicture|null, painted: {mask: object, picture: MaskPicture}|null,
  * }} `painted`: the finished mask, whose picture stays until its outline is traced
  */
@@ -25,15 +25,12 @@ const CORNER = 3;
 /** @type {import('./viewer.js').Layer} */
 export const paintLayer = {
   draw(context, view) {
-    const { mode, show } = store.state;
+    const { mode, show, brushSize } = store.state;
     if (mode !== 'annotate') return;
     if (painting.picture) painting.picture.draw(context, view);
     else if (painting.painted && show.masks) drawPainted(context, view, painting.painted);
     if (painting.line) drawLine(context, view, painting.line);
-    if (painting.disc) {
-      const [x, y] = view.toScreen(...painting.disc.place);
-      bothStroke(context, () => context.arc(x, y, Math.max(1, painting.disc ? painting.disc.radius * view.scale : 0), 0, 2 * Math.PI));
-    }
+    if (painting.disc) drawDisc(context, view, painting.disc, brushSize / 2);
     if (painting.cross) drawCross(context, view.toScreen(...painting.cross));
   },
 };
@@ -44,6 +41,12 @@ function drawPainted(context, view, { mask, picture }) {
   const object = selectedBox === null ? null : currentImage()?.annotations?.objects[selectedBox];
   if (!object?.mask || object.mask !== mask || maskPath(object.mask)) painting.painted = null;
   else picture.draw(context, view);
+}
+
+/** The brush. @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {Place} place @param {number} radius in pixels of the image */
+function drawDisc(context, view, place, radius) {
+  const [x, y] = view.toScreen(...place);
+  bothStroke(context, () => context.arc(x, y, Math.max(1, radius * view.scale), 0, 2 * Math.PI));
 }
 
 /** A light line on a dark one, which is seen on every image. @param {CanvasRenderingContext2D} context @param {() => void} path */
