@@ -77,6 +77,20 @@ pub enum Command {
         #[serde(default)]
         diameter: Option<f32>,
     },
+    /// Outlines the cells in boxes that a person drew, with the loaded detector. The feature maps of the image are kept under
+    /// `key` until another image takes their place; `image` may be left out where they are there. Done:
+    /// [`Outcome::BoxOutlines`].
+    OutlineBoxes {
+        key: String,
+        #[serde(default)]
+        image: Option<Box<ImageInput>>,
+        boxes: Vec<BoxXyxy>,
+        /// One a box; the detector need not know them.
+        labels: Vec<String>,
+        /// √(width · height) of the image's cells, for a detector that takes images at the scale of their cells.
+        #[serde(default)]
+        diameter: Option<f32>,
+    },
     /// Traces masks for the screen. Done: [`Outcome::Outlines`], one a mask.
     Outline { masks: Vec<Rle> },
     /// Writes results in one or several formats; `tables` has what was measured of each image, or nothing. Done:
@@ -324,6 +338,10 @@ pub enum Outcome {
         detections: ImageDetections,
         seconds: f64,
         warnings: Vec<String>,
+    },
+    /// One a box; `None` inside where the detector sees nothing in it. Without masks, the image is needed.
+    BoxOutlines {
+        masks: Option<Vec<Option<Rle>>>,
     },
     /// Closed polygons `x, y, x, y, …` along the edges of the pixels; see [`Rle::outlines`].
     Outlines {

@@ -9,6 +9,7 @@ mod detect_tests;
 mod large;
 mod learn;
 mod measured;
+mod outlines;
 
 use std::{borrow::Cow, cell::Cell};
 
@@ -57,6 +58,8 @@ impl Host for NoObserver {
 pub struct Engine {
     device: Option<ActiveDevice>,
     detector: Option<Detector>,
+    /// Of this detector.
+    kept: Option<outlines::Kept>,
 }
 
 impl Engine {
@@ -71,7 +74,7 @@ impl Engine {
                 let active = device::open(device, probe.as_ref()).await?;
                 let report = active.report.clone();
                 // Parameters live on the device that they were loaded to.
-                self.detector = None;
+                (self.detector, self.kept) = (None, None);
                 self.device = Some(active);
                 Ok(Outcome::Device(report))
             }
@@ -96,6 +99,9 @@ impl Engine {
                 let options = DetectOptions { score: Some(score), max_detections, diameter };
                 let (detections, warnings) = self.detect(&image, &options, host).await?;
                 Ok(Outcome::Detections { detections, seconds: started.elapsed().as_secs_f64(), warnings })
+            }
+            Command::OutlineBoxes { key, image, boxes, labels, diameter } => {
+                self.outline_boxes((key, image.as_deref()), &boxes, &labels, diameter, host).await
             }
             Command::Outline { masks } => {
                 let flat = |mask: &Rle| mask.outlines().into_iter().map(Vec::into_flattened).collect();
@@ -188,7 +194,7 @@ impl Engine {
         let (detector, load) = weights::load(name, bytes, &active.device)?;
         active.check()?;
         let report = model_report(name, &detector, load);
-        self.detector = Some(detector);
+        (self.detector, self.kept) = (Some(detector), None);
         Ok(Outcome::Model(Box::new(report)))
     }
 

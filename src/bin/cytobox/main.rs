@@ -26,6 +26,8 @@ mod merge;
 #[cfg(not(target_arch = "wasm32"))]
 mod models;
 #[cfg(not(target_arch = "wasm32"))]
+mod outline;
+#[cfg(not(target_arch = "wasm32"))]
 mod output;
 #[cfg(not(target_arch = "wasm32"))]
 mod plot;
@@ -52,7 +54,7 @@ mod native {
     use clap::{Parser, Subcommand};
     use cytobox::model::config::Changes;
 
-    use crate::{bench, detect, evaluate, measure, merge, models, plot, report, synth, thresholds, train};
+    use crate::{bench, detect, evaluate, measure, merge, models, outline, plot, report, synth, thresholds, train};
 
     /// Detects cells in microscope images with detectors that you train on your own machine.
     #[derive(Parser)]
@@ -68,6 +70,8 @@ mod native {
         Merge(merge::Arguments),
         /// Detect cells and write boxes with labels, scores and masks.
         Detect(detect::Arguments),
+        /// Outline annotated cells: boxes get masks from a detector's mask head.
+        Outline(outline::Arguments),
         /// Measure annotated cells: shape, and intensity in every channel.
         Measure(measure::Arguments),
         /// Write what was detected in a folder as one HTML file: counts, distributions, the best cells.
@@ -107,6 +111,7 @@ mod native {
         let done = match Arguments::parse().command {
             Command::Merge(arguments) => merge::run(&arguments),
             Command::Detect(arguments) => detect::run(&arguments),
+            Command::Outline(arguments) => outline::run(&arguments),
             Command::Measure(arguments) => measure::run(&arguments),
             Command::Report(arguments) => report::run(&arguments),
             Command::Train(arguments) => train::run(&arguments),

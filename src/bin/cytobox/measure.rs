@@ -6,7 +6,7 @@ use std::{
 };
 
 use cytobox::{
-    annotations::{ImageAnnotations, names},
+    annotations::{ImageAnnotations, dataset, names},
     channels::ImageEntry,
     export::{self, AnnotationFormat, MeasuredFormat},
     files,
@@ -85,11 +85,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     bar.finish();
     if let Some(kept) = measured.finish()? {
         let tables = kept.read().map(|table| Ok(table?.unwrap_or_default())).collect::<cytobox::Result<Vec<_>>>()?;
-        let labels = annotated.iter().flat_map(|image| image.objects.iter().map(|object| object.label.clone()));
-        let ignored = annotated.iter().flat_map(|image| image.ignored.iter().filter_map(|region| region.label.clone()));
-        let classes: Vec<String> =
-            labels.chain(ignored).collect::<std::collections::BTreeSet<_>>().into_iter().collect();
-        let written = export::annotated_measured(&annotated, &tables, &classes, &annotations)?;
+        let written = export::annotated_measured(&annotated, &tables, &dataset::labels(&annotated), &annotations)?;
         for file in written {
             files::write_file(&arguments.out.join(file.name), &file.bytes)?;
         }
