@@ -93,6 +93,13 @@ export interface Elements {
   'undo': HTMLElementTagNameMap['button'];
   'redo': HTMLElementTagNameMap['button'];
   'verified': HTMLElementTagNameMap['button'];
+  'draw-tools': HTMLElementTagNameMap['div'];
+  'fill-holes': HTMLElementTagNameMap['button'];
+  'grow': HTMLElementTagNameMap['button'];
+  'shrink': HTMLElementTagNameMap['button'];
+  'brush-row': HTMLElementTagNameMap['div'];
+  'brush-size': HTMLElementTagNameMap['input'];
+  'brush-pixels': HTMLElementTagNameMap['input'];
   'add-label': HTMLElementTagNameMap['button'];
   'labels': HTMLElementTagNameMap['ul'];
   'labels-empty': HTMLElementTagNameMap['p'];

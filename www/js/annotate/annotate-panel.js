@@ -7,6 +7,7 @@ import { classStyle } from '../canvas/colors.js';
 import { pending } from '../canvas/annotation-layer.js';
 import { byId, el, plural } from '../ui/dom.js';
 import { startLabels } from './labels.js';
+import { startToolBar } from './tool-bar.js';
 import { openSaveAnnotations } from './write-annotation-files.js';
 import { currentImage, store } from '../shared/page-state.js';
 import { VirtualList } from '../ui/virtual-list.js';
@@ -144,4 +145,5 @@ export function startAnnotatePanel(viewer) {
   startBoxes(viewer);
   startBoxTools();
   startButtons();
+  startToolBar();
 }

@@ -16,8 +16,10 @@ import {
   toggleDifficult,
   toggleVerified,
 } from './annotations.js';
+import { revealSelected, selectNext } from './box-order.js';
+import { toolKey } from './choose-tool.js';
 import { openDetections } from '../canvas/open-detections.js';
-import { boxAt, pending, readingOrder } from '../canvas/annotation-layer.js';
+import { boxAt, pending } from '../canvas/annotation-layer.js';
 import { announce } from '../ui/dom.js';
 import { clipBox, shiftBox } from '../canvas/geometry.js';
 import { listedImages } from '../images/list.js';
@@ -83,6 +85,7 @@ export function chooseLabel(index) {
 /** What the keys do with the boxes; `viewer.js` and `keys.js` ask here. @param {KeyboardEvent} event @returns {boolean} */
 export function editKey(event) {
   const { selectedBox } = store.state;
+  if (toolKey(event)) return true;
   if (event.altKey) return false;
   // A key that is held down too long deletes one box, not all.
   if (event.repeat && /^(Delete|Backspace|x|y|d)$/i.test(event.key)) return selectedBox !== null;
@@ -212,7 +215,7 @@ export class AnnotateTool {
     if (arrow && !event.ctrlKey && !event.metaKey) return this.#push(arrow, event.shiftKey ? 10 : 1, event.altKey);
     if (editKey(event)) return true;
     if (event.ctrlKey || event.metaKey || event.altKey) return false;
-    if (event.key === 'Tab') return !leaving && this.#cycle(event.shiftKey ? -1 : 1);
+    if (event.key === 'Tab') return !leaving && selectNext(this.#viewer, event.shiftKey ? -1 : 1);
     if (event.key === 'Enter' || event.key === 'n') this.#createInView();
     else if (event.key === 'Escape') this.#escape();
     else return false;
@@ -249,23 +252,7 @@ export class AnnotateTool {
     const [dx, dy] = [x * step, y * step];
     if (resize) setBox(selectedBox, [box[0], box[1], Math.max(box[0] + 1, box[2] + dx), Math.max(box[1] + 1, box[3] + dy)], 'Box resized', 'resize');
     else setBox(selectedBox, shiftBox(box, dx, dy, size), 'Box moved', 'move');
-    this.#reveal();
-    return true;
-  }
-
-  /** @param {number} step @returns {boolean} false at either end, so that the focus moves to the element after the canvas */
-  #cycle(step) {
-    const order = readingOrder();
-    const { selectedBox } = store.state;
-    const now = selectedBox === null ? -1 : order.indexOf(selectedBox);
-    const next = now < 0 ? (step > 0 ? 0 : order.length - 1) : now + step;
-    if (next < 0 || next >= order.length) return false;
-    store.set({ selectedBox: order[next] });
-    const { label, box } = currentObjects()[order[next]];
-    announce(
-      `${label}, ${Math.round(box[2] - box[0])} by ${Math.round(box[3] - box[1])} at ${Math.round(box[0])}, ${Math.round(box[1])}; ${next + 1} of ${order.length}`,
-    );
-    this.#reveal();
+    revealSelected(this.#viewer);
     return true;
   }
 
@@ -280,12 +267,6 @@ export class AnnotateTool {
     const [x, y] = [Math.round((x1 + x2 - side) / 2), Math.round((y1 + y2 - side) / 2)];
     this.#armed = false;
     createBox([x, y, x + side, y + side]);
-  }
-
-  #reveal() {
-    const { selectedBox } = store.state;
-    const object = selectedBox === null ? null : currentObjects()[selectedBox];
-    if (object) this.#viewer.move((view) => view.reveal(object.box));
   }
 
   /** What of the selected box is under the pointer. @param {Point} point @returns {Edges|'inside'|null} */

@@ -9,6 +9,7 @@ import { announce, notify, plural } from '../ui/dom.js';
 import { clipBox, sameBox, shiftBox, touchesEdge } from '../canvas/geometry.js';
 import { isThere } from '../canvas/open-detections.js';
 import { History } from './history.js';
+import { cropMask, shiftMask } from './mask-window.js';
 import { foregroundClasses } from '../engine/protocol.js';
 import { OBJECTS } from '../shared/engine-limits.js';
 import { currentImage, select, store } from '../shared/page-state.js';
@@ -17,6 +18,7 @@ import { currentImage, select, store } from '../shared/page-state.js';
  * @typedef {import('../shared/page-state.js').ImageEntry} ImageEntry
  * @typedef {import('../shared/page-state.js').Annotations} Annotations
  * @typedef {import('../shared/page-state.js').AnnotatedObject} AnnotatedObject
+ * @typedef {import('../canvas/geometry.js').Box} Box
  * @typedef {{name: string, color: string}[]} Labels
  * @typedef {{labels?: Labels, key?: string, selectedBox?: number|null, rejections?: [ImageEntry, number[]][]}} CommitOptions `key` joins
  *   steps; `rejections`: the detections of images that count as wrong from now on
@@ -182,7 +184,7 @@ export function currentObjects() {
  * Replaces the objects of an image.
  * @param {string} what @param {ImageEntry} image @param {AnnotatedObject[]} objects @param {CommitOptions} [options]
  */
-function edit(what, image, objects, options) {
+export function edit(what, image, objects, options) {
   return commit(what, [[image, { ...(image.annotations ?? NOTHING), objects }]], options);
 }
 
@@ -218,7 +220,7 @@ export function createBox(corners) {
 }
 
 /**
- * Gives a box other corners. Its mask was drawn for the old ones and goes.
+ * Gives a box other corners. One that is moved takes its mask along; one that is resized keeps what of it lies within.
  * @param {number} index @param {ArrayLike<number>} corners @param {string} what @param {string} [key]
  */
 export function setBox(index, corners, what, key) {
@@ -227,9 +229,24 @@ export function setBox(index, corners, what, key) {
   if (!size || !object) return false;
   const box = clipBox(corners, size);
   if (sameBox(box, object.box)) return false;
-  if (object.mask) announce('The mask was removed because it no longer fits the box.');
-  const { mask, ...rest } = object;
-  return editObject(what, index, () => ({ ...rest, box, truncated: touchesEdge(box, size) }), { key: key && `${key} ${currentImage()?.id} ${index}` });
+  const { mask, proposed, ...rest } = object;
+  const kept = mask ? maskIn(box, object.box, mask) : null;
+  if (mask && !kept) announce('The outline was removed because nothing of it lies in the box.');
+  const outline = kept ? { mask: kept, ...(proposed ? { proposed } : {}) } : {};
+  return editObject(what, index, () => ({ ...rest, box, truncated: touchesEdge(box, size), ...outline }), {
+    key: key && `${key} ${currentImage()?.id} ${index}`,
+  });
+}
+
+/**
+ * The mask of a box that was moved or resized; null where nothing of it is left.
+ * @param {Box} box @param {Box} before @param {import('../engine/protocol.js').Rle} mask
+ */
+function maskIn(box, before, mask) {
+  const [dx, dy] = [box[0] - before[0], box[1] - before[1]];
+  // Corners are 32-bit floats: the sides of a moved box may differ by a rounding.
+  const isMoved = Math.abs(box[2] - before[2] - dx) < 0.01 && Math.abs(box[3] - before[3] - dy) < 0.01;
+  return isMoved ? shiftMask(mask, Math.round(dx), Math.round(dy)) : cropMask(mask, box);
 }
 
 /** @param {number} index @param {string} label */

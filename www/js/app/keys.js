@@ -56,6 +56,20 @@ const ANNOTATE = [
   ['Esc', 'cancel the drag, then clear the selection'],
 ];
 
+const OUTLINES = [
+  ['V', 'draw, move and resize boxes'],
+  ['P, R', 'brush, eraser; Shift for the other one'],
+  ['[ and ], Shift+wheel, Alt+wheel', 'size of the brush'],
+  ['N, Esc', 'begin a new cell'],
+  ['Ctrl+click', 'with the brush, select another cell'],
+  ['T', 'polygon; Backspace removes a corner, Shift while closing cuts it out'],
+  ['K', 'split a cell along a line'],
+  ['J', 'merge the selected cell with another one'],
+  ['arrow keys, Enter', 'move the tool by 1 px, with Shift by 10; lower and lift it'],
+  ['F', 'fill the holes of the outline'],
+  ['> and <', 'grow and shrink it by 1 px'],
+];
+
 const GALLERY = [
   ['arrow keys', 'next, previous cell; with Shift select several'],
   ['Y', 'accept the selected cells'],
@@ -98,6 +112,8 @@ export function openShortcuts() {
     rows(CANVAS),
     el('h3', {}, 'While annotating'),
     rows(ANNOTATE),
+    el('h3', {}, 'Outlines, while annotating'),
+    rows(OUTLINES),
     el('h3', {}, 'In the gallery, when focused'),
     rows(GALLERY),
     el('label', { class: 'check' }, input, 'Single-letter shortcuts outside the canvas'),
@@ -143,12 +159,12 @@ function inField(target) {
   return target instanceof HTMLElement && target.matches('input:not([type="checkbox"], [type="radio"], [type="range"]), select, textarea');
 }
 
-/** @param {import('../annotate/annotate-tool.js').AnnotateTool} annotateTool */
-export function startKeys(annotateTool) {
+/** @param {import('../annotate/annotate-tools.js').AnnotateTools} annotateTools */
+export function startKeys(annotateTools) {
   SINGLE.w = () => {
     if (store.state.mode === 'view') toggleMode();
     byId('viewport').focus();
-    annotateTool.arm();
+    annotateTools.arm();
   };
   byId('help').addEventListener('click', openShortcuts);
   document.addEventListener('keydown', (event) => {

@@ -4,10 +4,11 @@
  * Puts the page together. The way of the data: drop → images → canvas → detect → results → annotate → export.
  */
 import { takeAnnotations } from '../annotate/read-annotation-files.js';
-import { AnnotateTool } from '../annotate/annotate-tool.js';
+import { AnnotateTools } from '../annotate/annotate-tools.js';
 import { startAnnotatePanel } from '../annotate/annotate-panel.js';
 import { annotationLayer } from '../canvas/annotation-layer.js';
 import { startMasks } from '../canvas/masks.js';
+import { paintLayer } from '../canvas/paint-layer.js';
 import { Viewer } from '../canvas/viewer.js';
 import { startChannels } from '../images/channels.js';
 import { detectCurrent, startDetect } from '../detect/detect.js';
@@ -38,9 +39,10 @@ import { startTheme } from '../ui/theme.js';
 import { startTrain } from '../train/panel.js';
 
 const viewer = new Viewer(byId('viewport'));
-const annotateTool = new AnnotateTool(viewer);
+const annotateTools = new AnnotateTools(viewer);
 viewer.addLayer(detectionLayer);
 viewer.addLayer(annotationLayer);
+viewer.addLayer(paintLayer);
 
 startTheme();
 startDevice();
@@ -52,7 +54,7 @@ startStatus(viewer);
 startModel();
 startCellDiameter();
 startResults(viewer);
-startModes(viewer, { view: selectTool(viewer), annotate: annotateTool });
+startModes(viewer, { view: selectTool(viewer), annotate: annotateTools });
 startAnnotatePanel(viewer);
 startDetect();
 startOrigin();
@@ -62,7 +64,7 @@ startMeasure();
 startGallery();
 startNextStep();
 startDrop({ takeAnnotations, openProject });
-startKeys(annotateTool);
+startKeys(annotateTools);
 startProject();
 holdBack(startTabs());
 startFirstModel();

@@ -51,17 +51,17 @@ function tableOf(annotations) {
 
 /**
  * The smallest annotated box under a point of the image; the smallest, so that none is out of reach.
- * @param {number} x @param {number} y @param {number} slack pixels of the image around each box
+ * @param {number} x @param {number} y @param {number} [slack] pixels of the image around each box @param {number|null} [without] a box that does not count
  * @returns {number|null}
  */
-export function boxAt(x, y, slack = 0) {
+export function boxAt(x, y, slack = 0, without = null) {
   const annotations = currentImage()?.annotations;
   if (!annotations) return null;
   const { corners } = tableOf(annotations);
   let best = null;
   let bestArea = Infinity;
   for (let at = 0; at < corners.length; at += 4) {
-    if (x < corners[at] - slack || y < corners[at + 1] - slack || x > corners[at + 2] + slack || y > corners[at + 3] + slack) continue;
+    if (at / 4 === without || x < corners[at] - slack || y < corners[at + 1] - slack || x > corners[at + 2] + slack || y > corners[at + 3] + slack) continue;
     const area = (corners[at + 2] - corners[at]) * (corners[at + 3] - corners[at + 1]);
     if (area < bestArea) [best, bestArea] = [at / 4, area];
   }
@@ -254,7 +254,7 @@ function drawActive(context, view, { objects }) {
   const path = store.state.show.masks && selected.mask ? maskPath(selected.mask) : null;
   if (path) fillMask(context, view, path, style);
   strongBox(context, view, selected.box, style, '#fff');
-  drawHandles(context, view, selected.box);
+  if (store.state.drawTool === 'box') drawHandles(context, view, selected.box);
   tag(context, view, selected.box, style, selected.difficult ? `${selected.label}, difficult` : selected.label);
 }
 

@@ -23,12 +23,15 @@ import { View } from './view.js';
  * @property {(point: Point) => void} [hover]
  * @property {() => void} [leave]
  * @property {() => void} [cancel] the drag was lost
+ * @property {(event: WheelEvent) => boolean} [wheel] whether the turn of the wheel is used up; else it zooms
  * @property {(event: KeyboardEvent) => boolean} [key] whether the key is used up; asked before the canvas's own keys
  * @property {() => void} [blur] the canvas has lost the focus
  * @property {() => void} [space] the space bar was pressed and released without a drag
  */
 
 const CLICK_DISTANCE = 4;
+/** The button of a pen's other end. */
+const PEN_ERASER = 5;
 const PAN_STEP = 48;
 const ZOOM_STEP = 1.25;
 
@@ -212,6 +215,7 @@ export class Viewer {
   /** @param {WheelEvent} event */
   #wheel(event) {
     event.preventDefault();
+    if (this.#tool.wheel?.(event)) return;
     const pixels = event.deltaY * (event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1);
     const speed = event.ctrlKey ? 0.01 : 0.002;
     const box = this.#region.getBoundingClientRect();
@@ -221,7 +225,7 @@ export class Viewer {
 
   /** @param {PointerEvent} event */
   #down(event) {
-    if (event.button > 1 || this.#drag || this.#pinch.active) return;
+    if ((event.button > 1 && event.button !== PEN_ERASER) || this.#drag || this.#pinch.active) return;
     this.#region.focus({ preventScroll: true });
     const point = this.#point(event);
     const pan = event.button === 1 || this.#space || !this.#tool.down?.(point);

@@ -46,6 +46,7 @@ const HIDDEN = 250;
  * @property {boolean} difficult hard even for a person; evaluation does not count it
  * @property {boolean} truncated cut by the edge of the image
  * @property {import('../engine/protocol.js').Rle|null} [mask]
+ * @property {boolean} [proposed] a detector proposed the mask, and nobody has changed it
  *
  * @typedef {Object} Saving how far the project is in the browser's database
  * @property {'opening'|'on'|'off'} phase `off`: nothing is kept, `why` says why
@@ -104,6 +105,8 @@ export const store = createStore({
   /** The label that the next box gets. */ label: '',
   /** The next sensible step is shown; kept with the project. */ guide: true,
   /** Index into the current image's annotated objects. @type {number|null} */ selectedBox: null,
+  /** What a drag draws while annotating. @type {import('../annotate/choose-tool.js').DrawTool} */ drawTool: 'box',
+  /** Diameter of the brush and the eraser in pixels of the image. */ brushSize: 16,
   /** What is odd about annotation files, and what of them could not be used.
    *  @type {{file: string, object: string, reason: string}[]} */
   remarks: [],

@@ -1,0 +1,193 @@
+/** The brush and the eraser: a drag paints into the selected outline or takes out of it; without a selection it begins a cell. */
+import { currentObjects, nextLabel } from './annotations.js';
+import { stepBrushSize } from './choose-tool.js';
+import { extentOf, readWindow, unionOf } from './mask-window.js';
+import { OutlineTool } from './outline-tool.js';
+import { pixelsOf, setOutline } from './outlines.js';
+import { Stroke } from './stroke.js';
+import { boxAt, pending } from '../canvas/annotation-layer.js';
+import { classStyle } from '../canvas/colors.js';
+import { clipBox } from '../canvas/geometry.js';
+import { MaskPicture } from '../canvas/mask-picture.js';
+import { painting } from '../canvas/paint-layer.js';
+import { currentImage, store } from '../shared/page-state.js';
+import { announce, notify } from '../ui/dom.js';
+
+/** @typedef {import('./mask-shapes.js').Place} Place */
+/** @typedef {import('../canvas/geometry.js').Box} Box */
+/** @typedef {import('../canvas/viewer.js').Point} Point */
+
+/** The bit of a pen's other end in `PointerEvent.buttons`. */
+const PEN_ERASER = 32;
+
+/**
+ * @typedef {Object} Painting
+ * @property {Stroke} stroke
+ * @property {MaskPicture} picture
+ * @property {import('../shared/page-state.js').ImageEntry|null} image
+ * @property {import('../shared/page-state.js').Annotations|null} annotations as they were; a stroke ends where they change meanwhile
+ * @property {number|null} index of the object; null for a new one
+ * @property {string} label
+ * @property {Box|null} box around all that was painted
+ * @property {boolean} erases
+ */
+
+export class BrushTool extends OutlineTool {
+  /** @type {Painting|null} */ #painting = null;
+  /** Enter has lowered the brush. */ #lowered = false;
+
+  get isBusy() {
+    return this.#painting !== null;
+  }
+
+  /** @param {Point} point */
+  down(point) {
+    const { event } = point;
+    if (!this.isReady) return Boolean(store.state.opened);
+    if (event.ctrlKey || event.metaKey) {
+      store.set({ selectedBox: boxAt(point.x, point.y, 2 / this.viewer.view.scale) });
+      return true;
+    }
+    if (this.#lowered) this.#finish();
+    this.forgetPlace();
+    this.#begin([point.x, point.y], event.shiftKey || (event.buttons & PEN_ERASER) !== 0);
+    this.#show(point);
+    return true;
+  }
+
+  /** @param {Point} point */
+  drag(point) {
+    if (this.#painting && !this.#lowered) for (const place of this.#placesOf(point)) this.#paint(place);
+    this.#show(point);
+  }
+
+  /** @param {Point} point */
+  up(point) {
+    if (this.#lowered || !this.#painting) return;
+    this.#paint([point.x, point.y]);
+    this.#finish();
+  }
+
+  /** @param {Point} point */
+  hover(point) {
+    if (!this.#lowered) this.forgetPlace();
+    this.viewer.setCursor(this.cursor);
+    this.#show(point);
+  }
+
+  /** @param {WheelEvent} event @returns {boolean} whether it was for the size of the brush */
+  wheel(event) {
+    // With Shift, browsers turn the wheel sideways.
+    const turn = event.deltaY || event.deltaX;
+    if (!(event.shiftKey || event.altKey) || event.ctrlKey || turn === 0) return false;
+    stepBrushSize(turn < 0 ? 1 : -1);
+    if (painting.disc) painting.disc.radius = store.state.brushSize / 2;
+    this.viewer.redraw();
+    return true;
+  }
+
+  /** @param {KeyboardEvent} event */
+  ownKey(event) {
+    if (this.#lowered && (event.key === 'Delete' || event.key === 'Backspace')) {
+      this.cancel();
+      return true;
+    }
+    return false;
+  }
+
+  /** @param {Place} place */
+  moved(place) {
+    painting.disc = { place, radius: store.state.brushSize / 2 };
+    if (this.#lowered) this.#paint(place);
+  }
+
+  /** @param {Place} place @param {KeyboardEvent} event */
+  entered(place, event) {
+    painting.disc = { place, radius: store.state.brushSize / 2 };
+    if (this.#lowered) {
+      this.#finish();
+    } else if (this.#begin(place, event.shiftKey)) {
+      this.#lowered = true;
+      announce('Lowered; the arrow keys draw, Enter lifts, Escape cancels.');
+    }
+  }
+
+  cancel() {
+    this.#painting = null;
+    this.#lowered = false;
+    painting.picture = null;
+    pending.draft = null;
+    super.cancel();
+  }
+
+  /** @param {Place} place @param {boolean} other the eraser while the brush is chosen, and vice versa @returns {boolean} */
+  #begin(place, other) {
+    const image = currentImage();
+    if (!image?.size) return false;
+    const erases = (store.state.drawTool === 'eraser') !== other;
+    const index = store.state.selectedBox ?? (erases ? boxAt(...place) : null);
+    const object = index === null ? null : currentObjects()[index];
+    if (erases && !object) {
+      notify('Select a cell to erase from.');
+      return false;
+    }
+    const window = object && erases ? pixelsOf(object, image.size) : object?.mask ? readWindow(object.mask) : null;
+    const label = object?.label ?? nextLabel();
+    const picture = new MaskPicture(classStyle(label).color);
+    if (window) picture.update(window, extentOf(window));
+    painting.picture = picture;
+    this.#painting = {
+      stroke: new Stroke(window, image.size, store.state.brushSize, erases ? 0 : 1),
+      picture,
+      image,
+      annotations: image.annotations,
+      index,
+      label,
+      box: window ? extentOf(window) : null,
+      erases,
+    };
+    this.#paint(place);
+    return true;
+  }
+
+  /** @param {Place} place */
+  #paint(place) {
+    const current = this.#painting;
+    const size = current?.image?.size;
+    if (!current || !size) return;
+    current.stroke.to(place, (changed) => {
+      if (current.stroke.window) current.picture.update(current.stroke.window, changed);
+      if (!current.erases) current.box = current.box ? unionOf(current.box, changed) : changed;
+    });
+    if (current.box) pending.draft = { box: clipBox(current.box, size), label: current.label, index: current.index };
+    this.viewer.redraw();
+  }
+
+  #finish() {
+    const current = this.#painting;
+    this.cancel();
+    if (!current?.stroke.window || !current.stroke.isChanged) return;
+    const image = currentImage();
+    // Undo, another file or another image may have come under the stroke.
+    if (image !== current.image || (image?.annotations ?? null) !== current.annotations) return;
+    if (!setOutline(current.erases ? 'Erased' : 'Painted', current.index, current.stroke.window)) return;
+    const { selectedBox } = store.state;
+    const mask = selectedBox === null ? null : currentObjects()[selectedBox]?.mask;
+    painting.painted = mask ? { mask, picture: current.picture } : null;
+  }
+
+  /** Every place that the pointer was at since the last event. @param {Point} point @returns {Place[]} */
+  #placesOf({ x, y, event }) {
+    const events = event.getCoalescedEvents?.() ?? [];
+    const { scale } = this.viewer.view;
+    /** @type {Place[]} */
+    const places = events.map(({ clientX, clientY }) => [x + (clientX - event.clientX) / scale, y + (clientY - event.clientY) / scale]);
+    return places.length > 0 ? places : [[x, y]];
+  }
+
+  /** @param {Point} point */
+  #show({ x, y }) {
+    painting.disc = { place: [x, y], radius: store.state.brushSize / 2 };
+    this.viewer.redraw();
+  }
+}
