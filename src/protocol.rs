@@ -15,7 +15,7 @@ use crate::{
     },
     bench::{BenchResult, BenchTask},
     boxes::BoxXyxy,
-    channels::{BitDepth, Channel, ChannelFile, Glance, Groups, Merge, Pages},
+    channels::{BitDepth, Channel, ChannelFile, Glance, Groups, Merge, Pages, SampleRange},
     detections::ImageDetections,
     device::{DeviceChoice, DeviceReport, Probe},
     error::Error,
@@ -219,6 +219,10 @@ pub struct ImageInput {
     /// what this image asks for.
     #[serde(default)]
     pub bit_depth: Option<BitDepth>,
+    /// What is black and white in samples of any depth. When absent, `bit_depth` counts, and for floating point the
+    /// percentiles 1 and 99.8 of this image.
+    #[serde(default)]
+    pub range: Option<SampleRange>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -445,10 +449,12 @@ pub struct OpenedImage {
     pub name: String,
     pub width: u32,
     pub height: u32,
-    /// 8 or 16.
+    /// 8, 16 or 32.
     pub bits: u8,
+    /// The sample value that is shown black; 0 but for floating point and a range that was chosen.
+    pub black: f32,
     /// The sample value that counts as full brightness.
-    pub full_scale: u32,
+    pub white: f32,
     pub merge: Merge,
     pub filled: Vec<Channel>,
     /// As [`Measured::orientation`].

@@ -16,6 +16,8 @@ use std::{borrow::Cow, cell::Cell};
 use burn::module::Module;
 use web_time::Instant;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use self::large::SetOptions;
 pub use crate::observe::{NoObserver, Observer};
 use crate::{
     annotations::{attach, gather::Options, recognise::recognise, reference},
@@ -350,7 +352,7 @@ fn files_of(image: &ImageInput) -> Vec<(Option<Channel>, String, &Vec<u8>)> {
 }
 
 fn options_of(image: &ImageInput, depth: Option<BitDepth>) -> ReadOptions<'_> {
-    ReadOptions { fill: &image.fill, pages: image.pages, depth }
+    ReadOptions { fill: &image.fill, pages: image.pages, depth, range: image.range }
 }
 
 /// The bit depth that an image by itself asks for; `None` for 8 bit.
@@ -373,7 +375,8 @@ fn open(image: &ImageInput, side: u32) -> Result<OpenedImage> {
         width: merged_image.width,
         height: merged_image.height,
         bits: set.bits(),
-        full_scale: u32::from(set.white),
+        black: set.black,
+        white: set.white,
         merge,
         filled: set.filled,
         orientation: orientation(image),

@@ -1,10 +1,10 @@
 //! The engine as native programs drive it: by the protocol, one command after another, waiting for each.
 
 use crate::{
-    channels::{BitDepth, LargeImage, Merge},
+    channels::LargeImage,
     detections::ImageDetections,
     device::{DeviceChoice, DeviceReport},
-    engine::{Engine, Host, NoObserver},
+    engine::{Engine, Host, NoObserver, SetOptions},
     error::{Error, Result},
     observe::{Observer, Progress},
     predict::DetectOptions,
@@ -54,11 +54,11 @@ impl Session {
         &self,
         name: &str,
         image: LargeImage,
-        merge_and_depth: (Option<&Merge>, Option<BitDepth>),
+        set: &SetOptions<'_>,
         options: &DetectOptions,
         observer: &impl Observer,
     ) -> Result<(ImageDetections, Vec<String>)> {
-        pollster::block_on(self.engine.detect_large(name, image, merge_and_depth, options, observer))
+        pollster::block_on(self.engine.detect_large(name, image, set, options, observer))
     }
 
     /// Does one command that nobody watches.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Called, Source, done::Done};
 use crate::{
-    channels::{BitDepth, Merge},
+    channels::{BitDepth, Merge, SampleRange},
     detections::ImageDetections,
     error::{Error, Result},
     export,
@@ -35,6 +35,9 @@ pub struct ScanSettings {
     /// What counts as full brightness in 16-bit images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bit_depth: Option<BitDepth>,
+    /// What was black and white in samples of any depth, where the user gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<SampleRange>,
 }
 
 /// The first line of a journal. Version 1 did not say what the images were.

@@ -784,6 +784,11 @@ export interface ImageInput {
    * what this image asks for.
    */
   bitDepth?: BitDepth | null;
+  /**
+   * What is black and white in samples of any depth. When absent, `bit_depth` counts, and for floating point the
+   * percentiles 1 and 99.8 of this image.
+   */
+  range?: SampleRange | null;
 }
 
 /** Image-level labels, as Kaggle's HPA table has them. */
@@ -975,10 +980,12 @@ export interface OpenedImage {
   name: string;
   width: number;
   height: number;
-  /** 8 or 16. */
+  /** 8, 16 or 32. */
   bits: number;
+  /** The sample value that is shown black; 0 but for floating point and a range that was chosen. */
+  black: number;
   /** The sample value that counts as full brightness. */
-  fullScale: number;
+  white: number;
   merge: Merge;
   filled: Channel[];
   /** As `Measured::orientation`. */
@@ -1189,6 +1196,9 @@ export interface Request {
  * values.
  */
 export type Rle = CocoRle;
+
+/** The samples that become 0 and 1. In JSON `[low, high]`. */
+export type SampleRange = [number, number];
 
 /** How many pixels of the network's input a pixel of the image becomes. */
 export type Scale =

@@ -129,11 +129,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let max_detections = arguments.max_detections.map(|n| n as usize);
     let model = hex(&Sha256::digest(&bytes));
-    let (merge, bit_depth) = (options.merge.clone(), options.bit_depth);
+    let ImageOptions { merge, bit_depth, range, .. } = options.clone();
     let diameter = arguments.diameter;
     let thresholds = if arguments.score.is_none() { config.class_score_thresh } else { BTreeMap::new() };
     let (score, by_class) = (arguments.score.unwrap_or(DEFAULT_SCORE), !thresholds.is_empty());
-    let settings = ScanSettings { model, score, by_class, merge, max_detections, diameter, bit_depth };
+    let settings = ScanSettings { model, score, by_class, merge, max_detections, diameter, bit_depth, range };
     let kept = Kept { settings, thresholds };
     for (class, score) in &kept.thresholds {
         eprintln!("{class}: score threshold {score} of the detector; --score sets one for all classes");
@@ -214,9 +214,8 @@ fn one(
     let each = |found: ImageDetections| found.above_each(|label| thresholds.get(label).copied().unwrap_or(score));
     if let Some(large) = options.open_large(entry)? {
         let wanted = DetectOptions { score: Some(lowest), max_detections, diameter };
-        let merge_and_depth = (options.merge.as_ref(), options.bit_depth);
         let (detections, warnings) =
-            session.detect_large(&called.image, large, merge_and_depth, &wanted, &OnBar(bar))?;
+            session.detect_large(&called.image, large, &options.for_set(), &wanted, &OnBar(bar))?;
         images::warn(bar, &warnings);
         return journal.push(&ImageDetections { file: called.file, ..each(detections) }, source);
     }

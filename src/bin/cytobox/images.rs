@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use cytobox::{
-    channels::{self, BitDepth, Groups, HEAD_BYTES, ImageEntry, Pages},
+    channels::{self, BitDepth, Groups, HEAD_BYTES, ImageEntry, Pages, SampleRange},
     engine,
     files::{self, Found},
     native::{
@@ -35,6 +35,10 @@ pub struct Channels {
     /// the files state, else what holds their samples.
     #[arg(long, value_name = "BITS", value_parser = bit_depth)]
     bit_depth: Option<BitDepth>,
+    /// Samples that become black and white, such as 100,4000, the same in all images. Without it --bit-depth counts for 16-bit
+    /// images, and for 32-bit ones the percentiles 1 and 99.8 of each image.
+    #[arg(long, value_name = "BLACK,WHITE", value_parser = range, allow_hyphen_values = true)]
+    range: Option<SampleRange>,
 }
 
 fn pages(text: &str) -> Result<Pages, String> {
@@ -46,21 +50,27 @@ fn bit_depth(text: &str) -> Result<BitDepth, String> {
     BitDepth::new(bits).map_err(|e| e.to_string())
 }
 
+fn range(text: &str) -> Result<SampleRange, String> {
+    let numbers = text.split_once(',').and_then(|(low, high)| low.trim().parse().ok().zip(high.trim().parse().ok()));
+    let (low, high) = numbers.ok_or_else(|| "a range is two numbers, such as 100,4000".to_owned())?;
+    SampleRange::new(low, high).map_err(|e| e.to_string())
+}
+
 /// Images that are opened to find out their bit depth; the files of a run are of one camera as a rule.
 const SURVEYED: usize = 64;
 
 impl Channels {
     pub fn options(&self) -> anyhow::Result<ImageOptions> {
-        let Self { fill_missing, pages, bit_depth, .. } = *self;
+        let Self { fill_missing, pages, bit_depth, range, .. } = *self;
         let merge = self.merge.as_deref().map(|json| serde_json::from_str(json).context("--merge")).transpose()?;
-        Ok(ImageOptions { fill_missing, merge, pages, bit_depth })
+        Ok(ImageOptions { fill_missing, merge, pages, bit_depth, range })
     }
 }
 
 /// What counts as full brightness in all 16-bit images of a run: the user's choice, else what the detector was `trained`
 /// with, else what a sample of the images, spread over all of them by name, asks for. It is said once.
 pub fn decide_depth(options: &ImageOptions, trained: Option<BitDepth>, entries: &[ImageEntry]) -> Option<BitDepth> {
-    if options.bit_depth.is_some() {
+    if options.bit_depth.is_some() || options.range.is_some() {
         return options.bit_depth;
     }
     let deep: Vec<&ImageEntry> = entries.iter().filter(|entry| may_be_deep(entry)).collect();
