@@ -106,6 +106,8 @@ export interface Elements {
   'box-count': HTMLElementTagNameMap['span'];
   'accept-all': HTMLElementTagNameMap['button'];
   'copy-previous': HTMLElementTagNameMap['button'];
+  'outline-all': HTMLElementTagNameMap['button'];
+  'proposing': HTMLElementTagNameMap['input'];
   'boxes': HTMLElementTagNameMap['div'];
   'boxes-empty': HTMLElementTagNameMap['p'];
   'suggestion-tools': HTMLElementTagNameMap['div'];
@@ -114,6 +116,7 @@ export interface Elements {
   'box-tools': HTMLElementTagNameMap['div'];
   'box-label': HTMLElementTagNameMap['select'];
   'box-difficult': HTMLElementTagNameMap['input'];
+  'box-outline': HTMLElementTagNameMap['button'];
   'box-duplicate': HTMLElementTagNameMap['button'];
   'box-delete': HTMLElementTagNameMap['button'];
   'save-annotations': HTMLElementTagNameMap['button'];

@@ -250,6 +250,12 @@ export type Command =
    * `Outcome::Detections`.
    */
   | { type: 'detect'; image: ImageInput; score: number; maxDetections?: number | null; diameter?: number | null; }
+  /**
+   * Outlines the cells in boxes that a person drew, with the loaded detector. The feature maps of the image are kept under
+   * `key` until another image takes their place; `image` may be left out where they are there. Done:
+   * `Outcome::BoxOutlines`.
+   */
+  | { type: 'outlineBoxes'; key: string; image?: ImageInput | null; boxes: BoxXyxy[]; labels: string[]; diameter?: number | null; }
   /** Traces masks for the screen. Done: `Outcome::Outlines`, one a mask. */
   | { type: 'outline'; masks: Rle[]; }
   /**
@@ -1019,6 +1025,8 @@ export type Outcome =
   | { type: 'measured'; } & Measured
   | { type: 'model'; } & ModelReport
   | { type: 'detections'; detections: ImageDetections; seconds: number; warnings: string[]; }
+  /** One a box; `None` inside where the detector sees nothing in it. Without masks, the image is needed. */
+  | { type: 'boxOutlines'; masks: (Rle | null)[] | null; }
   /** Closed polygons `x, y, x, y, …` along the edges of the pixels; see `Rle::outlines`. */
   | { type: 'outlines'; outlines: number[][][]; }
   | { type: 'files'; files: NamedBytes[]; }
@@ -1459,6 +1467,7 @@ export interface Answers {
   merge: 'files';
   loadModel: 'model';
   detect: 'detections';
+  outlineBoxes: 'boxOutlines';
   outline: 'outlines';
   export: 'files';
   measureCells: 'measuredCells';

@@ -66,6 +66,7 @@ const OUTLINES = [
   ['K', 'split a cell along a line'],
   ['J', 'merge the selected cell with another one'],
   ['arrow keys, Enter', 'move the tool by 1 px, with Shift by 10; lower and lift it'],
+  ['U', 'remove the outline of the box, or propose one'],
   ['F', 'fill the holes of the outline'],
   ['> and <', 'grow and shrink it by 1 px'],
 ];
