@@ -67,6 +67,7 @@ export interface Elements {
   'tab-train': HTMLElementTagNameMap['button'];
   'tab-measure': HTMLElementTagNameMap['button'];
   'tab-gallery': HTMLElementTagNameMap['button'];
+  'tab-review': HTMLElementTagNameMap['button'];
   'results-panel': HTMLElementTagNameMap['div'];
   'model-name': HTMLElementTagNameMap['p'];
   'model-progress': HTMLElementTagNameMap['progress'];
@@ -124,6 +125,7 @@ export interface Elements {
   'train-panel': HTMLElementTagNameMap['section'];
   'measure-panel': HTMLElementTagNameMap['div'];
   'gallery-panel': HTMLElementTagNameMap['div'];
+  'review-panel': HTMLElementTagNameMap['div'];
   'job': HTMLElementTagNameMap['footer'];
   'job-text': HTMLElementTagNameMap['span'];
   'job-stage': HTMLElementTagNameMap['span'];

@@ -80,6 +80,13 @@ const GALLERY = [
   ['Ctrl+A', 'select all that are shown'],
 ];
 
+const REVIEW = [
+  ['arrow keys', 'next, previous cell, without an answer'],
+  ['Enter, Y', 'accept the cell and go on'],
+  ['Del', 'reject it and go on'],
+  ['1 … 9', 'accept it with that label and go on'],
+];
+
 function singleKeys() {
   try {
     return localStorage.getItem(KEY) !== 'off';
@@ -117,6 +124,8 @@ export function openShortcuts() {
     rows(OUTLINES),
     el('h3', {}, 'In the gallery, when focused'),
     rows(GALLERY),
+    el('h3', {}, 'In the review, when focused'),
+    rows(REVIEW),
     el('label', { class: 'check' }, input, 'Single-letter shortcuts outside the canvas'),
     el('label', { class: 'check' }, guide, 'Show the next step below the toolbar'),
   ]);
