@@ -27,7 +27,7 @@ function overlap(page, index, detection) {
       const pixels = (mask) => {
         const set = new Set();
         let place = 0;
-        [...runs(mask)].forEach((length, run) => {
+        [...runs(mask).counts].forEach((length, run) => {
           if (run % 2) for (let i = 0; i < length; i += 1) set.add(place + i);
           place += length;
         });

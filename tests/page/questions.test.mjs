@@ -44,7 +44,7 @@ test('cells on top of one another and outlines that fill little of their box are
     { label: 'cell', score: 0.99, box: box(0) },
     { label: 'cell', score: 0.98, box: box(5) },
     { label: 'cell', score: 0.97, box: box(40) },
-    { label: 'cell', score: 0.99, box: box(80), mask: { width: 100, height: 10, counts: [800, 10, 190] } },
+    { label: 'cell', score: 0.99, box: box(80), mask: { size: [10, 100], counts: [800, 10, 190] } },
   ];
   const doubts = doubtsOf(crowd, threshold);
   assert.deepEqual(
