@@ -30,14 +30,14 @@ function createRow() {
     { class: 'question' },
     label,
     el('span', { role: 'gridcell', class: 'number' }),
-    el('span', { role: 'gridcell', class: 'reason' }),
     el('span', { role: 'gridcell', class: 'faint' }),
+    el('span', { role: 'gridcell', class: 'reason' }),
   );
 }
 
 /** @param {HTMLElement} row @param {Question} question */
 function fillRow(row, { image, cell, reason }) {
-  const [label, score, why, name] = /** @type {HTMLElement[]} */ ([...row.children]);
+  const [label, score, name, why] = /** @type {HTMLElement[]} */ ([...row.children]);
   const [swatch, text] = /** @type {HTMLElement[]} */ ([...label.children]);
   swatch.style.backgroundColor = classStyle(cell.label).color;
   text.textContent = cell.label;
