@@ -9,7 +9,9 @@ import { boxAt, pending } from '../canvas/annotation-layer.js';
 import { classStyle } from '../canvas/colors.js';
 import { clipBox } from '../canvas/geometry.js';
 import { MaskPicture } from '../canvas/mask-picture.js';
+import { maskPath } from '../canvas/masks.js';
 import { painting } from '../canvas/paint-layer.js';
+import { area } from '../shared/run-lengths.js';
 import { currentImage, store } from '../shared/page-state.js';
 import { announce, notify } from '../ui/dom.js';
 
@@ -30,6 +32,7 @@ const PEN_ERASER = 32;
  * @property {string} label
  * @property {Box|null} box around all that was painted
  * @property {boolean} erases
+ * @property {number} before pixels of the outline
  */
 
 export class BrushTool extends OutlineTool {
@@ -132,12 +135,14 @@ export class BrushTool extends OutlineTool {
       return false;
     }
     const window = object && erases ? pixelsOf(object, image.size) : object?.mask ? readWindow(object.mask) : null;
+    const before = object?.mask ? area(object.mask) : (window?.pixels.length ?? 0);
     const label = object?.label ?? nextLabel();
     const picture = new MaskPicture(classStyle(label).color);
-    if (window) picture.update(window, extentOf(window));
+    if (window) picture.start(window, object?.mask ? maskPath(object.mask) : null);
     painting.picture = picture;
     this.#painting = {
       stroke: new Stroke(window, image.size, store.state.brushSize, erases ? 0 : 1),
+      before,
       picture,
       image,
       annotations: image.annotations,
@@ -166,11 +171,11 @@ export class BrushTool extends OutlineTool {
   #finish() {
     const current = this.#painting;
     this.cancel();
-    if (!current?.stroke.window || !current.stroke.isChanged) return;
+    if (!current?.stroke.window) return;
     const image = currentImage();
     // Undo, another file or another image may have come under the stroke.
     if (image !== current.image || (image?.annotations ?? null) !== current.annotations) return;
-    if (!setOutline(current.erases ? 'Erased' : 'Painted', current.index, current.stroke.window)) return;
+    if (!setOutline(current.erases ? 'Erased' : 'Painted', current.index, current.stroke.window, { before: current.before })) return;
     const { selectedBox } = store.state;
     const mask = selectedBox === null ? null : currentObjects()[selectedBox]?.mask;
     painting.painted = mask ? { mask, picture: current.picture } : null;

@@ -7,7 +7,7 @@ import { announce } from '../ui/dom.js';
 
 /** Diameters of the brush in pixels of the image: from one pixel to more than the largest cells. */
 export const BRUSH_SIZES = [1, 512];
-/** A step of the size is this share of it, and at least a pixel. */
+/** A step of the size upwards is this share of it, and at least a pixel; a step downwards takes it back. */
 const STEP = 0.15;
 
 /** The tools with their keys and what they do, in the order of the buttons. @type {Record<DrawTool, {key: string, name: string, help: string}>} */
@@ -41,7 +41,8 @@ export function setBrushSize(size) {
 /** @param {1|-1} way */
 export function stepBrushSize(way) {
   const { brushSize } = store.state;
-  setBrushSize(brushSize + way * Math.max(1, Math.round(brushSize * STEP)));
+  const share = way > 0 ? STEP : STEP / (1 + STEP);
+  setBrushSize(brushSize + way * Math.max(1, Math.round(brushSize * share)));
 }
 
 /** @type {Record<string, () => void>} */

@@ -3,7 +3,7 @@ import { currentObjects, edit, nextLabel } from './annotations.js';
 import { touchesEdge } from '../canvas/geometry.js';
 import { split, union } from './mask-parts.js';
 import { fillHoles, fillPolygon, grow, polygonBox, shrink } from './mask-shapes.js';
-import { countPixels, newWindow, readWindow, toRuns, unionOf, usedBox, wholePixels, widened, withMargin } from './mask-window.js';
+import { maskBox, newWindow, readWindow, toRuns, unionOf, usedBox, wholePixels, widened, withMargin } from './mask-window.js';
 import { area } from '../shared/run-lengths.js';
 import { currentImage, store } from '../shared/page-state.js';
 import { announce, notify, plural } from '../ui/dom.js';
@@ -20,12 +20,13 @@ export function pixelsOf({ box, mask }, size) {
 }
 
 /**
- * An object with another outline, drawn by hand from now on.
- * @param {AnnotatedObject} object @param {MaskWindow} window not empty @param {Size} size @returns {AnnotatedObject}
+ * An object with another outline, drawn by hand from now on; null where nothing is set.
+ * @param {Omit<AnnotatedObject, 'box'>} object @param {MaskWindow} window @param {Size} size @returns {AnnotatedObject|null}
  */
 function outlined({ proposed, ...object }, window, size) {
-  const box = /** @type {Box} */ (usedBox(window));
-  return { ...object, box, truncated: touchesEdge(box, size), mask: toRuns(window, size) };
+  const mask = toRuns(window, size);
+  const box = maskBox(mask);
+  return box && { ...object, box, truncated: touchesEdge(box, size), mask };
 }
 
 /** @param {AnnotatedObject} object @returns {string} its label, area and size, as a screen reader says it */
@@ -36,23 +37,26 @@ function described({ label, box, mask }) {
 
 /**
  * Gives an object another outline, or makes a new one of the current label; nothing left of the outline deletes the object.
- * @param {string} what @param {number|null} index null for a new object @param {MaskWindow} window @param {string} [key]
+ * @param {string} what @param {number|null} index null for a new object @param {MaskWindow} window
+ * @param {{key?: string, before?: number}} [options] `key` joins steps; `before`: pixels of the outline before a gesture that only
+ *   adds or only takes: with as many it has changed nothing, and is no step
  */
-export function setOutline(what, index, window, key) {
+export function setOutline(what, index, window, { key, before } = {}) {
   const image = currentImage();
   if (!image?.size) return false;
   const objects = [...currentObjects()];
   const at = index ?? objects.length;
-  if (!usedBox(window)) {
+  const changed = outlined(index === null ? { label: nextLabel(), difficult: false, truncated: false } : objects[at], window, image.size);
+  if (!changed) {
     if (index === null) return false;
     const done = edit('Outline erased', image, objects.toSpliced(at, 1), { selectedBox: null });
     if (done) announce('Nothing is left of the outline; its box was deleted.');
     return done;
   }
-  const object = index === null ? { label: nextLabel(), difficult: false, truncated: false, box: /** @type {Box} */ ([0, 0, 1, 1]) } : objects[at];
-  objects[at] = outlined(object, window, image.size);
+  if (changed.mask && area(changed.mask) === before) return false;
+  objects[at] = changed;
   const done = edit(what, image, objects, { selectedBox: at, key: key && `${key} ${image.id} ${at}` });
-  if (done) announce(`${what}: ${described(objects[at])}`);
+  if (done) announce(`${what}: ${described(changed)}`);
   return done;
 }
 
@@ -88,7 +92,7 @@ export function growSelected(pixels) {
     notify('The outline is too small to shrink.');
     return false;
   }
-  return setOutline(pixels > 0 ? 'Outline grown' : 'Outline shrunk', index, changed, 'grow');
+  return setOutline(pixels > 0 ? 'Outline grown' : 'Outline shrunk', index, changed, { key: 'grow' });
 }
 
 /**
@@ -121,10 +125,8 @@ export function splitObject(index, a, b) {
     return false;
   }
   const [larger, smaller] = parts.map((part) => {
-    const made = outlined(object, part, size);
-    if (object.mask) return made;
-    const { mask, ...box } = made;
-    return box;
+    const { mask, ...rest } = /** @type {AnnotatedObject} */ (outlined(object, part, size));
+    return object.mask ? { ...rest, mask } : rest;
   });
   const objects = [...currentObjects()];
   objects[index] = larger;
@@ -145,7 +147,7 @@ export function mergeObjects(index, other) {
   /** @type {AnnotatedObject} */
   const plain = { ...rest, box, truncated: touchesEdge(box, size) };
   const both = mask && second.mask ? union(pixelsOf(object, size), pixelsOf(second, size)) : null;
-  const merged = both && countPixels(both) > 0 ? outlined(object, both, size) : plain;
+  const merged = (both && outlined(object, both, size)) ?? plain;
   const objects = currentObjects().map((one, at) => (at === index ? merged : one));
   const done = edit('Cells merged', image, objects.toSpliced(other, 1), { selectedBox: index - Number(other < index) });
   if (done && !merged.mask && (mask || second.mask)) notify('The merged box has no outline because one of the two had none.');

@@ -1,5 +1,5 @@
 /** One stroke of the brush or the eraser while it is drawn: the pixels around the cell, and where they change. */
-import { countPixels, newWindow, overlapOf, widened } from './mask-window.js';
+import { newWindow, overlapOf, widened } from './mask-window.js';
 import { paintStroke, strokeBox } from './mask-shapes.js';
 
 /** @typedef {import('./mask-window.js').Box} Box */
@@ -14,7 +14,6 @@ export class Stroke {
   #size;
   #radius;
   #value;
-  #before;
   /** @type {Place|null} */ #last = null;
 
   /**
@@ -27,12 +26,6 @@ export class Stroke {
     this.#size = size;
     this.#radius = diameter / 2;
     this.#value = value;
-    this.#before = window ? countPixels(window) : 0;
-  }
-
-  /** Whether a pixel is another one than before. */
-  get isChanged() {
-    return this.window !== null && countPixels(this.window) !== this.#before;
   }
 
   /** Draws on to a place. @param {Place} place @param {(changed: Box) => void} [changed] told of each piece */

@@ -6,22 +6,46 @@
 /** @typedef {import('./geometry.js').Box} Box of whole pixels here */
 /** @typedef {{x: number, y: number, width: number, height: number, pixels: Uint8Array}} MaskPixels column by column, 0 or 1 */
 
-const TILE = 256;
+const TILE = 512;
 /** How much of the image is seen through the mask. */
 const ALPHA = 0.38;
 
 export class MaskPicture {
   /** @type {Map<string, {x: number, y: number, context: CanvasRenderingContext2D}>} */ #tiles = new Map();
+  #style;
   /** A pixel of the mask as the bytes of an image have it. */ #color;
 
   /** @param {string} color any that CSS knows */
   constructor(color) {
+    this.#style = color;
     const canvas = document.createElement('canvas');
     canvas.width = canvas.height = 1;
     const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     context.fillStyle = color;
     context.fillRect(0, 0, 1, 1);
     this.#color = new Uint32Array(context.getImageData(0, 0, 1, 1).data.buffer)[0];
+  }
+
+  /**
+   * Shows what is there before the first stroke: by its outline where that is known, which takes a large mask a tenth of the time.
+   * @param {MaskPixels} mask @param {Path2D|null} outline along the edges of pixels
+   */
+  start(mask, outline) {
+    const { x, y, width, height } = mask;
+    if (!outline) {
+      this.update(mask, [x, y, x + width, y + height]);
+      return;
+    }
+    for (let column = Math.floor(x / TILE); column * TILE < x + width; column += 1) {
+      for (let row = Math.floor(y / TILE); row * TILE < y + height; row += 1) {
+        const tile = this.#tile(column, row);
+        tile.save();
+        tile.translate(-column * TILE, -row * TILE);
+        tile.fillStyle = this.#style;
+        tile.fill(outline, 'evenodd');
+        tile.restore();
+      }
+    }
   }
 
   /** Takes over the pixels of a box. @param {MaskPixels} mask @param {Box} box */
