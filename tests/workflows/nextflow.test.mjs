@@ -33,7 +33,11 @@ test('the command of the process runs, and writes what the process declares', as
     const written = Object.keys(await digests(join(work, 'plate1')));
     assert.ok(written.some((name) => name.startsWith('detections.')) && written.includes('measurements.csv'), written.join());
   }
-  assert.deepEqual(await digests(join(folder, 'script/plate1')), await oneProcess(images, join(folder, 'one')));
+  // The journals differ: each has the paths that it was given.
+  const { 'cytobox-scan.jsonl': journal, ...results } = await digests(join(folder, 'script/plate1'));
+  const { 'cytobox-scan.jsonl': other, ...expected } = await oneProcess(images, join(folder, 'one'));
+  assert.ok(journal && other);
+  assert.deepEqual(results, expected);
 
   const version = process_.match(/eval\("([^"]+)"\)/)[1];
   const { output } = await run('bash', ['-c', version], { env });

@@ -27,7 +27,7 @@ test('shards, join and report give what one process writes, and more images cost
   const again = await snakemake(work, ['--cores', '2']);
   assert.match(again.output, /Nothing to be done/);
 
-  await synth(join(images, 'C01'), 2, 9);
+  await synth(join(images, 'A01'), 2, 9);
   const more = await snakemake(work, ['--cores', '2']);
   assert.equal(more.code, 0, more.output);
   assert.deepEqual(await digests(join(work, 'results/joined')), await oneProcess(images, join(folder, 'two')));
