@@ -15,7 +15,7 @@ use cytobox::{
 
 use crate::{
     data, images,
-    measured::{MeasuredFiles, Measuring, channels_of},
+    measured::{self, MeasuredFiles, Measuring, channels_of},
 };
 
 #[derive(clap::Args)]
@@ -62,14 +62,17 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     fs::create_dir_all(&arguments.out)?;
     let formats: Vec<MeasuredFormat> = arguments.format.iter().filter_map(|f| f.measured()).collect();
     let coco = arguments.format.contains(&Written::Coco);
-    let mut measured = MeasuredFiles::create(arguments.measuring, &arguments.out, &formats, "", coco)?;
+    let mut measured = MeasuredFiles::create(&arguments.out, &formats, "", coco)?;
+    let needs_samples = coco || formats.iter().any(|format| format.needs_samples());
     let bar = images::progress_bar(data.len());
     let mut annotated = Vec::new();
     for (Annotated { entry, mut annotations }, name) in data.into_iter().zip(&names) {
         annotations.file = file_of(&entry, &annotations, &arguments.data);
         let cells = export::as_cells(&annotations);
         // The image could be read a moment ago.
-        let notes = measured.add(&cells, name, || options.read(&entry).and_then(channels_of))??;
+        let set = needs_samples.then(|| options.read(&entry).and_then(channels_of)).transpose()?;
+        let table = set.map(|set| arguments.measuring.table(&cells, &set)).transpose()?;
+        let notes = measured.add(&cells, measured::Written::new(&formats, &cells, name, table)?)?;
         images::warn(&bar, &notes);
         if coco {
             annotated.push(annotations);
