@@ -217,7 +217,7 @@ fn adding_an_image_moves_no_other() {
 fn what_does_not_belong_together_is_refused_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let [images, out] = ["images", "out"].map(|name| folder.path().join(name));
-    plates(&images, 9);
+    plates(&images, 12);
     let done = shards(&images, folder.path(), 3, &["--format", "csv"]);
     let refused = |shards: &[PathBuf], words: &[&str]| {
         let text = fails(join(shards, &out, &[]));
@@ -235,7 +235,7 @@ fn what_does_not_belong_together_is_refused_and_nothing_is_written() {
     };
     other("score", &["--format", "csv", "--score", "0.5"], &["score: 0.0 in", "0.5 in"]);
     other("format", &["--format", "csv,coco"], &["formats"]);
-    other("merge", &["--format", "csv", "--merge", r#"{"red":[1,0,0]}"#], &["merge"]);
+    other("depth", &["--format", "csv", "--bit-depth", "14"], &["bit depth: 12 in", "14 in"]);
 
     // A shard of another number of shards; a folder that holds another shard or a whole detection.
     let half = folder.path().join("half");
@@ -254,7 +254,7 @@ fn what_does_not_belong_together_is_refused_and_nothing_is_written() {
     succeeds(detect(&else_where, &results, &[]).output().unwrap());
     assert!(fails(join(&done, &results, &[])).contains("not in these shards"));
     succeeds(join(&done, &results, &["--force"]));
-    assert_eq!(fs::read_to_string(results.join("detections.csv")).unwrap().lines().count() - 1, 9 * 3);
+    assert_eq!(fs::read_to_string(results.join("detections.csv")).unwrap().lines().count() - 1, 12 * 3);
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn a_shard_of_another_detector_is_refused() {
 fn an_unreadable_image_is_named_and_left_out_only_when_told() {
     let folder = tempfile::tempdir().unwrap();
     let [images, out, one] = ["images", "out", "one"].map(|name| folder.path().join(name));
-    plates(&images, 6);
+    plates(&images, 12);
     let whole = fs::read(images.join("a/f0.png")).unwrap();
     fs::write(images.join("a/f0.png"), &whole[..whole.len() / 2]).unwrap();
     let options = ["--format", FORMATS];
@@ -290,7 +290,7 @@ fn an_unreadable_image_is_named_and_left_out_only_when_told() {
         if !output.status.success() {
             failed += 1;
             let text = fails(output);
-            assert!(text.contains("not done: a/f0") && text.contains("1 of"), "{text}");
+            assert!(text.contains("not done:") && text.contains("a/f0.png") && text.contains("1 of"), "{text}");
         }
         done.push(shard);
     }
@@ -298,7 +298,10 @@ fn an_unreadable_image_is_named_and_left_out_only_when_told() {
     let text = fails(join(&done, &out, &[]));
     assert!(text.contains("1 of") && text.contains("not finished: a/f0.png") && !out.exists(), "{text}");
     let text = succeeds(join(&done, &out, &["--skip-bad"]));
-    assert!(text.contains("left out: shard") && text.contains("a/f0.png") && text.contains("5 of 6 images"), "{text}");
+    assert!(
+        text.contains("left out: shard") && text.contains("a/f0.png") && text.contains("11 of 12 images"),
+        "{text}"
+    );
     fails(detect(&images, &one, &options).output().unwrap());
     expect_equal(&one, &out);
 }

@@ -145,7 +145,9 @@ mod tests {
     #[test]
     fn tables_come_back_to_the_last_bit_and_a_line_that_was_cut_short_is_dropped() {
         let out = tempfile::tempdir().unwrap();
-        let source = |name: &str| Source(vec![SourceFile { path: format!("/p/{name}.png"), bytes: 1, modified: 2 }]);
+        let source = |name: &str| {
+            Source(vec![SourceFile { path: format!("/p/{name}.png"), bytes: 1, modified: 2, channel: None }])
+        };
         let mut table = Table::new(vec![Column::new("area", Some("px²"))]);
         // serde_json reads this one unit in the last place away from what it wrote.
         let numbers = [0.1 + 0.2, 1.0 / 3.0, 5e-324, 9_007_199_254_740_993.5e3, f64::MAX];

@@ -183,13 +183,18 @@ pub fn channels_of(image: ImageInput) -> cytobox::Result<ChannelSet> {
 }
 
 /// The channels of an image that was detected, which may have been in an earlier run and from another folder.
-pub fn read_again(source: &Source, options: &ImageOptions) -> cytobox::Result<ChannelSet> {
-    let found = files::find_images(&source.paths())?;
-    let [entry] = &found.groups.images[..] else {
-        return Err(cytobox::Error::Usage("its files are no longer one image; use --force to detect it again".into()));
+pub fn read_again(name: &str, source: &Source, options: &ImageOptions) -> cytobox::Result<ChannelSet> {
+    let entry = match source.channel_set(name) {
+        Some(set) => set,
+        None => {
+            let mut found = files::find_images(&source.paths())?.groups.images;
+            let only = found.pop().filter(|_| found.is_empty());
+            let reason = "its files are no longer one image; use --force to detect it again";
+            only.ok_or_else(|| cytobox::Error::Usage(reason.into()))?
+        }
     };
-    if Source::of(entry)? != *source {
+    if Source::of(&entry)? != *source {
         return Err(cytobox::Error::Usage("its files have changed; detect it again to measure it".into()));
     }
-    options.read(entry).and_then(channels_of)
+    options.read(&entry).and_then(channels_of)
 }

@@ -153,6 +153,6 @@ impl Output {
 
     /// Reads an image again and measures its cells.
     pub fn measure(&self, image: &ImageDetections, source: &Source) -> cytobox::Result<Table> {
-        self.measuring.table(image, &read_again(source, &self.options)?)
+        self.measuring.table(image, &read_again(&image.image, source, &self.options)?)
     }
 }
