@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ::tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use ::tiff::tags::Tag;
@@ -50,7 +50,7 @@ enum Access {
 /// Decoded chunks that were used last.
 #[derive(Default)]
 struct Cache {
-    chunks: HashMap<(usize, u32), (u64, Rc<DecodingResult>)>,
+    chunks: HashMap<(usize, u32), (u64, Arc<DecodingResult>)>,
     bytes: usize,
     clock: u64,
 }
@@ -326,13 +326,13 @@ impl OnDisk {
 }
 
 impl Cache {
-    fn get(&mut self, key: (usize, u32), read: impl FnOnce() -> Result<DecodingResult>) -> Result<Rc<DecodingResult>> {
+    fn get(&mut self, key: (usize, u32), read: impl FnOnce() -> Result<DecodingResult>) -> Result<Arc<DecodingResult>> {
         self.clock += 1;
         if let Some((used, data)) = self.chunks.get_mut(&key) {
             *used = self.clock;
             return Ok(data.clone());
         }
-        let data = Rc::new(read()?);
+        let data = Arc::new(read()?);
         self.bytes += bytes_of(&data);
         while self.bytes > limits::CHUNK_BYTES {
             let Some(oldest) = self.chunks.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| *key) else {

@@ -210,11 +210,19 @@ impl Engine {
         options: &DetectOptions,
         observer: &impl Observer,
     ) -> Result<(ImageDetections, Vec<String>)> {
-        let opened = merged_image_with(image, Seen::by(&self.detector()?.config))?;
+        let opened = self.open_for_detector(image)?;
         let mut found = self.detect_on(opened, options, observer).await?;
         found.0.image.clone_from(&image.name);
         found.0.file = display_name(image);
         Ok(found)
+    }
+
+    /// Decodes and merges an image as the detector was trained to see it. The device has no part in it.
+    ///
+    /// # Errors
+    /// No detector; an image that cannot be read.
+    pub fn open_for_detector(&self, image: &ImageInput) -> Result<Opened> {
+        merged_image_with(image, Seen::by(&self.detector()?.config))
     }
 
     /// As [`Self::detect`], for channels that are decoded.
@@ -233,7 +241,11 @@ impl Engine {
         self.detect_on(opened, options, observer).await
     }
 
-    async fn detect_on(
+    /// As [`Self::detect`], for what [`Self::open_for_detector`] gave; results name no file.
+    ///
+    /// # Errors
+    /// As [`Self::detect`].
+    pub async fn detect_on(
         &self,
         Opened { set, merge, merged_image }: Opened,
         options: &DetectOptions,

@@ -4,11 +4,11 @@ use crate::{
     channels::LargeImage,
     detections::ImageDetections,
     device::{DeviceChoice, DeviceReport},
-    engine::{Engine, Host, NoObserver, SetOptions},
+    engine::{Engine, Host, NoObserver, Opened, SetOptions},
     error::{Error, Result},
     observe::{Observer, Progress},
     predict::DetectOptions,
-    protocol::{Command, ModelReport, Outcome},
+    protocol::{Command, ImageInput, ModelReport, Outcome},
     train::{Store, TrainControl, TrainEvent, TrainObserver},
 };
 
@@ -44,6 +44,23 @@ impl Session {
 
     pub(super) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Decodes and merges an image as the detector was trained to see it; several threads may.
+    ///
+    /// # Errors
+    /// No detector; an image that cannot be read.
+    pub fn prepare(&self, image: &ImageInput) -> Result<Opened> {
+        self.engine.open_for_detector(image)
+    }
+
+    /// Finds the cells of a prepared image, and what is odd about its files. On the CPU several threads may; the results name
+    /// no file.
+    ///
+    /// # Errors
+    /// Those of a detection.
+    pub fn detect(&self, image: Opened, options: &DetectOptions) -> Result<(ImageDetections, Vec<String>)> {
+        pollster::block_on(self.engine.detect_on(image, options, &NoObserver))
     }
 
     /// Finds the cells of an image that stays on the disk, and what is odd about its files.

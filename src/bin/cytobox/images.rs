@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use cytobox::{
-    channels::{self, BitDepth, Groups, HEAD_BYTES, ImageEntry, Pages, SampleRange},
+    channels::{self, BitDepth, Groups, HEAD_BYTES, Ignored, ImageEntry, Pages, SampleRange},
     engine,
     files::{self, Found},
     native::{
@@ -113,11 +113,12 @@ pub fn detector(which: Option<&Path>, fits: impl FnOnce() -> Bundled) -> cytobox
 /// said.
 pub fn find(paths: &[PathBuf]) -> anyhow::Result<(Groups, Failures)> {
     let Found { groups, unreadable } = files::find_images(paths)?;
-    for file in &unreadable {
-        eprintln!("not done: {}: {}", file.file, file.reason);
+    let mut failures = Failures::default();
+    for Ignored { file, reason } in unreadable {
+        failures.cannot_read(file, &reason);
     }
     images::report_problems(&groups, &mut |sentence| eprintln!("{sentence}"))?;
-    Ok((groups, Failures { unreadable: unreadable.len(), images: 0 }))
+    Ok((groups, failures))
 }
 
 /// Says what is odd about an image.
@@ -139,11 +140,22 @@ pub fn progress_bar(total: usize) -> ProgressBar {
 /// even be read.
 #[derive(Default)]
 pub struct Failures {
-    unreadable: usize,
+    unreadable: Vec<String>,
     images: usize,
 }
 
 impl Failures {
+    /// Says that a file or folder cannot be read.
+    pub fn cannot_read(&mut self, file: String, reason: &dyn std::fmt::Display) {
+        eprintln!("not done: {file}: {reason}");
+        self.unreadable.push(file);
+    }
+
+    /// Files and folders that cannot be read.
+    pub fn unreadable(&self) -> &[String] {
+        &self.unreadable
+    }
+
     pub fn add(&mut self, bar: &ProgressBar, image: &str, error: &cytobox::Error) {
         self.images += 1;
         bar.suspend(|| eprintln!("not done: {image}: {error}"));
@@ -151,7 +163,7 @@ impl Failures {
 
     /// An error if there were any, so that the exit code tells.
     pub fn finish(self, total: usize) -> anyhow::Result<()> {
-        match (self.images, self.unreadable) {
+        match (self.images, self.unreadable.len()) {
             (0, 0) => Ok(()),
             (n, 0) => bail!("{n} of {total} images could not be done; see the lines above"),
             (0, n) => bail!("{n} files or folders could not be read; see the lines above"),

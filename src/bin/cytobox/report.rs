@@ -117,7 +117,7 @@ fn look_at(
     let mut options = options.clone();
     // What was taken as black when it was detected is so again.
     options.fill_missing |= !image.filled.is_empty();
-    let set: ChannelSet = read_again(source, &options)?;
+    let set: ChannelSet = read_again(&image.image, source, &options)?;
     let table = export::measured(image, &set, &measuring.options(&set))?;
     let wanted: Vec<_> = image.detections.iter().filter(|d| report.wants(&d.label, d.score)).collect();
     if wanted.is_empty() {
