@@ -105,6 +105,78 @@ test('20 kills at random moments lose no edit older than 300 ms', { timeout: SLO
   }
 });
 
+test('20 kills while a cell is painted lose no stroke older than 300 ms', { timeout: SLOW }, async () => {
+  const profile = await openProfile();
+  try {
+    let { page } = await profile.open();
+    await takeBareSamples(page);
+    await waitSaved(page);
+    /** Masks of the cell, as runs, after each stroke of all that was painted. @type {string[]} */
+    const masks = ['none'];
+    let least = 0;
+    let worst = 0;
+    for (let kill = 0; kill < 20; kill += 1) {
+      await waitSaved(page);
+      /** Numbers of masks, each with the time of its stroke. @type {[number, number][]} */
+      const strokes = [];
+      page.on('console', (message) => {
+        const [word, time, mask] = message.text().split(' ');
+        if (word !== 'stroke') return;
+        masks.push(mask);
+        strokes.push([masks.length - 1, Number(time)]);
+      });
+      await page.evaluate(() => {
+        const { store } = globalThis.cytobox;
+        store.set({ current: store.state.images[0].id });
+        let last = null;
+        store.watch((keys) => {
+          const mask = store.state.images[0]?.annotations?.objects[0]?.mask;
+          if (!keys.includes('annotations') || !mask || mask === last) return;
+          last = mask;
+          console.log(`stroke ${Date.now()} ${mask.counts.join()}`);
+        });
+      });
+      await page.waitForFunction(() => globalThis.cytobox.store.state.opened?.id === globalThis.cytobox.store.state.current);
+      await page.click('#mode-annotate');
+      await page.focus('#viewport');
+      await page.keyboard.press('p');
+      await page.evaluate(() => globalThis.cytobox.store.set({ brushSize: 24, selectedBox: globalThis.cytobox.store.state.images[0].annotations ? 0 : null }));
+      const { x, y, width, height } = await page.locator('#viewport').boundingBox();
+      const place = () => [x + width / 2 + (Math.random() - 0.5) * 300, y + height / 2 + (Math.random() - 0.5) * 300];
+      let isOver = false;
+      const hand = (async () => {
+        while (!isOver) {
+          await page.mouse.move(...place());
+          await page.mouse.down();
+          await page.mouse.move(...place(), { steps: 3 });
+          await page.mouse.up();
+        }
+      })().catch(() => {});
+      await page.waitForTimeout(400 + Math.random() * 1200);
+      const killed = Date.now();
+      await profile.kill();
+      isOver = true;
+      await hand;
+      ({ page } = await profile.open());
+      await page.waitForFunction(() => document.getElementById('project-state').textContent !== 'opening …');
+      const all = (await annotations(page, 0))?.objects ?? [];
+      assert.ok(all.length <= 1, `kill ${kill + 1}: ${all.length} cells; ${JSON.stringify(all.map(({ box }) => box))}`);
+      const found = masks.lastIndexOf(all[0]?.mask.counts.join() ?? 'none');
+      assert.ok(found >= 0, `kill ${kill + 1}: the cell is none that was painted`);
+      const promised = strokes.filter(([, time]) => time <= killed - SAVED_WITHIN).reduce((most, [number]) => Math.max(most, number), least);
+      const lost = strokes.filter(([number, time]) => number > found && time <= killed).map(([, time]) => killed - time);
+      worst = Math.max(worst, ...lost);
+      assert.ok(found >= promised, `kill ${kill + 1}: stroke ${found}, ${promised} was promised`);
+      assert.deepEqual(await page.evaluate(() => globalThis.cytobox.store.state.faults), []);
+      least = found;
+    }
+    assert.ok(least > 20, `${least} strokes in all`);
+    console.log(`${least} strokes; the oldest that a kill took: ${worst} ms`);
+  } finally {
+    await profile.end();
+  }
+});
+
 test('a database that the browser finds damaged comes back from its copy', { timeout: SLOW }, async () => {
   const profile = await openProfile();
   const isWhole = (page) => page.waitForFunction(() => document.getElementById('model-report').hidden === false

@@ -137,9 +137,8 @@ export class BrushTool extends OutlineTool {
     const window = object && erases ? pixelsOf(object, image.size) : object?.mask ? readWindow(object.mask) : null;
     const before = object?.mask ? area(object.mask) : (window?.pixels.length ?? 0);
     const label = object?.label ?? nextLabel();
-    const picture = new MaskPicture(classStyle(label).color);
-    if (window) picture.start(window, object?.mask ? maskPath(object.mask) : null);
-    painting.picture = picture;
+    const picture = this.#pictureOf(object, window, label);
+    Object.assign(painting, { picture, painted: null });
     this.#painting = {
       stroke: new Stroke(window, image.size, store.state.brushSize, erases ? 0 : 1),
       before,
@@ -153,6 +152,17 @@ export class BrushTool extends OutlineTool {
     };
     this.#paint(place);
     return true;
+  }
+
+  /**
+   * The picture of the last stroke goes on where it shows this very mask; its outline may not be traced yet.
+   * @param {import('../shared/page-state.js').AnnotatedObject|null} object @param {import('./mask-window.js').MaskWindow|null} window @param {string} label
+   */
+  #pictureOf(object, window, label) {
+    if (object?.mask && painting.painted?.mask === object.mask) return painting.painted.picture;
+    const picture = new MaskPicture(classStyle(label).color);
+    if (window) picture.start(window, object?.mask ? maskPath(object.mask) : null);
+    return picture;
   }
 
   /** @param {Place} place */

@@ -7,13 +7,14 @@
 /** @typedef {{x: number, y: number, width: number, height: number, pixels: Uint8Array}} MaskPixels column by column, 0 or 1 */
 
 const TILE = 512;
-/** How much of the image is seen through the mask. */
-const ALPHA = 0.38;
+/** Opacity of the inside, through which the image is seen; the pixels at the edge are solid. */
+const INSIDE = 0.35;
 
 export class MaskPicture {
   /** @type {Map<string, {x: number, y: number, context: CanvasRenderingContext2D}>} */ #tiles = new Map();
   #style;
-  /** A pixel of the mask as the bytes of an image have it. */ #color;
+  /** A pixel inside the mask, and one at its edge, as the bytes of an image have it. */ #inside;
+  #edge;
 
   /** @param {string} color any that CSS knows */
   constructor(color) {
@@ -23,7 +24,10 @@ export class MaskPicture {
     const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     context.fillStyle = color;
     context.fillRect(0, 0, 1, 1);
-    this.#color = new Uint32Array(context.getImageData(0, 0, 1, 1).data.buffer)[0];
+    const { data } = context.getImageData(0, 0, 1, 1);
+    this.#edge = new Uint32Array(data.buffer)[0];
+    const [red, green, blue] = data;
+    this.#inside = new Uint32Array(new Uint8Array([red, green, blue, Math.round(255 * INSIDE)]).buffer)[0];
   }
 
   /**
@@ -41,15 +45,23 @@ export class MaskPicture {
         const tile = this.#tile(column, row);
         tile.save();
         tile.translate(-column * TILE, -row * TILE);
-        tile.fillStyle = this.#style;
+        tile.fillStyle = tile.strokeStyle = this.#style;
+        tile.clip(outline, 'evenodd');
+        tile.globalAlpha = INSIDE;
         tile.fill(outline, 'evenodd');
+        tile.globalAlpha = 1;
+        // The half of the line that lies outside is clipped.
+        tile.lineWidth = 2;
+        tile.stroke(outline);
         tile.restore();
       }
     }
   }
 
-  /** Takes over the pixels of a box. @param {MaskPixels} mask @param {Box} box */
-  update(mask, [x1, y1, x2, y2]) {
+  /** Takes over the pixels of a box that have changed. @param {MaskPixels} mask @param {Box} box */
+  update(mask, box) {
+    // Beside it, pixels may have come to the edge.
+    const [x1, y1, x2, y2] = [Math.max(0, box[0] - 1), Math.max(0, box[1] - 1), box[2] + 1, box[3] + 1];
     for (let x = Math.floor(x1 / TILE); x * TILE < x2; x += 1) {
       for (let y = Math.floor(y1 / TILE); y * TILE < y2; y += 1) {
         const [left, top] = [Math.max(x1, x * TILE), Math.max(y1, y * TILE)];
@@ -66,8 +78,13 @@ export class MaskPicture {
     const [first, last] = [Math.max(top, y), Math.min(bottom, y + height)];
     for (let column = Math.max(left, x); column < Math.min(right, x + width); column += 1) {
       const start = (column - x) * height - y;
+      const [hasLeft, hasRight] = [column > x, column < x + width - 1];
       for (let row = first; row < last; row += 1) {
-        if (pixels[start + row]) colors[(row - top) * image.width + column - left] = this.#color;
+        const at = start + row;
+        if (!pixels[at]) continue;
+        const isInside =
+          hasLeft && pixels[at - height] && hasRight && pixels[at + height] && row > y && pixels[at - 1] && row < y + height - 1 && pixels[at + 1];
+        colors[(row - top) * image.width + column - left] = isInside ? this.#inside : this.#edge;
       }
     }
     return image;
@@ -88,7 +105,6 @@ export class MaskPicture {
   /** @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view */
   draw(context, view) {
     context.save();
-    context.globalAlpha = ALPHA;
     context.imageSmoothingEnabled = view.scale < 1;
     for (const { x, y, context: tile } of this.#tiles.values()) {
       // On whole pixels of the screen, so that no seam is seen between tiles.
