@@ -1,6 +1,9 @@
 //! A detector on an image: detections in pixels of the image.
 
 mod look;
+mod outlines;
+
+pub use outlines::{DrawnBox, ImageFeatures};
 
 use crate::boxes::BoxXyxy;
 use crate::detections::Detection;
@@ -85,10 +88,22 @@ pub async fn detect(
     if let Some(limit) = options.max_detections.filter(|limit| !(1..=most).contains(limit)) {
         return Err(Error::Usage(format!("a limit of {limit} detections per image; it must be from 1 to {most}")));
     }
-    let score = options.score.unwrap_or(detector.config.box_score_thresh);
-    let mut config = DetectorConfig { box_score_thresh: score, ..detector.config.clone() };
+    let (mut config, window) = seeing(detector, image, options.diameter, progress).await?;
+    config.box_score_thresh = options.score.unwrap_or(config.box_score_thresh);
+    let tiling = Tiling::new(&config, config.scaled_size(image.size())?);
+    detect_in_tiles(detector, image, (&config, window), &tiling, options.max_detections, progress).await
+}
+
+/// How the detector sees an image: its configuration with the scale decided, and what becomes 0 and 1 of the pixels.
+async fn seeing(
+    detector: &Detector,
+    image: &dyn Source,
+    diameter: Option<f32>,
+    progress: &dyn Progress,
+) -> Result<(DetectorConfig, Window)> {
+    let mut config = detector.config.clone();
     let window = look::window(image, config.intensity)?;
-    if let Some(diameter) = options.diameter {
+    if let Some(diameter) = diameter {
         let Some(wanted) = config.cell_diameter else {
             let reason = "the detector file records no cell diameter, so images cannot be scaled by theirs; leave the diameter out";
             return Err(Error::Usage(reason.to_owned()));
@@ -98,8 +113,7 @@ pub async fn detect(
     if config.scale == Scale::Cells {
         config.scale = look::scale(detector, image, window, &config, progress).await?;
     }
-    let tiling = Tiling::new(&config, config.scaled_size(image.size())?);
-    detect_in_tiles(detector, image, (&config, window), &tiling, options.max_detections, progress).await
+    Ok((config, window))
 }
 
 /// As [`detect`], with all settings decided.

@@ -15,7 +15,7 @@ use crate::{
     },
     bench::{BenchResult, BenchTask},
     boxes::BoxXyxy,
-    channels::{BitDepth, Channel, ChannelFile, Glance, Groups, Merge, Pages},
+    channels::{BitDepth, Channel, ChannelFile, Glance, Groups, Merge, Pages, SampleRange},
     detections::ImageDetections,
     device::{DeviceChoice, DeviceReport, Probe},
     error::Error,
@@ -74,6 +74,20 @@ pub enum Command {
         max_detections: Option<usize>,
         /// √(width · height) of the image's cells in its pixels, for a detector that knows that of its own; what the
         /// detector's file says when absent.
+        #[serde(default)]
+        diameter: Option<f32>,
+    },
+    /// Outlines the cells in boxes that a person drew, with the loaded detector. The feature maps of the image are kept under
+    /// `key` until another image takes their place; `image` may be left out where they are there. Done:
+    /// [`Outcome::BoxOutlines`].
+    OutlineBoxes {
+        key: String,
+        #[serde(default)]
+        image: Option<Box<ImageInput>>,
+        boxes: Vec<BoxXyxy>,
+        /// One a box; the detector need not know them.
+        labels: Vec<String>,
+        /// √(width · height) of the image's cells, for a detector that takes images at the scale of their cells.
         #[serde(default)]
         diameter: Option<f32>,
     },
@@ -205,6 +219,10 @@ pub struct ImageInput {
     /// what this image asks for.
     #[serde(default)]
     pub bit_depth: Option<BitDepth>,
+    /// What is black and white in samples of any depth. When absent, `bit_depth` counts, and for floating point the
+    /// percentiles 1 and 99.8 of this image.
+    #[serde(default)]
+    pub range: Option<SampleRange>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -325,6 +343,10 @@ pub enum Outcome {
         seconds: f64,
         warnings: Vec<String>,
     },
+    /// One a box; `None` inside where the detector sees nothing in it. Without masks, the image is needed.
+    BoxOutlines {
+        masks: Option<Vec<Option<Rle>>>,
+    },
     /// Closed polygons `x, y, x, y, …` along the edges of the pixels; see [`Rle::outlines`].
     Outlines {
         outlines: Vec<Vec<Vec<f32>>>,
@@ -427,10 +449,12 @@ pub struct OpenedImage {
     pub name: String,
     pub width: u32,
     pub height: u32,
-    /// 8 or 16.
+    /// 8, 16 or 32.
     pub bits: u8,
+    /// The sample value that is shown black; 0 but for floating point and a range that was chosen.
+    pub black: f32,
     /// The sample value that counts as full brightness.
-    pub full_scale: u32,
+    pub white: f32,
     pub merge: Merge,
     pub filled: Vec<Channel>,
     /// As [`Measured::orientation`].

@@ -64,15 +64,15 @@ fn one_hot_pixel_changes_nothing_but_itself() {
 fn images_of_one_set_have_one_full_scale_and_samples_beyond_it_are_reported() {
     let dim = read(png(300, None), 12);
     let bright = read(png(4000, None), 12);
-    assert_eq!((dim.white, bright.white), (4095, 4095));
+    assert_eq!((dim.white, bright.white), (4095.0, 4095.0));
     assert_eq!((dim.warnings.len(), bright.warnings.len()), (0, 0));
     let other = read(png(40_000, None), 12);
-    assert_eq!(other.white, 4095);
+    assert_eq!(other.white, 4095.0);
     assert!(other.warnings[0].starts_with("x: its samples exceed 4095"), "{:?}", other.warnings);
     assert_eq!(merge(&other, &Merge::for_set(&other)).unwrap().rgb[60 * 3], 1.0, "clipped");
     // 8-bit images have one scale only.
     let grey = read(Png::new(2, 1, 8, 0).file(&[3, 255]), 12);
-    assert_eq!((grey.white, grey.own_depth), (255, None));
+    assert_eq!((grey.white, grey.own_depth), (255.0, None));
     assert_eq!(asked(Png::new(2, 1, 8, 0).file(&[3, 255])), None);
 }
 
@@ -123,7 +123,7 @@ fn packed_camera_samples_are_read_with_their_depth() {
             let expected =
                 rows.concat().into_iter().map(|v| if photometric == 0 { top - v } else { v } as u16).collect();
             assert_eq!(set.planes[&Channel::Grey].samples, Samples::U16(expected), "{bits} bit, {big_endian}");
-            assert_eq!((asked(bytes), set.white), (Some(bits as u8), top as u16));
+            assert_eq!((asked(bytes), set.white), (Some(bits as u8), top as f32));
         }
     }
 }

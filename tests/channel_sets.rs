@@ -31,6 +31,7 @@ fn wide(plane: &Plane) -> Vec<u16> {
     match &plane.samples {
         Samples::U8(v) => v.iter().map(|v| u16::from(*v)).collect(),
         Samples::U16(v) => v.clone(),
+        Samples::F32(_) => panic!("not 8 or 16 bit"),
     }
 }
 
@@ -136,7 +137,7 @@ fn layers_add_up_to_the_image() {
         let Samples::U16(v) = &mut plane.samples else { unreachable!() };
         v.truncate(31 * 9);
     }
-    let set = ChannelSet { white: 4095, ..ChannelSet::new("x", planes) };
+    let set = ChannelSet { white: 4095.0, ..ChannelSet::new("x", planes) };
     let weights = [[1.0, 0.1, 0.0], [0.3, 1.7, 0.2], [0.0, 0.0, 16.0], [0.5, 0.5, 0.0]];
     let odd = Merge::new(Channel::HPA.into_iter().zip(weights).collect()).unwrap();
     for merge_by in [Merge::hpa(), odd] {

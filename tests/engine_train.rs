@@ -116,6 +116,7 @@ fn images(engine: &mut Engine) -> Vec<AnnotatedInput> {
             detector_merge: None,
             pages: Pages::Ask,
             bit_depth: None,
+            range: None,
         };
         AnnotatedInput { image, annotations: found.annotations.into_iter().next().unwrap() }
     };

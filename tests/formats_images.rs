@@ -32,6 +32,7 @@ fn wide(plane: &Plane) -> Vec<u16> {
     match &plane.samples {
         Samples::U8(v) => v.iter().map(|v| u16::from(*v)).collect(),
         Samples::U16(v) => v.clone(),
+        Samples::F32(_) => panic!("not 8 or 16 bit"),
     }
 }
 
@@ -290,8 +291,6 @@ fn what_a_tiff_cannot_be() {
     says(&(0..9).map(|_| page(3)).collect::<Vec<_>>(), "has 9 pages, and an image at most 8 channels");
     says(&[TiffPage::new(1, 1, 8, 9, 1).tag(338, &[0; 8]).strip(vec![0; 9])], "the number of channels is 9");
     says(&[page(3).tag(254, &[1])], "only previews");
-    says(&[TiffPage::new(1, 1, 32, 1, 1).tag(339, &[3]).strip(vec![0; 4])], "32-bit floating-point");
-    says(&[TiffPage::new(1, 1, 16, 1, 1).tag(339, &[2]).strip(vec![0; 2])], "signed 16-bit");
     says(&[TiffPage::new(1, 1, 16, 1, 1).tag(339, &[5]).strip(vec![0; 2])], "complex");
     says(&[TiffPage::new(1, 1, 24, 1, 1).strip(vec![0; 3])], "have 24 bits");
     says(&[TiffPage::new(4, 1, 12, 1, 1).tag(317, &[2]).strip(vec![0; 6])], "12-bit samples are stored in tiles, as");

@@ -41,7 +41,8 @@ fn cases() -> Vec<Json> {
 }
 
 fn numbers(json: &Json) -> Vec<f64> {
-    json.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+    let number = |v: &Json| v.as_f64().unwrap_or_else(|| v.as_str().unwrap().parse().unwrap());
+    json.as_array().unwrap().iter().map(number).collect()
 }
 
 fn masks(case: &Json) -> Vec<Rle> {

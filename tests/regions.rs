@@ -114,6 +114,9 @@ fn compare(what: &str, whole: &cytobox::channels::Decoded, file: &mut RegionFile
             match (&part.samples, &all.samples) {
                 (Samples::U8(a), Samples::U8(b)) => assert_eq!(a[i], b[k], "{what} {row} {column}"),
                 (Samples::U16(a), Samples::U16(b)) => assert_eq!(a[i], b[k], "{what} {row} {column}"),
+                (Samples::F32(a), Samples::F32(b)) => {
+                    assert_eq!(a[i].to_bits(), b[k].to_bits(), "{what} {row} {column}")
+                }
                 _ => panic!("{what}: another depth"),
             }
         }

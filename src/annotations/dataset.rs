@@ -180,6 +180,14 @@ pub struct ClassCount {
     pub cells: usize,
 }
 
+/// Every label of objects and of ignored regions, in the order of names.
+pub fn labels(annotations: &[ImageAnnotations]) -> Vec<String> {
+    let of_objects = annotations.iter().flat_map(|image| image.objects.iter().map(|object| &object.label));
+    let of_regions =
+        annotations.iter().flat_map(|image| image.ignored.iter().filter_map(|region| region.label.as_ref()));
+    of_objects.chain(of_regions).collect::<BTreeSet<_>>().into_iter().cloned().collect()
+}
+
 /// Images and cells of each class, by name.
 pub fn class_counts(annotations: &[ImageAnnotations]) -> Vec<ClassCount> {
     count(annotations.iter().map(|a| a.objects.iter().map(|o| o.label.as_str())), 1)

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use super::colour;
 use super::decode::{Decoded, Layout, Pages, decode, probe};
 use super::depth::{self, BitDepth};
+use super::range::{BLACK, SampleRange};
 use super::set::{Channel, ChannelSet, Plane, Samples, in_words, zeros};
 use super::sniff::FileKind;
 use crate::error::{Error, Result};
 use crate::limits;
 
 /// What is said of an image that its files leave open.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReadOptions<'a> {
     /// Channels to be black where their file is missing.
     pub fill: &'a [Channel],
@@ -19,6 +20,8 @@ pub struct ReadOptions<'a> {
     pub pages: Pages,
     /// What counts as full brightness in 16-bit samples, decided for all images together; `None` leaves it to this one.
     pub depth: Option<BitDepth>,
+    /// What is black and white, whatever the depth; `None` leaves it to `depth`, and for floating point to the image.
+    pub range: Option<SampleRange>,
 }
 
 /// Decodes the files of one image into a set of channels that fit together.
@@ -29,7 +32,7 @@ pub struct ReadOptions<'a> {
 /// become black if they have no file. A colour image that stands for one channel is taken if it is grey, or nearly
 /// all of that channel's colour.
 ///
-/// 8 and 16 bit are not mixed: the same brightness would be two numbers, and which scale a 12-bit camera in 16 bit has
+/// Samples of 8, 16 and 32 bits are not mixed: the same brightness would be two numbers, and which scale a 12-bit camera in 16 bit has
 /// is only known for a whole set.
 ///
 /// # Errors
@@ -45,12 +48,12 @@ pub fn assemble<B: AsRef<[u8]>>(
         [(None, file, bytes)] => by_itself(name, decode(file, bytes.as_ref(), options.pages)?),
         _ => from_channels(name, files, options)?,
     };
-    set.choose_white(options.depth);
+    set.choose_white(options.range, options.depth);
     Ok(set)
 }
 
-/// The bit depth that an image by itself asks for; the greatest of all images is that of their set. `None` for 8-bit images,
-/// which are not decoded.
+/// The bit depth that an image by itself asks for; the greatest of all images is that of their set. `None` for images of 8
+/// and 32 bits, which are not decoded.
 ///
 /// # Errors
 /// As [`assemble`].
@@ -60,7 +63,7 @@ pub fn depth_of<B: AsRef<[u8]>>(
     options: &ReadOptions,
 ) -> Result<Option<BitDepth>> {
     for (_, file, bytes) in files {
-        if probe(file, bytes.as_ref(), options.pages)?.bits <= 8 {
+        if probe(file, bytes.as_ref(), options.pages)?.bits != 16 {
             return Ok(None);
         }
     }
@@ -119,7 +122,11 @@ fn from_channels<B: AsRef<[u8]>>(
     if let Some(Plane { width, height, samples }) = planes.values().next() {
         let (width, height, bits, count) = (*width, *height, samples.bits(), samples.len());
         for channel in &missing {
-            let samples = if bits == 16 { Samples::U16(zeros(name, count)?) } else { Samples::U8(zeros(name, count)?) };
+            let samples = match bits {
+                16 => Samples::U16(zeros(name, count)?),
+                32 => Samples::F32(zeros(name, count)?.into_iter().map(|_: f32| BLACK).collect()),
+                _ => Samples::U8(zeros(name, count)?),
+            };
             planes.insert(*channel, Plane { width, height, samples });
         }
     }
@@ -164,7 +171,7 @@ fn one_plane(file: &str, channel: Channel, decoded: Decoded, warnings: &mut Vec<
     let Decoded { kind, layout, mut planes, .. } = decoded;
     if layout == Layout::Rgb && planes.len() == 3 {
         // JPEG's colour transform rounds; other files are exact.
-        let tolerance = if kind == FileKind::Jpeg { 3 } else { 0 };
+        let tolerance = if kind == FileKind::Jpeg { 3.0 } else { 0.0 };
         if differences_at_most(&planes, tolerance) {
             return Ok(planes.swap_remove(1));
         }
@@ -190,14 +197,15 @@ fn one_plane(file: &str, channel: Channel, decoded: Decoded, warnings: &mut Vec<
     Err(Error::image(file, reason))
 }
 
-fn value(plane: &Plane, i: usize) -> u16 {
+fn value(plane: &Plane, i: usize) -> f32 {
     match &plane.samples {
         Samples::U8(v) => v[i].into(),
-        Samples::U16(v) => v[i],
+        Samples::U16(v) => v[i].into(),
+        Samples::F32(v) => v[i],
     }
 }
 
-fn differences_at_most(rgb: &[Plane], tolerance: u16) -> bool {
+fn differences_at_most(rgb: &[Plane], tolerance: f32) -> bool {
     (0..rgb[0].samples.len()).all(|i| {
         let (r, g, b) = (value(&rgb[0], i), value(&rgb[1], i), value(&rgb[2], i));
         r.max(g).max(b) - r.min(g).min(b) <= tolerance
@@ -220,6 +228,7 @@ fn mean_of(rgb: &mut Vec<Plane>, own: &[usize]) -> Plane {
     match (&mut plane.samples, second) {
         (Samples::U8(a), Some(Samples::U8(b))) => a.iter_mut().zip(b).for_each(|(a, b)| *a = (*a).midpoint(b)),
         (Samples::U16(a), Some(Samples::U16(b))) => a.iter_mut().zip(b).for_each(|(a, b)| *a = (*a).midpoint(b)),
+        (Samples::F32(a), Some(Samples::F32(b))) => a.iter_mut().zip(b).for_each(|(a, b)| *a = (*a).midpoint(b)),
         _ => {}
     }
     plane

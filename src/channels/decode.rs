@@ -62,7 +62,7 @@ pub struct Decoded {
 pub(super) struct Header {
     pub width: u32,
     pub height: u32,
-    /// 8 or 16, as decoded.
+    /// 8, 16 or 32, as decoded.
     pub bits: u8,
     /// Planes as decoded, at most; alpha is not among them.
     pub planes: usize,
@@ -70,8 +70,8 @@ pub(super) struct Header {
 
 /// Decodes an image file; `name` is for sentences only, the bytes tell the kind.
 ///
-/// 8-bit and shallower samples become `u8` (1, 2 and 4 bit are spread over 0–255), 16-bit samples stay `u16`. Alpha is
-/// dropped with a warning. A palette whose colours are all grey gives [`Layout::Grey`].
+/// 8-bit and shallower samples become `u8` (1, 2 and 4 bit are spread over 0–255), 16-bit samples stay `u16`, and floating
+/// point, signed numbers and more bits become `f32`, whose values are those of the file to seven digits. Alpha is dropped with a warning. A palette whose colours are all grey gives [`Layout::Grey`].
 ///
 /// # Errors
 /// [`Error::TooLarge`] over a cap; [`Error::Image`] for a file that is broken, cut off, or of a kind that is not read;

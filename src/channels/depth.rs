@@ -99,6 +99,8 @@ fn quantile(plane: &Plane) -> u16 {
     match &plane.samples {
         Samples::U8(v) => v.iter().for_each(|v| counts[usize::from(*v)] += 1),
         Samples::U16(v) => v.iter().for_each(|v| counts[usize::from(*v)] += 1),
+        // They were not digitised to whole numbers, and have a range instead.
+        Samples::F32(_) => return 0,
     }
     let all = plane.samples.len();
     let mut aside = (all / ONE_OF).max(A_FEW).min(all / 100);

@@ -11,6 +11,7 @@ use super::assemble::{by_itself, with_own_depth};
 use super::decode::Pages;
 use super::depth::BitDepth;
 use super::group::ImageEntry;
+use super::range::{BLACK, COUNTED, SampleRange, Spread};
 use super::region::RegionFile;
 use super::set::{Channel, ChannelSet, Plane, Samples};
 use super::sniff::{FileKind, HEAD_BYTES, sniff};
@@ -25,8 +26,8 @@ pub struct LargeImage {
     /// Channels that have no file and are black.
     fill: Vec<Channel>,
     size: [usize; 2],
-    /// What counts as full brightness, the same in all regions.
-    depth: Option<BitDepth>,
+    /// What is black and white, the same in all regions; `None` before it is settled and for 8 bit.
+    range: Option<SampleRange>,
 }
 
 impl LargeImage {
@@ -65,7 +66,7 @@ impl LargeImage {
             [only] => only.file.rsplit(['/', '\\']).next().unwrap_or(&only.file).to_owned(),
             _ => format!("{}.png", entry.name),
         };
-        Ok(Some(Self { name: entry.name.clone(), file, files: RefCell::new(files), fill, size, depth: None }))
+        Ok(Some(Self { name: entry.name.clone(), file, files: RefCell::new(files), fill, size, range: None }))
     }
 
     /// The file that results name: its own, or for a channel set the image that they would be merged to.
@@ -78,9 +79,40 @@ impl LargeImage {
         self.size
     }
 
-    /// The same image with that depth for its 16-bit samples.
-    pub fn with_depth(self, depth: Option<BitDepth>) -> Self {
-        Self { depth, ..self }
+    /// The same image with one black and white for all of its regions: the range that was chosen, else of 16-bit samples the
+    /// depth that was decided or that `blocks` ask for, else of floating point the percentiles of the blocks, which are spread
+    /// over the image.
+    ///
+    /// # Errors
+    /// As [`Self::region`].
+    pub fn settled(
+        self,
+        range: Option<SampleRange>,
+        depth: Option<BitDepth>,
+        blocks: Vec<[Range<usize>; 2]>,
+    ) -> Result<Self> {
+        let bits = self.region(0..1, 0..1)?.bits();
+        let range = match (range, bits) {
+            (Some(range), _) => Some(range),
+            (None, 16) => {
+                let depth = match depth {
+                    Some(depth) => depth,
+                    None => self.own_depth(blocks)?.unwrap_or(BitDepth::FULL),
+                };
+                Some(SampleRange::new(0.0, depth.full_scale().into())?)
+            }
+            (None, 32) => {
+                let count = COUNTED.div_ceil(blocks.len().max(1));
+                let mut spread = Spread::default();
+                for [rows, columns] in blocks {
+                    let set = self.region(rows, columns)?;
+                    set.recorded().enumerate().for_each(|(channel, plane)| spread.extend(channel, plane, count));
+                }
+                Some(spread.range())
+            }
+            (None, _) => None,
+        };
+        Ok(Self { range, ..self })
     }
 
     /// Rows and columns of all channels.
@@ -111,23 +143,20 @@ impl LargeImage {
             }
             let bits: Vec<u8> = planes.values().map(|plane| plane.samples.bits()).collect();
             if bits.windows(2).any(|pair| pair[0] != pair[1]) {
-                let found = "they have 8 and 16 bit".to_owned();
+                let found = "they have samples of different bits".to_owned();
                 return Err(Error::ChannelMismatch { image: self.name.clone(), found });
             }
             let set = ChannelSet { filled: self.fill.clone(), warnings, ..ChannelSet::new(&self.name, planes) };
             with_own_depth(set, stated)
         };
-        if let (16, Some(depth)) = (set.bits(), self.depth) {
-            set.white = depth.full_scale();
+        if let Some(range) = self.range {
+            (set.black, set.white) = (range.low(), range.high());
         }
         Ok(set)
     }
 
     /// The bit depth that these regions ask for; `None` for 8 bit.
-    ///
-    /// # Errors
-    /// As [`Self::region`].
-    pub fn own_depth(&self, blocks: impl IntoIterator<Item = [Range<usize>; 2]>) -> Result<Option<BitDepth>> {
+    fn own_depth(&self, blocks: impl IntoIterator<Item = [Range<usize>; 2]>) -> Result<Option<BitDepth>> {
         blocks.into_iter().try_fold(None, |most: Option<BitDepth>, [rows, columns]| {
             Ok(most.max(self.region(rows, columns)?.own_depth))
         })
@@ -138,6 +167,7 @@ fn black(plane: Plane) -> Plane {
     let samples = match plane.samples {
         Samples::U8(v) => Samples::U8(vec![0; v.len()]),
         Samples::U16(v) => Samples::U16(vec![0; v.len()]),
+        Samples::F32(v) => Samples::F32(vec![BLACK; v.len()]),
     };
     Plane { samples, ..plane }
 }

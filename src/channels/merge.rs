@@ -112,7 +112,8 @@ pub struct MergedImage {
     pub rgb: Vec<f32>,
 }
 
-/// The weighted sum of the channels, divided by the set's `white` and clipped at 1.
+/// The weighted sum of the channels over the set's `black`, divided by what `white` is over it and clipped at 1. A sample that
+/// is NaN counts as black, and an infinite one as the black or white that it is beyond.
 ///
 /// # Errors
 /// A merge that shares no channel with the set; no memory.
@@ -120,29 +121,33 @@ pub fn merge(set: &ChannelSet, merge: &Merge) -> Result<MergedImage> {
     let planes = merge.weighted(set)?;
     let (width, height) = set.size();
     let mut rgb: Vec<f32> = zeros(&set.name, width as usize * height as usize * 3)?;
-    let white = f32::from(set.white);
+    let span = set.white - set.black;
     for (y, row) in rgb.chunks_exact_mut(width as usize * 3).enumerate() {
         for (_, plane, weights) in &planes {
-            add_row(plane, y, *weights, row);
+            add_row(plane, y, set.black, *weights, row);
         }
-        row.iter_mut().for_each(|v| *v = (*v / white).min(1.0));
+        row.iter_mut().for_each(|v| *v = (*v / span).min(1.0));
     }
     Ok(MergedImage { width, height, rgb })
 }
 
-/// Adds row `y` of a plane, weighted, to a row of interleaved R, G, B in units of samples.
-pub(super) fn add_row(plane: &Plane, y: usize, weights: [f32; 3], row: &mut [f32]) {
-    fn add<T: Copy + Into<f32>>(samples: &[T], weights: [f32; 3], row: &mut [f32]) {
+/// Adds row `y` of a plane over `black`, weighted, to a row of interleaved R, G, B in units of samples.
+pub(super) fn add_row(plane: &Plane, y: usize, black: f32, weights: [f32; 3], row: &mut [f32]) {
+    fn add<T: Copy + Into<f32>>(samples: &[T], black: f32, weights: [f32; 3], row: &mut [f32]) {
         for (rgb, sample) in row.chunks_exact_mut(3).zip(samples) {
+            let above: f32 = (*sample).into() - black;
+            // False for NaN; infinity would make NaN of a weight of 0.
+            let above = if above > 0.0 { above.min(f32::MAX) } else { 0.0 };
             for (sum, weight) in rgb.iter_mut().zip(weights) {
-                *sum += weight * (*sample).into();
+                *sum += weight * above;
             }
         }
     }
     let width = plane.width as usize;
     match &plane.samples {
-        Samples::U8(v) => add(&v[y * width..(y + 1) * width], weights, row),
-        Samples::U16(v) => add(&v[y * width..(y + 1) * width], weights, row),
+        Samples::U8(v) => add(&v[y * width..(y + 1) * width], black, weights, row),
+        Samples::U16(v) => add(&v[y * width..(y + 1) * width], black, weights, row),
+        Samples::F32(v) => add(&v[y * width..(y + 1) * width], black, weights, row),
     }
 }
 

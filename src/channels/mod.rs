@@ -2,7 +2,8 @@
 //!
 //! `sniff` tells what a dropped file is, `group` puts the files of one image together by their names, `assemble`
 //! decodes them into a [`ChannelSet`], and `merge` weighs its channels into the red, green and blue of a [`MergedImage`].
-//! Samples keep their own depth, 8 or 16 bit, until the merge; [`BitDepth`] says what counts as full brightness in it.
+//! Samples keep their own depth, 8 or 16 bit or 32-bit floating point, until the merge; [`BitDepth`] says what counts as full
+//! brightness in 16 bits, and [`SampleRange`] what is black and white in any of them.
 
 mod assemble;
 mod colour;
@@ -23,6 +24,7 @@ mod naming;
 mod ome_xml;
 mod orientation;
 mod pixel_size;
+mod range;
 #[cfg(not(target_arch = "wasm32"))]
 mod region;
 mod set;
@@ -33,6 +35,7 @@ mod tiff_directory;
 #[cfg(not(target_arch = "wasm32"))]
 mod tiff_head;
 mod tiff_page;
+mod tiff_sample;
 mod view;
 
 pub use assemble::{ReadOptions, assemble, depth_of};
@@ -47,6 +50,7 @@ pub(crate) use label_samples::{LabelSamples, label_samples};
 pub use large::LargeImage;
 pub use merge::{Merge, MergedImage, merge};
 pub use orientation::orientation;
+pub use range::SampleRange;
 #[cfg(not(target_arch = "wasm32"))]
 pub use region::RegionFile;
 pub use set::{Channel, ChannelSet, Plane, Samples};

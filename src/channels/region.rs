@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ::tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use ::tiff::tags::Tag;
@@ -18,6 +18,7 @@ use super::tiff::{alpha_and_turned, broken};
 use super::tiff_description::Description;
 use super::tiff_head::head;
 use super::tiff_page::{BLACK_IS_ZERO, Page};
+use super::tiff_sample::{Coding, real, reals};
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -49,7 +50,7 @@ enum Access {
 /// Decoded chunks that were used last.
 #[derive(Default)]
 struct Cache {
-    chunks: HashMap<(usize, u32), (u64, Rc<DecodingResult>)>,
+    chunks: HashMap<(usize, u32), (u64, Arc<DecodingResult>)>,
     bytes: usize,
     clock: u64,
 }
@@ -165,12 +166,11 @@ impl RegionFile {
         let (w, h) = (columns.len() as u32, rows.len() as u32);
         let mut planes = Vec::new();
         for (index, one) in self.pages.iter_mut().enumerate() {
-            let raw = if one.page.depth() == 16 {
-                let gathered = one.gather::<u16>(&self.name, index, &mut self.cache, &rows, &columns)?;
-                gathered.into_iter().map(Samples::U16).collect()
-            } else {
-                let gathered = one.gather::<u8>(&self.name, index, &mut self.cache, &rows, &columns)?;
-                gathered.into_iter().map(Samples::U8).collect()
+            let (name, cache) = (&self.name, &mut self.cache);
+            let raw: Vec<Samples> = match one.page.depth() {
+                32 => one.gather(name, index, cache, &rows, &columns)?.into_iter().map(Samples::F32).collect(),
+                16 => one.gather(name, index, cache, &rows, &columns)?.into_iter().map(Samples::U16).collect(),
+                _ => one.gather(name, index, cache, &rows, &columns)?.into_iter().map(Samples::U8).collect(),
             };
             let samples = one.page.interpret(&self.name, raw)?;
             planes.extend(samples.into_iter().map(|samples| Plane { width: w, height: h, samples }));
@@ -195,7 +195,7 @@ impl Access {
     fn of(name: &str, page: &Page, decoder: &mut Decoder<BufReader<File>>, mut file: File) -> Result<Self> {
         const WAY_OUT: &str = "export it as OME-TIFF, in tiles, with LZW or Deflate";
         let refuse = |reason: String| Err(Error::image(name, format!("{reason}; {WAY_OUT}")));
-        if !matches!(page.bits, 8 | 16) || page.palette.is_some() {
+        if !matches!(page.bits, 8 | 16 | 32 | 64) || page.palette.is_some() {
             return refuse(format!("an image so large is not read with a palette or with {}-bit samples", page.bits));
         }
         let predictor = decoder.find_tag_unsigned::<u16>(Tag::Predictor).map_err(|e| broken(name, e))?.unwrap_or(1);
@@ -219,30 +219,44 @@ impl Access {
     }
 }
 
-/// A sample of 8 or 16 bits.
+/// A sample as [`super::decode`] gives it.
 trait Sample: Copy + Default {
-    fn of(result: &DecodingResult) -> Option<&[Self]>;
-    fn from_bytes(bytes: &[u8], little: bool) -> Self;
+    /// The samples `from..from + out.len()` of decoded ones; `false` where there are fewer or others.
+    fn copy(result: &DecodingResult, from: usize, out: &mut [Self]) -> bool;
+    fn from_bytes(bytes: &[u8], coding: Coding, little: bool) -> Self;
 }
 
 impl Sample for u8 {
-    fn of(result: &DecodingResult) -> Option<&[u8]> {
-        if let DecodingResult::U8(v) = result { Some(v) } else { None }
+    fn copy(result: &DecodingResult, from: usize, out: &mut [u8]) -> bool {
+        let DecodingResult::U8(v) = result else { return false };
+        v.get(from..from + out.len()).map(|from| out.copy_from_slice(from)).is_some()
     }
 
-    fn from_bytes(bytes: &[u8], _: bool) -> u8 {
+    fn from_bytes(bytes: &[u8], _: Coding, _: bool) -> u8 {
         bytes[0]
     }
 }
 
 impl Sample for u16 {
-    fn of(result: &DecodingResult) -> Option<&[u16]> {
-        if let DecodingResult::U16(v) = result { Some(v) } else { None }
+    fn copy(result: &DecodingResult, from: usize, out: &mut [u16]) -> bool {
+        let DecodingResult::U16(v) = result else { return false };
+        v.get(from..from + out.len()).map(|from| out.copy_from_slice(from)).is_some()
     }
 
-    fn from_bytes(bytes: &[u8], little: bool) -> u16 {
+    fn from_bytes(bytes: &[u8], _: Coding, little: bool) -> u16 {
         let pair = [bytes[0], bytes[1]];
         if little { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) }
+    }
+}
+
+impl Sample for f32 {
+    fn copy(result: &DecodingResult, from: usize, out: &mut [f32]) -> bool {
+        reals(result, from, out)
+    }
+
+    fn from_bytes(bytes: &[u8], coding: Coding, little: bool) -> f32 {
+        // `Page::read` lets no other coding through.
+        real(bytes, coding, little).unwrap_or(f32::NAN)
     }
 }
 
@@ -266,7 +280,7 @@ impl OnDisk {
         let in_chunk = if page.planar { 1 } else { page.samples };
         let grid = page.grid(name, &self.decoder)?;
         if let Access::Rows { file, offsets, little } = &mut self.access {
-            let size = size_of::<T>();
+            let size = page.bits / 8;
             let mut line = vec![0; width * in_chunk * size];
             for plane in 0..page.samples / in_chunk {
                 for (to, row) in rows.clone().enumerate() {
@@ -276,7 +290,8 @@ impl OnDisk {
                     let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut line));
                     read.map_err(|_| Error::image(name, "the TIFF file is truncated; copy or download it again"))?;
                     for (i, bytes) in line.chunks_exact(size).enumerate() {
-                        planes[plane + i % in_chunk][to * width + i / in_chunk] = T::from_bytes(bytes, *little);
+                        planes[plane + i % in_chunk][to * width + i / in_chunk] =
+                            T::from_bytes(bytes, page.coding, *little);
                     }
                 }
             }
@@ -293,13 +308,15 @@ impl OnDisk {
                 }
                 self.decoder.read_chunk(number).map_err(|e| broken(name, e))
             })?;
-            let samples = T::of(&data).ok_or_else(damaged)?;
             let (left, right) = (columns.start.max(x), columns.end.min(x + across));
+            let mut line = vec![T::default(); (right - left) * in_chunk];
             for row in rows.start.max(y)..rows.end.min(y + down) {
                 let from = ((row - y) * across + left - x) * in_chunk;
-                let from = samples.get(from..from + (right - left) * in_chunk).ok_or_else(damaged)?;
+                if !T::copy(&data, from, &mut line) {
+                    return Err(damaged());
+                }
                 let to = (row - rows.start) * width + left - columns.start;
-                for (i, value) in from.iter().enumerate() {
+                for (i, value) in line.iter().enumerate() {
                     planes[plane + i % in_chunk][to + i / in_chunk] = *value;
                 }
             }
@@ -309,13 +326,13 @@ impl OnDisk {
 }
 
 impl Cache {
-    fn get(&mut self, key: (usize, u32), read: impl FnOnce() -> Result<DecodingResult>) -> Result<Rc<DecodingResult>> {
+    fn get(&mut self, key: (usize, u32), read: impl FnOnce() -> Result<DecodingResult>) -> Result<Arc<DecodingResult>> {
         self.clock += 1;
         if let Some((used, data)) = self.chunks.get_mut(&key) {
             *used = self.clock;
             return Ok(data.clone());
         }
-        let data = Rc::new(read()?);
+        let data = Arc::new(read()?);
         self.bytes += bytes_of(&data);
         while self.bytes > limits::CHUNK_BYTES {
             let Some(oldest) = self.chunks.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| *key) else {
@@ -333,7 +350,15 @@ impl Cache {
 fn bytes_of(data: &DecodingResult) -> usize {
     match data {
         DecodingResult::U8(v) => v.len(),
+        DecodingResult::I8(v) => v.len(),
         DecodingResult::U16(v) => v.len() * 2,
-        _ => 0,
+        DecodingResult::I16(v) => v.len() * 2,
+        DecodingResult::F16(v) => v.len() * 2,
+        DecodingResult::U32(v) => v.len() * 4,
+        DecodingResult::I32(v) => v.len() * 4,
+        DecodingResult::F32(v) => v.len() * 4,
+        DecodingResult::U64(v) => v.len() * 8,
+        DecodingResult::I64(v) => v.len() * 8,
+        DecodingResult::F64(v) => v.len() * 8,
     }
 }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::depth::{self, BitDepth};
+use super::range::{self, SampleRange};
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -94,12 +95,14 @@ pub(super) fn in_words(channels: &[Channel]) -> String {
 }
 
 /// The samples of one plane, row by row from the top left, in the depth of their file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Samples {
     /// 8 bit.
     U8(Vec<u8>),
     /// 16 bit.
     U16(Vec<u16>),
+    /// 32-bit floating point, of any range and sign; some may be NaN or infinite.
+    F32(Vec<f32>),
 }
 
 impl Samples {
@@ -108,6 +111,7 @@ impl Samples {
         match self {
             Self::U8(v) => v.len(),
             Self::U16(v) => v.len(),
+            Self::F32(v) => v.len(),
         }
     }
 
@@ -116,17 +120,18 @@ impl Samples {
         self.len() == 0
     }
 
-    /// 8 or 16.
+    /// 8, 16 or 32.
     pub fn bits(&self) -> u8 {
         match self {
             Self::U8(_) => 8,
             Self::U16(_) => 16,
+            Self::F32(_) => 32,
         }
     }
 }
 
 /// One channel's image: `width * height` samples.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Plane {
     /// Pixels in a row.
     pub width: u32,
@@ -147,9 +152,11 @@ pub struct ChannelSet {
     pub filled: Vec<Channel>,
     /// What was odd about the files.
     pub warnings: Vec<String>,
+    /// The sample value that the merge takes for 0, the same for every channel: 0 unless a [`SampleRange`] was chosen or measured.
+    pub black: f32,
     /// The sample value that the merge takes for 1.0, the same for every channel: 255 for 8 bit; for 16 bit the full scale of
-    /// a [`BitDepth`].
-    pub white: u16,
+    /// a [`BitDepth`]; the upper end of a [`SampleRange`].
+    pub white: f32,
     /// The bit depth that this image by itself asks for: what its files state, else what holds its samples; `None` for 8 bit.
     pub own_depth: Option<BitDepth>,
     /// Weights into red, green and blue that the file states for channels without a colour of their own.
@@ -161,13 +168,18 @@ pub struct ChannelSet {
 impl ChannelSet {
     /// An image of these channels: nothing filled, nothing odd, all of the samples' range.
     pub fn new(name: &str, planes: BTreeMap<Channel, Plane>) -> Self {
-        let deep = planes.values().any(|p| p.samples.bits() == 16);
+        let bits = planes.values().map(|p| p.samples.bits()).max();
         Self {
             name: name.to_owned(),
             planes,
             filled: Vec::new(),
             warnings: Vec::new(),
-            white: if deep { u16::MAX } else { u8::MAX.into() },
+            black: 0.0,
+            white: match bits {
+                Some(32) => 1.0,
+                Some(16) => u16::MAX.into(),
+                _ => u8::MAX.into(),
+            },
             own_depth: None,
             colours: BTreeMap::new(),
             pixel_size: None,
@@ -178,7 +190,7 @@ impl ChannelSet {
     ///
     /// # Errors
     /// No channel, more than [`limits::CHANNELS`], an image over the limits; [`Error::ChannelMismatch`] for planes of
-    /// different size or depth; a plane that has more or fewer samples than pixels; a `white` of 0.
+    /// different size or depth; a plane that has more or fewer samples than pixels; a `white` that is not above `black`.
     pub fn check(&self) -> Result<()> {
         let Some(first) = self.planes.values().next() else {
             return Err(Error::image(&self.name, "it has no channel"));
@@ -188,9 +200,10 @@ impl ChannelSet {
         limits::check(&self.name, "the number of channels", self.planes.len() as u64, limits::CHANNELS as u64)?;
         limits::check(&self.name, "its longer side in pixels", width.max(height).into(), limits::IMAGE_SIDE.into())?;
         limits::check(&self.name, "its number of pixels", pixels, limits::IMAGE_PIXELS)?;
-        if pixels == 0 || self.white == 0 {
-            return Err(Error::image(&self.name, "it has no pixels, or a full brightness of 0"));
+        if pixels == 0 {
+            return Err(Error::image(&self.name, "it has no pixels"));
         }
+        SampleRange::new(self.black, self.white).map_err(|e| Error::image(&self.name, e))?;
         for (channel, plane) in &self.planes {
             if (plane.width, plane.height, plane.samples.bits()) != (width, height, bits) {
                 let (image, found) = (self.name.clone(), format!("{channel} differs"));
@@ -204,12 +217,20 @@ impl ChannelSet {
         Ok(())
     }
 
-    /// Full brightness as decided for all images of a run, or else as this one asks for; an image that goes beyond what was
-    /// decided is named.
-    pub(super) fn choose_white(&mut self, decided: Option<BitDepth>) {
+    /// What is black and what is white: the range that was chosen, if any; for 16 bit full brightness as decided for all
+    /// images of a run, or else as this one asks for; for floating point the percentiles of this image. An image that goes
+    /// beyond what was decided is named.
+    pub(super) fn choose_white(&mut self, range: Option<SampleRange>, decided: Option<BitDepth>) {
+        self.warnings.extend(range::not_finite(&self.name, self.recorded()));
+        let range = range.or_else(|| (self.bits() == 32).then(|| SampleRange::of(self.recorded())));
+        if let Some(range) = range {
+            (self.black, self.white) = (range.low(), range.high());
+            return;
+        }
         let Some(own) = self.own_depth else { return };
-        self.white = decided.unwrap_or(own).full_scale();
-        let (white, name, bits) = (self.white, &self.name, own.bits());
+        let white = decided.unwrap_or(own).full_scale();
+        self.white = white.into();
+        let (name, bits) = (&self.name, own.bits());
         if decided.is_some_and(|decided| decided < own) && depth::reached(self.planes.values()) > white {
             self.warnings.push(format!(
                 "{name}: its samples exceed {white}, the full brightness of this set, and are clipped there; it looks like a \
@@ -218,12 +239,17 @@ impl ChannelSet {
         }
     }
 
+    /// The planes that were recorded, and not filled with black.
+    pub(super) fn recorded(&self) -> impl Iterator<Item = &Plane> {
+        self.planes.iter().filter(|(channel, _)| !self.filled.contains(channel)).map(|(_, plane)| plane)
+    }
+
     /// Width and height in pixels; a set without planes, which `assemble` never makes, is 0 × 0.
     pub fn size(&self) -> (u32, u32) {
         self.planes.values().next().map_or((0, 0), |p| (p.width, p.height))
     }
 
-    /// 8 or 16.
+    /// 8, 16 or 32.
     pub fn bits(&self) -> u8 {
         self.planes.values().next().map_or(8, |p| p.samples.bits())
     }

@@ -19,6 +19,7 @@ use super::sniff::FileKind;
 use super::tiff_description::Description;
 use super::tiff_directory::{fits, set_number};
 use super::tiff_page::{BLACK_IS_ZERO, Page};
+use super::tiff_sample::reals;
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -246,6 +247,9 @@ fn read_page(name: &str, reader: &mut Reader, page: &Page) -> Result<Vec<Plane>>
             unpack_deep(from, page.bits, to);
         }
         vec![Samples::U16(samples)]
+    } else if page.depth() == 32 {
+        let planes = gather(name, reader, page, |data, row, out: &mut [f32]| reals(data, row * out.len(), out))?;
+        planes.into_iter().map(Samples::F32).collect()
     } else if page.depth() == 16 {
         let planes = gather(name, reader, page, |data, row, out: &mut [u16]| {
             let DecodingResult::U16(data) = data else { return false };

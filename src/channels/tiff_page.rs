@@ -12,6 +12,7 @@ use super::decode::Layout;
 use super::depth::BitDepth;
 use super::set::Samples;
 use super::tiff::broken;
+use super::tiff_sample::Coding;
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -27,8 +28,9 @@ pub(super) struct Page {
     pub samples: usize,
     /// The first samples of each pixel that are channels; the others are alpha.
     pub keep: usize,
-    /// Of one sample: 1, 2, 4, 8, 10, 12, 14 or 16.
+    /// Of one sample: 1, 2, 4, 8, 10, 12, 14, 16, 32 or 64.
     pub bits: usize,
+    pub coding: Coding,
     pub layout: Layout,
     pub planar: bool,
     pub photometric: u16,
@@ -78,16 +80,14 @@ impl Page {
             other => return refuse(format!("TIFF compression {other} is not read; save it uncompressed, or with LZW")),
         };
         let bits = first(Tag::BitsPerSample, 1)?;
-        match first(Tag::SampleFormat, 1)? {
+        let coding = match (first(Tag::SampleFormat, 1)?, bits) {
             // 4 is undefined data, which some programs write for plain numbers.
-            1 | 4 if matches!(bits, 1 | 2 | 4 | 8 | 10 | 12 | 14 | 16) => {}
-            1 | 4 => return refuse(format!("its samples have {bits} bits; convert it to 8 or 16 bit")),
-            2 => return refuse(format!("its samples are signed {bits}-bit numbers; convert it to 8 or 16 bit")),
-            5 | 6 => return refuse("its samples are complex numbers; convert it to 8 or 16 bit".into()),
-            _ => {
-                return refuse(format!("its samples are {bits}-bit floating-point numbers; convert it to 8 or 16 bit"));
-            }
-        }
+            (1 | 4, 1 | 2 | 4 | 8 | 10 | 12 | 14 | 16) | (1, 32 | 64) => Coding::Unsigned,
+            (2, 8 | 16 | 32 | 64) => Coding::Signed,
+            (3, 16 | 32 | 64) => Coding::Float,
+            (5 | 6, _) => return refuse("its samples are complex numbers; convert it to 32-bit floating point".into()),
+            _ => return refuse(format!("its samples have {bits} bits; convert it to 8, 16 or 32 bit")),
+        };
         if first(Tag::FillOrder, 1)? != 1 {
             return refuse("its bits are stored in reverse order (FillOrder 2); save it again".into());
         }
@@ -118,7 +118,7 @@ impl Page {
             // Many writers leave out what the fourth sample is; it is alpha then.
             RGB if keep == 3 || (samples == 4 && extra.is_none()) => (Layout::Rgb, 3),
             RGB if keep > 3 => (Layout::Channels, keep),
-            PALETTE if samples == 1 && bits <= 8 => {
+            PALETTE if samples == 1 && bits <= 8 && coding == Coding::Unsigned => {
                 palette = Some(read_palette(name, colours.unwrap_or_default(), bits)?);
                 (Layout::Rgb, 3)
             }
@@ -131,10 +131,12 @@ impl Page {
                 _ => None,
             };
         let mut largest = |tag| match reader.find_tag_unsigned_vec::<u64>(tag) {
-            Ok(Some(values)) if bits == 16 => values.into_iter().map(BitDepth::with_full_scale).max().flatten(),
+            Ok(Some(values)) if bits == 16 && coding == Coding::Unsigned => {
+                values.into_iter().map(BitDepth::with_full_scale).max().flatten()
+            }
             _ => None,
         };
-        let stated = BitDepth::stated(bits.into());
+        let stated = BitDepth::stated(bits.into()).filter(|_| coding == Coding::Unsigned);
         let stated = stated.or_else(|| largest(Tag::SMaxSampleValue)).or_else(|| largest(Tag::MaxSampleValue));
         let ifd = reader.ifd_pointer().map_or(0, |pointer| pointer.0);
         Ok(Self {
@@ -145,6 +147,7 @@ impl Page {
             samples,
             keep: if palette.is_some() { 1 } else { keep },
             bits: bits as usize,
+            coding,
             layout,
             planar,
             photometric: photometric as u16,
@@ -160,9 +163,13 @@ impl Page {
         })
     }
 
-    /// 8 or 16, as decoded.
+    /// 8, 16 or 32, as decoded.
     pub fn depth(&self) -> u8 {
-        if self.bits > 8 { 16 } else { 8 }
+        match self.coding {
+            Coding::Unsigned if self.bits <= 8 => 8,
+            Coding::Unsigned if self.bits <= 16 => 16,
+            _ => 32,
+        }
     }
 
     /// Whether samples of more than 8 bits lie without gaps, which the decoder does not read.
@@ -191,7 +198,16 @@ impl Page {
     pub fn check_unchanged<R: Read + Seek>(&self, name: &str, reader: &mut Decoder<R>) -> Result<()> {
         let again = Self::read(name, reader, self.index)?;
         let shape = |p: &Self| {
-            (p.width, p.height, p.samples, p.bits, p.planar, p.rows_per_strip.min(p.height), p.tile, p.ratio)
+            (
+                p.width,
+                p.height,
+                p.samples,
+                (p.bits, p.coding),
+                p.planar,
+                p.rows_per_strip.min(p.height),
+                p.tile,
+                p.ratio,
+            )
         };
         if shape(&again) != shape(self) {
             return Err(Error::image(name, "the TIFF file is damaged: its directories overlap"));
@@ -235,6 +251,8 @@ impl Page {
                     Samples::U16(v) => {
                         v.iter_mut().for_each(|v| *v = (u16::MAX >> (16 - self.bits)).saturating_sub(*v))
                     }
+                    // They have no largest value to be taken from.
+                    Samples::F32(_) => {}
                 }
             }
         }
@@ -334,6 +352,7 @@ mod tests {
             samples: 1,
             keep: 1,
             bits: 8,
+            coding: Coding::Unsigned,
             layout: Layout::Grey,
             planar: false,
             photometric: BLACK_IS_ZERO,

@@ -22,7 +22,7 @@ pub fn layers(set: &ChannelSet, merge: &Merge) -> Result<Vec<Layer>> {
     let planes = merge.weighted(set)?;
     let (width, height) = set.size();
     let (width, height) = (width as usize, height as usize);
-    let white = f32::from(set.white);
+    let span = set.white - set.black;
     let mut layers = Vec::new();
     for (channel, ..) in &planes {
         layers.push(Layer { channel: *channel, rgba: zeros(&set.name, width * height * 4)? });
@@ -31,13 +31,13 @@ pub fn layers(set: &ChannelSet, merge: &Merge) -> Result<Vec<Layer>> {
         let mut sum = vec![0f32; width * 3];
         let mut shown = vec![0f32; width * 3];
         for (layer, (_, plane, weights)) in layers.iter_mut().zip(&planes) {
-            add_row(plane, y, *weights, &mut sum);
+            add_row(plane, y, set.black, *weights, &mut sum);
             let row = &mut layer.rgba[y * width * 4..(y + 1) * width * 4];
             let before = shown.as_chunks_mut::<3>().0;
             for ((pixel, sum), before) in row.as_chunks_mut::<4>().0.iter_mut().zip(sum.as_chunks::<3>().0).zip(before)
             {
                 for c in 0..3 {
-                    let now = (sum[c] / white * 255.0).round();
+                    let now = (sum[c] / span * 255.0).round();
                     // Saturates at 255, where the canvas's sum is white anyway.
                     pixel[c] = (now - before[c]) as u8;
                     before[c] = now;

@@ -53,6 +53,7 @@ fn input() -> ImageInput {
         detector_merge: None,
         pages: Pages::Ask,
         bit_depth: None,
+        range: None,
     }
 }
 

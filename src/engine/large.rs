@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use super::{Engine, Observer, Stages, choose_merge};
-use crate::channels::{self, BitDepth, LargeImage, Merge, MergedImage};
+use crate::channels::{self, BitDepth, LargeImage, Merge, MergedImage, SampleRange};
 use crate::detections::ImageDetections;
 use crate::error::Result;
 use crate::predict::{self, DetectOptions, Found};
@@ -27,8 +27,20 @@ impl Source for Merged<'_> {
     }
 }
 
+/// What was decided for all images of a set.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SetOptions<'a> {
+    /// The weights of the channels.
+    pub merge: Option<&'a Merge>,
+    /// What counts as full brightness in 16-bit samples.
+    pub bit_depth: Option<BitDepth>,
+    /// What is black and white in samples of any depth.
+    pub range: Option<SampleRange>,
+}
+
 impl Engine {
-    /// As [`Self::detect`], of an image that is too large for memory. `depth` is what was decided for all images of the set.
+    /// As [`Self::detect`], of an image that is too large for memory. `set` is what was
+    /// decided for all images of the set.
     ///
     /// # Errors
     /// As [`Self::detect`].
@@ -36,19 +48,15 @@ impl Engine {
         &self,
         name: &str,
         image: LargeImage,
-        (merge, depth): (Option<&Merge>, Option<BitDepth>),
+        set: &SetOptions<'_>,
         options: &DetectOptions,
         observer: &impl Observer,
     ) -> Result<(ImageDetections, Vec<String>)> {
         let (active, detector) = (self.device()?, self.detector()?);
         let size = image.size();
-        let depth = match depth.or(detector.config.bit_depth) {
-            Some(depth) => Some(depth),
-            None => image.own_depth(tiles::blocks(size))?,
-        };
-        let image = image.with_depth(depth);
+        let image = image.settled(set.range, set.bit_depth.or(detector.config.bit_depth), tiles::blocks(size))?;
         let first = image.region(0..1, 0..1)?;
-        let merge = choose_merge(&first, merge, detector.config.merge.as_ref());
+        let merge = choose_merge(&first, set.merge, detector.config.merge.as_ref());
         let source = Merged { image: &image, merge: &merge };
         let stages = Stages { observer, tile: Cell::new((0, 1)) };
         let found = predict::detect(detector, &source, options, &stages).await;

@@ -144,7 +144,7 @@ impl Engine {
         let (detector, load) = weights::load(&name, &file, &active.device)?;
         active.check()?;
         let report = model_report(&name, &detector, load);
-        self.detector = Some(detector);
+        (self.detector, self.kept) = (Some(detector), None);
         let (best, steps, seconds) = (finished.best, finished.steps, finished.seconds);
         Ok(Outcome::Trained(Box::new(Trained { report, file, best, steps, seconds, validation_images })))
     }

@@ -9,12 +9,15 @@ mod detect_tests;
 mod large;
 mod learn;
 mod measured;
+mod outlines;
 
 use std::{borrow::Cow, cell::Cell};
 
 use burn::module::Module;
 use web_time::Instant;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use self::large::SetOptions;
 pub use crate::observe::{NoObserver, Observer};
 use crate::{
     annotations::{attach, gather::Options, recognise::recognise, reference},
@@ -57,6 +60,8 @@ impl Host for NoObserver {
 pub struct Engine {
     device: Option<ActiveDevice>,
     detector: Option<Detector>,
+    /// Of this detector.
+    kept: Option<outlines::Kept>,
 }
 
 impl Engine {
@@ -71,7 +76,7 @@ impl Engine {
                 let active = device::open(device, probe.as_ref()).await?;
                 let report = active.report.clone();
                 // Parameters live on the device that they were loaded to.
-                self.detector = None;
+                (self.detector, self.kept) = (None, None);
                 self.device = Some(active);
                 Ok(Outcome::Device(report))
             }
@@ -96,6 +101,9 @@ impl Engine {
                 let options = DetectOptions { score: Some(score), max_detections, diameter };
                 let (detections, warnings) = self.detect(&image, &options, host).await?;
                 Ok(Outcome::Detections { detections, seconds: started.elapsed().as_secs_f64(), warnings })
+            }
+            Command::OutlineBoxes { key, image, boxes, labels, diameter } => {
+                self.outline_boxes((key, image.as_deref()), &boxes, &labels, diameter, host).await
             }
             Command::Outline { masks } => {
                 let flat = |mask: &Rle| mask.outlines().into_iter().map(Vec::into_flattened).collect();
@@ -188,7 +196,7 @@ impl Engine {
         let (detector, load) = weights::load(name, bytes, &active.device)?;
         active.check()?;
         let report = model_report(name, &detector, load);
-        self.detector = Some(detector);
+        (self.detector, self.kept) = (Some(detector), None);
         Ok(Outcome::Model(Box::new(report)))
     }
 
@@ -202,11 +210,19 @@ impl Engine {
         options: &DetectOptions,
         observer: &impl Observer,
     ) -> Result<(ImageDetections, Vec<String>)> {
-        let opened = merged_image_with(image, Seen::by(&self.detector()?.config))?;
+        let opened = self.open_for_detector(image)?;
         let mut found = self.detect_on(opened, options, observer).await?;
         found.0.image.clone_from(&image.name);
         found.0.file = display_name(image);
         Ok(found)
+    }
+
+    /// Decodes and merges an image as the detector was trained to see it. The device has no part in it.
+    ///
+    /// # Errors
+    /// No detector; an image that cannot be read.
+    pub fn open_for_detector(&self, image: &ImageInput) -> Result<Opened> {
+        merged_image_with(image, Seen::by(&self.detector()?.config))
     }
 
     /// As [`Self::detect`], for channels that are decoded.
@@ -225,7 +241,11 @@ impl Engine {
         self.detect_on(opened, options, observer).await
     }
 
-    async fn detect_on(
+    /// As [`Self::detect`], for what [`Self::open_for_detector`] gave; results name no file.
+    ///
+    /// # Errors
+    /// As [`Self::detect`].
+    pub async fn detect_on(
         &self,
         Opened { set, merge, merged_image }: Opened,
         options: &DetectOptions,
@@ -344,7 +364,7 @@ fn files_of(image: &ImageInput) -> Vec<(Option<Channel>, String, &Vec<u8>)> {
 }
 
 fn options_of(image: &ImageInput, depth: Option<BitDepth>) -> ReadOptions<'_> {
-    ReadOptions { fill: &image.fill, pages: image.pages, depth }
+    ReadOptions { fill: &image.fill, pages: image.pages, depth, range: image.range }
 }
 
 /// The bit depth that an image by itself asks for; `None` for 8 bit.
@@ -367,7 +387,8 @@ fn open(image: &ImageInput, side: u32) -> Result<OpenedImage> {
         width: merged_image.width,
         height: merged_image.height,
         bits: set.bits(),
-        full_scale: u32::from(set.white),
+        black: set.black,
+        white: set.white,
         merge,
         filled: set.filled,
         orientation: orientation(image),

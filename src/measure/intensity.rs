@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::Samples;
 use super::region::Run;
 
-/// Statistics in the units of the samples. Any of them is not finite where a sample is not.
+/// Statistics in the units of the samples. All of them are NaN where a sample is, as numpy has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Intensity {
     /// `intensity_mean`.
@@ -75,18 +75,22 @@ fn of<T: Sample>(plane: &[T], runs: &[Run], width: u32) -> Option<Intensity> {
     let count = values.len() as f64;
     let mean = sum / count;
     let (mut squares, mut min, mut max) = (0.0, first, first);
+    let mut is_number = true;
     for value in values.iter().map(|sample| sample.value()) {
         squares += (value - mean).powi(2);
         min = min.min(value);
         max = max.max(value);
+        is_number &= !value.is_nan();
     }
+    // What only compares would leave NaN aside.
+    let of_numbers = |value: f64| if is_number { value } else { f64::NAN };
     let weighted_centroid = (sum != 0.0).then(|| [x_sum / sum, y_sum / sum]);
     Some(Intensity {
         mean,
-        median: median(&mut values),
+        median: of_numbers(median(&mut values)),
         standard_deviation: (squares / count).sqrt(),
-        min,
-        max,
+        min: of_numbers(min),
+        max: of_numbers(max),
         integrated: sum,
         weighted_centroid,
     })

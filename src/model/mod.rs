@@ -10,6 +10,7 @@
 
 pub mod anchors;
 pub mod architecture;
+mod box_masks;
 pub mod coco;
 pub mod config;
 pub mod counts;

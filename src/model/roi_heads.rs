@@ -21,7 +21,7 @@ const MIN_SIZE: f32 = 1e-2;
 /// RoIs per pass of the box head, and detections per pass of the mask head, whose grids are larger. Together with the pyramid
 /// they must fit a browser's memory, and a cancellation waits for at most one pass.
 const ROIS_AT_A_TIME: usize = 256;
-const MASKS_AT_A_TIME: usize = 32;
+pub(super) const MASKS_AT_A_TIME: usize = 32;
 
 /// `box_head`: two fully connected layers.
 #[derive(Module, Debug)]
@@ -226,7 +226,7 @@ impl RoiHeads {
 
 impl BoxPredictions {
     /// Reads them from the device.
-    async fn read(classes: usize, logits: Tensor<2>, deltas: Tensor<2>) -> Result<Self> {
+    pub(super) async fn read(classes: usize, logits: Tensor<2>, deltas: Tensor<2>) -> Result<Self> {
         let device = logits.device();
         let mut data = read::execute(Transaction::default().register(logits).register(deltas), &device).await?;
         let deltas = data[1].as_chunks::<4>().0.to_vec();

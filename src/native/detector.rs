@@ -137,11 +137,12 @@ impl Detector {
         let (image, engine) = (image.into(), self.session.engine());
         let (found, warnings) = match image.read()? {
             Content::Files(input) => pollster::block_on(engine.detect(&input, &options, observer))?,
-            Content::Large(name, depth, large) => {
-                let merge_and_depth = (image.merge(), depth);
-                pollster::block_on(engine.detect_large(&name, *large, merge_and_depth, &options, observer))?
+            Content::Large(name, large) => {
+                pollster::block_on(engine.detect_large(&name, *large, &image.options().for_set(), &options, observer))?
             }
-            Content::Decoded(set) => pollster::block_on(engine.detect_decoded(set, image.merge(), &options, observer))?,
+            Content::Decoded(set) => {
+                pollster::block_on(engine.detect_decoded(set, image.options().merge.as_ref(), &options, observer))?
+            }
         };
         warnings.iter().for_each(|warning| log::warn!("{warning}"));
         Ok(found)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::images::{self, ImageOptions};
 use crate::{
-    channels::{BitDepth, ChannelSet, ImageEntry, LargeImage},
+    channels::{ChannelSet, ImageEntry, LargeImage},
     error::{Error, Result},
     files::{self, Found},
     protocol::ImageInput,
@@ -31,8 +31,8 @@ enum Source {
 /// An image that was read from where it lies.
 pub(super) enum Content {
     Files(ImageInput),
-    /// Too large for memory: its name and bit depth, and the image on the disk.
-    Large(String, Option<BitDepth>, Box<LargeImage>),
+    /// Too large for memory: its name, and the image on the disk.
+    Large(String, Box<LargeImage>),
     Decoded(ChannelSet),
 }
 
@@ -61,9 +61,8 @@ impl Image {
         Self { options, ..self }
     }
 
-    /// The weights that were asked for.
-    pub(super) fn merge(&self) -> Option<&crate::channels::Merge> {
-        self.options.merge.as_ref()
+    pub(super) fn options(&self) -> &ImageOptions {
+        &self.options
     }
 
     pub(super) fn read(&self) -> Result<Content> {
@@ -76,7 +75,7 @@ impl Image {
 
     fn open(&self, entry: &ImageEntry) -> Result<Content> {
         match self.options.open_large(entry)? {
-            Some(large) => Ok(Content::Large(entry.name.clone(), self.options.bit_depth, Box::new(large))),
+            Some(large) => Ok(Content::Large(entry.name.clone(), Box::new(large))),
             None => self.options.read(entry).map(Content::Files),
         }
     }

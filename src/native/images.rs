@@ -1,7 +1,8 @@
 //! The files of an image, read for the engine.
 
 use crate::{
-    channels::{BitDepth, Groups, ImageEntry, LargeImage, Merge, Pages},
+    channels::{BitDepth, Groups, ImageEntry, LargeImage, Merge, Pages, SampleRange},
+    engine::SetOptions,
     error::{Error, Result},
     files,
     protocol::{ImageFile, ImageInput},
@@ -20,6 +21,9 @@ pub struct ImageOptions {
     /// What counts as full brightness in 16-bit samples. Without it what the detector was trained with, else what the
     /// files state, else what holds their samples.
     pub bit_depth: Option<BitDepth>,
+    /// What is black and white in samples of any depth. Without it `bit_depth` counts, and for floating point the percentiles
+    /// 1 and 99.8 of each image.
+    pub range: Option<SampleRange>,
 }
 
 impl ImageOptions {
@@ -37,7 +41,13 @@ impl ImageOptions {
             .map(|file| Ok(ImageFile { bytes: files::read_file(file.file.as_ref())?, file: file.clone() }))
             .collect::<Result<_>>()?;
         let (name, merge) = (entry.name.clone(), self.merge.clone());
-        Ok(ImageInput { name, files, fill, merge, detector_merge: None, pages: self.pages, bit_depth: self.bit_depth })
+        let Self { pages, bit_depth, range, .. } = *self;
+        Ok(ImageInput { name, files, fill, merge, detector_merge: None, pages, bit_depth, range })
+    }
+
+    /// What holds for all images of a set, for those that are too large for memory.
+    pub fn for_set(&self) -> SetOptions<'_> {
+        SetOptions { merge: self.merge.as_ref(), bit_depth: self.bit_depth, range: self.range }
     }
 
     /// Opens an image that is over the limits of images in memory; `None` for one that [`Self::read`] reads.

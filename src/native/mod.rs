@@ -11,6 +11,7 @@ pub mod data;
 mod detector;
 mod image;
 pub mod images;
+mod in_order;
 pub mod session;
 mod training;
 
@@ -18,4 +19,6 @@ pub use data::DataOptions;
 pub use detector::{DetectOptions, Detector};
 pub use image::Image;
 pub use images::ImageOptions;
+#[doc(hidden)]
+pub use in_order::in_order;
 pub use training::{TrainOptions, TrainSummary};

@@ -1,14 +1,14 @@
 //! The engine as native programs drive it: by the protocol, one command after another, waiting for each.
 
 use crate::{
-    channels::{BitDepth, LargeImage, Merge},
+    channels::LargeImage,
     detections::ImageDetections,
     device::{DeviceChoice, DeviceReport},
-    engine::{Engine, Host, NoObserver},
+    engine::{Engine, Host, NoObserver, Opened, SetOptions},
     error::{Error, Result},
     observe::{Observer, Progress},
     predict::DetectOptions,
-    protocol::{Command, ModelReport, Outcome},
+    protocol::{Command, ImageInput, ModelReport, Outcome},
     train::{Store, TrainControl, TrainEvent, TrainObserver},
 };
 
@@ -46,6 +46,23 @@ impl Session {
         &self.engine
     }
 
+    /// Decodes and merges an image as the detector was trained to see it; several threads may.
+    ///
+    /// # Errors
+    /// No detector; an image that cannot be read.
+    pub fn prepare(&self, image: &ImageInput) -> Result<Opened> {
+        self.engine.open_for_detector(image)
+    }
+
+    /// Finds the cells of a prepared image, and what is odd about its files. On the CPU several threads may; the results name
+    /// no file.
+    ///
+    /// # Errors
+    /// Those of a detection.
+    pub fn detect(&self, image: Opened, options: &DetectOptions) -> Result<(ImageDetections, Vec<String>)> {
+        pollster::block_on(self.engine.detect_on(image, options, &NoObserver))
+    }
+
     /// Finds the cells of an image that stays on the disk, and what is odd about its files.
     ///
     /// # Errors
@@ -54,11 +71,11 @@ impl Session {
         &self,
         name: &str,
         image: LargeImage,
-        merge_and_depth: (Option<&Merge>, Option<BitDepth>),
+        set: &SetOptions<'_>,
         options: &DetectOptions,
         observer: &impl Observer,
     ) -> Result<(ImageDetections, Vec<String>)> {
-        pollster::block_on(self.engine.detect_large(name, image, merge_and_depth, options, observer))
+        pollster::block_on(self.engine.detect_large(name, image, set, options, observer))
     }
 
     /// Does one command that nobody watches.

@@ -6,9 +6,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Called, Source, done::Done};
+use super::{Called, Source, done::Done, lock::FolderLock};
 use crate::{
-    channels::{BitDepth, Merge},
+    channels::{BitDepth, Merge, SampleRange},
     detections::ImageDetections,
     error::{Error, Result},
     export,
@@ -35,6 +35,9 @@ pub struct ScanSettings {
     /// What counts as full brightness in 16-bit images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bit_depth: Option<BitDepth>,
+    /// What was black and white in samples of any depth, where the user gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<SampleRange>,
 }
 
 /// The first line of a journal. Version 1 did not say what the images were.
@@ -60,6 +63,7 @@ struct Line<'a> {
 pub struct Journal {
     path: PathBuf,
     file: File,
+    lock: FolderLock,
     /// Bytes of whole lines; what stands behind them was cut short.
     end: u64,
     done: Done,
@@ -80,17 +84,26 @@ impl Journal {
     /// # Errors
     /// [`Error::Usage`] if the journal there was begun with other settings, or another process writes to it.
     pub fn open(out: &Path, settings: &ScanSettings, force: bool) -> Result<Self> {
+        Self::open_telling(out, settings, force, &mut |_| {})
+    }
+
+    /// As [`Self::open`]; `say` is told of the lock of another process, while it is waited for and when it is taken over.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_telling(out: &Path, settings: &ScanSettings, force: bool, say: &mut dyn FnMut(&str)) -> Result<Self> {
         fs::create_dir_all(out).map_err(|e| Error::io(out, e))?;
+        let lock = FolderLock::take(out, say)?;
         let path = out.join(JOURNAL);
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
         let file = options.open(&path).map_err(|e| Error::io(&path, e))?;
-        lock(&file, &path)?;
-        let mut journal = Self { path, file, end: 0, done: Done::default() };
+        let mut journal = Self { path, file, lock, end: 0, done: Done::default() };
         if !force {
             journal.read(settings)?;
         }
         if journal.end == 0 {
             journal.append(&Head { version: VERSION, settings: settings.clone() })?;
+            journal.sync()?;
         }
         journal.file.set_len(journal.end).map_err(|e| Error::io(&journal.path, e))?;
         Ok(journal)
@@ -148,11 +161,48 @@ impl Journal {
     /// Adds a finished image; it is on the disk when this returns. `source` is from before its files were read.
     ///
     /// # Errors
-    /// [`Error::Io`], of a full disk for instance; the journal is then as it was.
+    /// [`Error::Io`], of a full disk or a folder that was removed for instance; the journal is then as it was.
+    /// [`Error::Usage`] if another process has taken the folder.
     pub fn push(&mut self, image: &ImageDetections, source: Source) -> Result<()> {
-        self.append(&Line { source: &source, image })?;
+        let before = self.end;
+        self.add(image, &source)?;
+        if let Err(error) = self.sync() {
+            self.cut(before);
+            return Err(error);
+        }
         self.done.add(image, source);
         Ok(())
+    }
+
+    /// As [`Self::push`], without waiting for the disk: for what can be made again.
+    pub(super) fn push_unsynced(&mut self, image: &ImageDetections, source: Source) -> Result<()> {
+        self.add(image, &source)?;
+        self.done.add(image, source);
+        Ok(())
+    }
+
+    /// Each line with the place where it begins, and the settings of the first; for who reads a journal that another
+    /// process may own. What stands behind the last whole line is left out.
+    pub(super) fn lines(out: &Path) -> Result<(ScanSettings, Lines)> {
+        let path = out.join(JOURNAL);
+        let mut lines = Lines::open(path.clone())?;
+        let head = lines.next().transpose()?.map(|(_, line)| serde_json::from_slice::<Head>(&line));
+        match head {
+            Some(Ok(Head { version: VERSION, settings })) => Ok((settings, lines)),
+            _ => Err(Error::Usage(format!("{} is not a journal of this version of cytobox", path.display()))),
+        }
+    }
+
+    /// Waits until everything is on the disk.
+    pub(super) fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(|e| Error::io(&self.path, e))
+    }
+
+    fn add(&mut self, image: &ImageDetections, source: &Source) -> Result<()> {
+        self.lock.check()?;
+        // Of a file that was removed, what is written to it vanishes without an error.
+        fs::metadata(&self.path).map_err(|e| Error::io(&self.path, e))?;
+        self.append(&Line { source, image })
     }
 
     fn append<T: Serialize>(&mut self, value: &T) -> Result<()> {
@@ -160,13 +210,18 @@ impl Journal {
         line.push(b'\n');
         let file = &mut self.file;
         let written = file.seek(SeekFrom::Start(self.end)).and_then(|_| file.write_all(&line));
-        if let Err(error) = written.and_then(|()| file.sync_data()) {
-            // Half a line would spoil the next one. Where not even this works, the next line is written over it.
-            let _ = file.set_len(self.end);
+        if let Err(error) = written {
+            self.cut(self.end);
             return Err(Error::io(&self.path, error));
         }
         self.end += line.len() as u64;
         Ok(())
+    }
+
+    /// Half a line would spoil the next one. Where not even this works, the next line is written over it.
+    fn cut(&mut self, end: u64) {
+        let _ = self.file.set_len(end);
+        self.end = end;
     }
 
     /// Where the files of each of [`Journal::images`] lie.
@@ -175,7 +230,7 @@ impl Journal {
     }
 
     /// The finished images in the order in which they were done; a journal that can no longer be opened is one error.
-    pub fn images(&self) -> Box<dyn Iterator<Item = Result<ImageDetections>> + '_> {
+    pub fn images(&self) -> Box<dyn Iterator<Item = Result<ImageDetections>> + Send + '_> {
         let file = match File::open(&self.path) {
             Ok(file) => file,
             Err(e) => return Box::new(std::iter::once(Err(Error::io(&self.path, e)))),
@@ -189,23 +244,49 @@ impl Journal {
     }
 }
 
-/// Two scans that write to one journal would spoil each other's lines.
-#[cfg(unix)]
-fn lock(file: &File, path: &Path) -> Result<()> {
-    match file.try_lock() {
-        Err(fs::TryLockError::WouldBlock) => Err(Error::Usage(format!(
-            "{} is in use: another detection writes to this folder; wait for its end, or use another --out",
-            path.display()
-        ))),
-        // Some network drives know no locks; they are not kept from being used.
-        Ok(()) | Err(fs::TryLockError::Error(_)) => Ok(()),
+/// The whole lines of a file, each with the place where it begins.
+pub(super) struct Lines {
+    path: PathBuf,
+    reader: BufReader<File>,
+    at: u64,
+}
+
+impl Lines {
+    pub fn open(path: PathBuf) -> Result<Self> {
+        let reader = BufReader::new(File::open(&path).map_err(|e| Error::io(&path, e))?);
+        Ok(Self { path, reader, at: 0 })
+    }
+
+    /// Where the next line begins.
+    pub fn place(&self) -> u64 {
+        self.at
+    }
+
+    /// The line that begins there.
+    pub fn at(&mut self, place: u64) -> Result<Vec<u8>> {
+        let moved = self.reader.seek_relative(place as i64 - self.at as i64);
+        moved.map_err(|e| Error::io(&self.path, e))?;
+        self.at = place;
+        let reason = "the file is shorter than it was a moment ago";
+        self.next().transpose()?.map(|(_, line)| line).ok_or_else(|| Error::io(&self.path, reason))
     }
 }
 
-/// A lock would keep this very process from reading the file there.
-#[cfg(not(unix))]
-fn lock(_: &File, _: &Path) -> Result<()> {
-    Ok(())
+impl Iterator for Lines {
+    type Item = Result<(u64, Vec<u8>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut line = Vec::new();
+        match self.reader.read_until(b'\n', &mut line) {
+            Err(e) => Some(Err(Error::io(&self.path, e))),
+            Ok(length) if line.pop() == Some(b'\n') => {
+                let began = self.at;
+                self.at += length as u64;
+                Some(Ok((began, line)))
+            }
+            Ok(_) => None,
+        }
+    }
 }
 
 fn check_head(line: &[u8], settings: &ScanSettings, path: &Path) -> Result<()> {

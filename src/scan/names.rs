@@ -1,7 +1,7 @@
 //! What images are called in results: by their place below the folders that are scanned.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     path::{Component, Path, PathBuf},
 };
 
@@ -46,8 +46,8 @@ impl Called {
 #[derive(Debug)]
 pub struct Names {
     /// Each path as it was given, and where it lies below the root.
-    given: Vec<(PathBuf, Vec<String>)>,
-    /// The innermost folder that holds everything.
+    given: HashMap<PathBuf, Vec<String>>,
+    /// The folder that holds everything.
     root: PathBuf,
     /// Files of images by themselves, below the root.
     files: HashSet<String>,
@@ -60,37 +60,65 @@ impl Names {
     /// # Errors
     /// One of `paths` that does not exist.
     pub fn new(paths: &[PathBuf], groups: &Groups) -> Result<Self> {
-        let place = |path: &PathBuf| path.canonicalize().map_err(|e| Error::io(path, e));
-        let places = paths.iter().map(place).collect::<Result<Vec<_>>>()?;
+        Self::below(paths, None, groups)
+    }
+
+    /// As [`Self::new`], with names below `root` where there is one.
+    ///
+    /// # Errors
+    /// `root` or one of `paths` that does not exist, or one of them that is not in `root`.
+    pub fn below(paths: &[PathBuf], root: Option<&Path>, groups: &Groups) -> Result<Self> {
+        let place = |path: &Path| path.canonicalize().map_err(|e| Error::io(path, e));
+        let places = paths.iter().map(|path| place(path)).collect::<Result<Vec<_>>>()?;
         let folders = places.iter().map(|place| if place.is_dir() { place } else { place.parent().unwrap_or(place) });
-        let root = folders.map(Path::to_owned).reduce(|a, b| common(&a, &b)).unwrap_or_default();
+        let root = match root {
+            Some(root) => place(root)?,
+            None => folders.map(Path::to_owned).reduce(|a, b| common(&a, &b)).unwrap_or_default(),
+        };
+        if let Some(outside) = places.iter().find(|place| !place.starts_with(&root)) {
+            return Err(Error::Usage(format!("{} is not in {}", outside.display(), root.display())));
+        }
         let below = |place: &PathBuf| parts(place.strip_prefix(&root).unwrap_or(place));
         let given = paths.iter().cloned().zip(places.iter().map(below)).collect();
         let mut this = Self { given, root, files: HashSet::new() };
         let alone = groups.images.iter().filter(|entry| entry.files.len() == 1).flat_map(|entry| &entry.files);
-        this.files = alone.map(|file| this.below(&file.file)).collect();
+        this.files = alone.map(|file| this.path(&file.file)).collect();
         Ok(this)
     }
 
     /// What an image is called, when no other scan has taken the name.
     pub fn of(&self, entry: &ImageEntry) -> Called {
         let Some(first) = entry.files.first() else { return Called::new(&entry.name, &entry.name, &self.root) };
-        let first_file = self.below(&first.file);
+        let first_file = self.path(&first.file);
         let folder = first_file.rsplit_once('/').map(|(folder, _)| folder);
         let stem = entry.name.rsplit(['/', '\\']).next().unwrap_or_default();
         let image = match folder {
             Some(folder) if stem != entry.name => format!("{folder}/{stem}"),
             _ => stem.to_owned(),
         };
-        let files: Vec<String> = entry.files.iter().map(|file| self.below(&file.file)).collect();
+        let files: Vec<String> = entry.files.iter().map(|file| self.path(&file.file)).collect();
         let file = reference::file_of(stem, &files, |file| self.files.contains(file));
         Called::new(&image, &file, &self.root)
     }
 
+    /// The folder that names are below, from the root of the disk.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What tells an image from all others, whichever these are: the path of its first file below the root, parts separated
+    /// by `/`. The first file of a channel set is that of its first channel.
+    pub fn key(&self, entry: &ImageEntry) -> String {
+        entry.files.first().map_or_else(|| entry.name.clone(), |first| self.path(&first.file))
+    }
+
     /// A file's path below the root.
-    fn below(&self, file: &str) -> String {
-        let rest = |given: &Path| Path::new(file).strip_prefix(given).ok().map(parts);
-        let found = self.given.iter().find_map(|(given, place)| Some([place.clone(), rest(given)?].concat()));
+    fn path(&self, file: &str) -> String {
+        let given = |given: &Path| {
+            let rest = Path::new(file).strip_prefix(given).ok().map(parts)?;
+            Some([self.given.get(given)?.clone(), rest].concat())
+        };
+        let found = Path::new(file).ancestors().find_map(given);
         found.unwrap_or_else(|| parts(Path::new(file))).join("/")
     }
 }

@@ -20,7 +20,7 @@ fn image(name: &str) -> ImageDetections {
 }
 
 fn source(path: &str, bytes: u64) -> Source {
-    Source(vec![SourceFile { path: path.into(), bytes, modified: 1_700_000_000_000_000_001 }])
+    Source(vec![SourceFile { path: path.into(), bytes, modified: 1_700_000_000_000_000_001, channel: None }])
 }
 
 fn push(journal: &mut Journal, name: &str) {

@@ -49,6 +49,7 @@ fn png(name: &str, width: u32, height: u32, samples: &Samples) -> Result<Vec<u8>
         Samples::U8(v) => encoder.write_image(v, width, height, ExtendedColorType::L8),
         // The encoder expects native byte order.
         Samples::U16(v) => encoder.write_image(bytemuck::cast_slice(v), width, height, ExtendedColorType::L16),
+        Samples::F32(_) => return Err(Error::image(name, "PNG has no floating-point samples")),
     };
     written.map_err(|e| Error::image(name, e))?;
     Ok(bytes)

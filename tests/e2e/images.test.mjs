@@ -72,7 +72,7 @@ test('16-bit images of a project have one full brightness, whichever is opened',
       const { opened, images, current } = globalThis.cytobox.store.state;
       return opened?.id === current && images.find(({ id }) => id === current)?.name === wanted;
     }, name);
-    assert.equal(await page.evaluate(() => globalThis.cytobox.store.state.opened.fullScale), 4095, name);
+    assert.equal(await page.evaluate(() => globalThis.cytobox.store.state.opened.whiteLevel), 4095, name);
   }
   await done();
 });
@@ -81,12 +81,12 @@ test('an image that is opened again stays on the screen until its new picture is
   const { page, done } = await openPage({ query: '?device=cpu&test' });
   await add(page, { 'a.png': png(4000) });
   await imagesListed(page, 1);
-  await page.waitForFunction(() => globalThis.cytobox.store.state.opened?.fullScale === 4095);
+  await page.waitForFunction(() => globalThis.cytobox.store.state.opened?.whiteLevel === 4095);
   const gaps = await page.evaluate(async () => {
     const { store } = globalThis.cytobox;
     store.set({ bitDepth: 16 });
     let empty = 0;
-    while (store.state.opened?.fullScale !== 65_535) {
+    while (store.state.opened?.whiteLevel !== 65_535) {
       if (!store.state.opened) empty += 1;
       await new Promise((resolve) => setTimeout(resolve));
     }

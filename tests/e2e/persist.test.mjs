@@ -138,6 +138,7 @@ test('20 kills while a cell is painted lose no stroke older than 300 ms', { time
       });
       await page.waitForFunction(() => globalThis.cytobox.store.state.opened?.id === globalThis.cytobox.store.state.current);
       await page.click('#mode-annotate');
+      await settled(page);
       await page.focus('#viewport');
       await page.keyboard.press('p');
       await page.evaluate(() => globalThis.cytobox.store.set({ brushSize: 24, selectedBox: globalThis.cytobox.store.state.images[0].annotations ? 0 : null }));

@@ -105,6 +105,11 @@ def runs(mask):
     return np.diff(np.concatenate([[0], changes, [mask.size]])).tolist()
 
 
+def sample(value):
+    """JSON has no word for what is not a number."""
+    return value if math.isfinite(value) else str(value)
+
+
 def number(value):
     value = float(value)
     return value if math.isfinite(value) else None
@@ -166,7 +171,7 @@ def case(image, masks, inner, outer):
         "width": WIDTH,
         "height": HEIGHT,
         "depth": image.dtype.name,
-        "samples": image.ravel().tolist(),
+        "samples": [sample(value) for value in image.ravel().tolist()],
         "ring": [inner, outer],
         "cells": cells,
     }
@@ -180,11 +185,17 @@ def main():
     bits16 = random.integers(0, 9000, ramp.shape) + 200 * ramp
     # Quarters are exact in every float, and so are their sums.
     floats = (random.integers(-900, 4000, ramp.shape) + 8 * ramp) / 4
+    # A cell with either has no mean; with infinity alone it has a median.
+    odd = floats.astype(np.float32)
+    odd[12, 12] = np.nan
+    odd[44, 33] = np.inf
+    odd[22, 22] = -np.inf
     cases = [
         case(bits8.astype(np.uint8), shapes(), 2, 5),
         case(bits16.astype(np.uint16), blobs(40, 2.5, 0.6), 2, 5),
         case(floats.astype(np.float32), blobs(10, 4.0, 1.0) + noise(), 0, 3),
         case(bits16.astype(np.uint16), [ellipse(30, 20, 12, 9, 0.4), ellipse(44, 24, 9, 12)], 10, 80),
+        case(odd, shapes(), 2, 5),
     ]
     settle("measure.json", json.dumps(cases, separators=(",", ":")).encode(), 1e-6)
 

@@ -16,9 +16,10 @@ const MAY_IMPORT = {
   annotate: ['shared', 'ui', 'engine', 'images', 'canvas'],
   detect: ['shared', 'ui', 'engine', 'images', 'canvas'],
   measure: ['shared', 'ui', 'engine', 'images', 'canvas', 'annotate'],
+  review: ['shared', 'ui', 'canvas', 'measure'],
   train: ['shared', 'ui', 'engine', 'images'],
   project: ['shared', 'ui', 'engine', 'images', 'annotate', 'train'],
-  app: ['shared', 'ui', 'engine', 'images', 'canvas', 'annotate', 'detect', 'measure', 'train', 'project'],
+  app: ['shared', 'ui', 'engine', 'images', 'canvas', 'annotate', 'detect', 'measure', 'review', 'train', 'project'],
 };
 
 const folderOf = (file) => file.split('/')[0];

@@ -67,6 +67,7 @@ export interface Elements {
   'tab-train': HTMLElementTagNameMap['button'];
   'tab-measure': HTMLElementTagNameMap['button'];
   'tab-gallery': HTMLElementTagNameMap['button'];
+  'tab-review': HTMLElementTagNameMap['button'];
   'results-panel': HTMLElementTagNameMap['div'];
   'model-name': HTMLElementTagNameMap['p'];
   'model-progress': HTMLElementTagNameMap['progress'];
@@ -106,6 +107,8 @@ export interface Elements {
   'box-count': HTMLElementTagNameMap['span'];
   'accept-all': HTMLElementTagNameMap['button'];
   'copy-previous': HTMLElementTagNameMap['button'];
+  'outline-all': HTMLElementTagNameMap['button'];
+  'proposing': HTMLElementTagNameMap['input'];
   'boxes': HTMLElementTagNameMap['div'];
   'boxes-empty': HTMLElementTagNameMap['p'];
   'suggestion-tools': HTMLElementTagNameMap['div'];
@@ -114,6 +117,7 @@ export interface Elements {
   'box-tools': HTMLElementTagNameMap['div'];
   'box-label': HTMLElementTagNameMap['select'];
   'box-difficult': HTMLElementTagNameMap['input'];
+  'box-outline': HTMLElementTagNameMap['button'];
   'box-duplicate': HTMLElementTagNameMap['button'];
   'box-delete': HTMLElementTagNameMap['button'];
   'save-annotations': HTMLElementTagNameMap['button'];
@@ -121,6 +125,7 @@ export interface Elements {
   'train-panel': HTMLElementTagNameMap['section'];
   'measure-panel': HTMLElementTagNameMap['div'];
   'gallery-panel': HTMLElementTagNameMap['div'];
+  'review-panel': HTMLElementTagNameMap['div'];
   'job': HTMLElementTagNameMap['footer'];
   'job-text': HTMLElementTagNameMap['span'];
   'job-stage': HTMLElementTagNameMap['span'];

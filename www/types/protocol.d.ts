@@ -250,6 +250,12 @@ export type Command =
    * `Outcome::Detections`.
    */
   | { type: 'detect'; image: ImageInput; score: number; maxDetections?: number | null; diameter?: number | null; }
+  /**
+   * Outlines the cells in boxes that a person drew, with the loaded detector. The feature maps of the image are kept under
+   * `key` until another image takes their place; `image` may be left out where they are there. Done:
+   * `Outcome::BoxOutlines`.
+   */
+  | { type: 'outlineBoxes'; key: string; image?: ImageInput | null; boxes: BoxXyxy[]; labels: string[]; diameter?: number | null; }
   /** Traces masks for the screen. Done: `Outcome::Outlines`, one a mask. */
   | { type: 'outline'; masks: Rle[]; }
   /**
@@ -784,6 +790,11 @@ export interface ImageInput {
    * what this image asks for.
    */
   bitDepth?: BitDepth | null;
+  /**
+   * What is black and white in samples of any depth. When absent, `bit_depth` counts, and for floating point the
+   * percentiles 1 and 99.8 of this image.
+   */
+  range?: SampleRange | null;
 }
 
 /** Image-level labels, as Kaggle's HPA table has them. */
@@ -975,10 +986,12 @@ export interface OpenedImage {
   name: string;
   width: number;
   height: number;
-  /** 8 or 16. */
+  /** 8, 16 or 32. */
   bits: number;
+  /** The sample value that is shown black; 0 but for floating point and a range that was chosen. */
+  black: number;
   /** The sample value that counts as full brightness. */
-  fullScale: number;
+  white: number;
   merge: Merge;
   filled: Channel[];
   /** As `Measured::orientation`. */
@@ -1012,6 +1025,8 @@ export type Outcome =
   | { type: 'measured'; } & Measured
   | { type: 'model'; } & ModelReport
   | { type: 'detections'; detections: ImageDetections; seconds: number; warnings: string[]; }
+  /** One a box; `None` inside where the detector sees nothing in it. Without masks, the image is needed. */
+  | { type: 'boxOutlines'; masks: (Rle | null)[] | null; }
   /** Closed polygons `x, y, x, y, …` along the edges of the pixels; see `Rle::outlines`. */
   | { type: 'outlines'; outlines: number[][][]; }
   | { type: 'files'; files: NamedBytes[]; }
@@ -1189,6 +1204,9 @@ export interface Request {
  * values.
  */
 export type Rle = CocoRle;
+
+/** The samples that become 0 and 1. In JSON `[low, high]`. */
+export type SampleRange = [number, number];
 
 /** How many pixels of the network's input a pixel of the image becomes. */
 export type Scale =
@@ -1449,6 +1467,7 @@ export interface Answers {
   merge: 'files';
   loadModel: 'model';
   detect: 'detections';
+  outlineBoxes: 'boxOutlines';
   outline: 'outlines';
   export: 'files';
   measureCells: 'measuredCells';

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::bench::BenchOptions;
+use crate::dist::DistOptions;
 use crate::page::{BuildOptions, ServeOptions};
 use crate::suite::Choice;
 
@@ -41,6 +42,11 @@ pub enum Command {
     /// Builds the page, prints a table and writes target/bench/browser.json.
     #[command(after_help = "Example:\n  cargo xtask bench --side 256 --seconds 2.5")]
     Bench(BenchOptions),
+    /// Build the archives of a release with their checksums: the program, and the page.
+    ///
+    /// Writes cytobox-VERSION-TARGET.tar.gz, cytobox-VERSION-page.zip and SHA256SUMS.
+    #[command(after_help = "Example:\n  cargo xtask dist --static-linux --out release")]
+    Dist(DistOptions),
     /// Write the page's module a second time, for browsers without relaxed SIMD. trunk runs this after each build.
     #[command(after_help = "Example:\n  cargo xtask plain-simd target/dist")]
     PlainSimd {
@@ -76,6 +82,10 @@ mod tests {
         assert_eq!(parse("plain-simd").unwrap(), Command::PlainSimd { folder: None });
         let expected = BenchOptions { side: Some(256), seconds: Some(2.5), ..BenchOptions::default() };
         assert_eq!(parse("bench --side=256 --seconds 2.5").unwrap(), Command::Bench(expected));
+        let expected =
+            DistOptions { out: Some("out".into()), static_linux: true, no_page: true, profile: Profile::Release };
+        let expected = Command::Dist(expected);
+        assert_eq!(parse("dist --out=out --static-linux --no-page --profile release").unwrap(), expected);
     }
 
     #[test]
@@ -83,6 +93,8 @@ mod tests {
         let expected = ServeOptions { port: 8080, open: false, profile: Profile::Release };
         assert_eq!(parse("serve").unwrap(), Command::Serve(expected));
         assert_eq!(parse("build").unwrap(), Command::Build(BuildOptions::default()));
+        let expected = DistOptions { out: None, static_linux: false, no_page: false, profile: Profile::Dist };
+        assert_eq!(parse("dist").unwrap(), Command::Dist(expected));
         assert_eq!(parse("test").unwrap(), Command::Test(Choice::default()));
         assert_eq!(parse("bench").unwrap(), Command::Bench(BenchOptions::default()));
     }
@@ -109,6 +121,7 @@ mod tests {
             "test --only nativ",
             "bench --side wide",
             "bench --quick",
+            "dist page",
             "plain-simd a b",
             "check --fast",
         ] {

@@ -31,6 +31,11 @@ pub enum Need {
     BenchPeers,
     /// A Python with torch and torchvision, for the golden values.
     Python,
+    /// Snakemake with its Slurm plugin, in an environment of its own.
+    Snakemake,
+    /// Slurm's daemons and munge, for a cluster of one node.
+    Slurm,
+    StaticTarget,
 }
 
 /// Looks up each need once and remembers the answer.
@@ -85,11 +90,8 @@ impl<'a> Installer<'a> {
 
     fn is_there(&self, need: Need) -> bool {
         match need {
-            Need::WasmTarget => {
-                let libraries =
-                    self.workspace.ask("rustc", &["--print", "target-libdir", "--target", pins::WASM_TARGET]);
-                libraries.is_some_and(|folder| Path::new(folder.trim()).is_dir())
-            }
+            Need::WasmTarget => self.has_target(pins::WASM_TARGET),
+            Need::StaticTarget => self.has_target(pins::STATIC_TARGET),
             Need::Trunk => self.has_version(&pins::TRUNK),
             Need::WasmBindgen => self.has_version(&pins::WASM_BINDGEN),
             Need::WasmPack => self.has_version(&pins::WASM_PACK),
@@ -104,23 +106,51 @@ impl<'a> Installer<'a> {
             Need::PageTools => self.has_packages("tests/page"),
             Need::BenchPeers => self.has_packages("tests/bench"),
             Need::Python => self.python().is_some(),
+            Need::Snakemake => fs::read_to_string(self.snakemake_stamp()).is_ok_and(|stamp| stamp == snakemake_list()),
+            Need::Slurm => {
+                // Debian's daemons are where not every user searches.
+                let there =
+                    |name: &&str| self.workspace.which(name).is_some() || Path::new("/usr/sbin").join(name).is_file();
+                !cfg!(target_os = "linux") || SLURM.iter().all(there)
+            }
         }
+    }
+
+    fn has_target(&self, target: &str) -> bool {
+        let libraries = self.workspace.ask("rustc", &["--print", "target-libdir", "--target", target]);
+        libraries.is_some_and(|folder| Path::new(folder.trim()).is_dir())
     }
 
     fn install_one(&self, need: Need) -> Result<()> {
         match need {
-            Need::WasmTarget => {
-                stream::plain(self.workspace.command("rustup").args(["target", "add", pins::WASM_TARGET]))
-            }
+            Need::WasmTarget => self.add_target(pins::WASM_TARGET),
+            Need::StaticTarget => self.add_target(pins::STATIC_TARGET),
             Need::Trunk => self.cargo_install(&pins::TRUNK),
             Need::WasmBindgen => self.cargo_install(&pins::WASM_BINDGEN),
             Need::WasmPack => self.cargo_install(&pins::WASM_PACK),
             Need::Playwright => self.npm_ci("tests/e2e"),
             Need::PageTools => self.npm_ci("tests/page"),
             Need::BenchPeers => self.npm_ci("tests/bench"),
-            Need::Python => self.python_packages(),
-            Need::Chromium | Need::Chromedriver | Need::Vulkan | Need::Node => Ok(()), // Only the system has them.
+            Need::Python => {
+                let requirements: Vec<&str> = pins::PYTHON.iter().map(|(_, requirement)| *requirement).collect();
+                self.python_packages(&self.workspace.python_environment(), &requirements)
+            }
+            Need::Snakemake => {
+                self.python_packages(&self.workspace.snakemake_environment(), &pins::SNAKEMAKE)?;
+                Ok(fs::write(self.snakemake_stamp(), snakemake_list())?)
+            }
+            // Only the system has them.
+            Need::Chromium | Need::Chromedriver | Need::Vulkan | Need::Node | Need::Slurm => Ok(()),
         }
+    }
+
+    fn add_target(&self, target: &str) -> Result<()> {
+        stream::plain(self.workspace.command("rustup").args(["target", "add", target]))
+    }
+
+    /// What the environment was installed from.
+    fn snakemake_stamp(&self) -> PathBuf {
+        self.workspace.snakemake_environment().join(".installed")
     }
 
     fn node_major(&self) -> Option<u32> {
@@ -177,12 +207,10 @@ impl<'a> Installer<'a> {
     }
 
     /// Into an environment of their own: many systems forbid pip to touch the system's Python.
-    fn python_packages(&self) -> Result<()> {
-        let folder = self.workspace.python_environment();
+    fn python_packages(&self, folder: &Path, requirements: &[&str]) -> Result<()> {
         let system = env::var("PYTHON").unwrap_or_else(|_| "python3".into());
-        stream::plain(self.workspace.command(&system).args(["-m", "venv"]).arg(&folder))?;
+        stream::plain(self.workspace.command(&system).args(["-m", "venv"]).arg(folder))?;
         let python = folder.join("bin/python");
-        let requirements = pins::PYTHON.iter().map(|(_, requirement)| *requirement);
         stream::plain(
             self.workspace
                 .command(&python.to_string_lossy())
@@ -223,8 +251,10 @@ impl Need {
             Need::Vulkan => &["mesa-vulkan-drivers", "libvulkan1"],
             Need::Node => &["nodejs", "npm"],
             // For the environment; the packages in it come from PyPI.
-            Need::Python => &["python3", "python3-venv"],
+            Need::Python | Need::Snakemake => &["python3", "python3-venv"],
+            Need::Slurm => &["slurm-wlm", "munge"],
             Need::WasmTarget
+            | Need::StaticTarget
             | Need::Trunk
             | Need::WasmBindgen
             | Need::WasmPack
@@ -245,6 +275,7 @@ impl Need {
         };
         match self {
             Need::WasmTarget => format!("Rust's wasm target: rustup target add {}", pins::WASM_TARGET),
+            Need::StaticTarget => format!("Rust's static Linux target: rustup target add {}", pins::STATIC_TARGET),
             Need::Trunk => cargo(&pins::TRUNK),
             Need::WasmBindgen => cargo(&pins::WASM_BINDGEN),
             Need::WasmPack => cargo(&pins::WASM_PACK),
@@ -264,6 +295,11 @@ impl Need {
                     requirements.join(" ")
                 )
             }
+            Need::Snakemake => format!(
+                "Snakemake (Python 3.11 or newer): sudo apt-get install python3 python3-venv, then python3 -m pip install {}",
+                pins::SNAKEMAKE.join(" ")
+            ),
+            Need::Slurm => "Slurm: sudo apt-get install slurm-wlm munge".into(),
         }
     }
 }
@@ -274,6 +310,13 @@ fn newer_node(major: u32) -> String {
         "Node.js {wanted} or newer with npm: this is Node.js {major}, and the system's packages brought no newer one; install it from https://nodejs.org/en/download, or with nvm: nvm install {wanted}",
         wanted = pins::NODE_MAJOR
     )
+}
+
+/// What a cluster of one node is started with.
+const SLURM: [&str; 4] = ["munged", "slurmctld", "slurmd", "sbatch"];
+
+fn snakemake_list() -> String {
+    pins::SNAKEMAKE.join("\n")
 }
 
 /// The browser: `$CHROME`, or the first one found.
@@ -307,7 +350,7 @@ fn has_vulkan_driver() -> bool {
 mod tests {
     use super::*;
 
-    const ALL: [Need; 12] = [
+    const ALL: [Need; 15] = [
         Need::WasmTarget,
         Need::Trunk,
         Need::WasmBindgen,
@@ -320,6 +363,9 @@ mod tests {
         Need::PageTools,
         Need::BenchPeers,
         Need::Python,
+        Need::Snakemake,
+        Need::Slurm,
+        Need::StaticTarget,
     ];
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod bench;
 mod cli;
+mod dist;
 mod install;
 mod page;
 mod pins;
@@ -41,6 +42,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Build(options) => page::build(&workspace, &mut installer, &options).map(|()| true),
         Command::Test(choice) => suite::run(&workspace, &mut installer, &choice.steps()?),
         Command::Bench(options) => bench::run(&workspace, &mut installer, &options).map(|()| true),
+        Command::Dist(options) => dist::run(&workspace, &mut installer, &options).map(|()| true),
         Command::PlainSimd { folder } => plain_simd::write(folder.as_deref()).map(|()| true),
         Command::Check => suite::run(&workspace, &mut installer, &suite::QUICK),
     }

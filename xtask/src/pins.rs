@@ -44,6 +44,12 @@ pub const PYTHON: [(&str, &str); 9] = [
     ("shapely", "shapely==2.2.0"),
 ];
 
+/// What the workflows are run and checked with. Their environment is one of its own: Snakemake brings 60 packages.
+pub const SNAKEMAKE: [&str; 3] = ["snakemake==9.27.1", "snakemake-executor-plugin-slurm==2.8.0", "snakefmt==2.1.0"];
+
+/// The target of a Linux program that needs no library of the system.
+pub const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
+
 /// The version in a line such as `trunk 0.21.14`, `wasm-bindgen 0.2.130 (c1b2)` or `v20.20.2`.
 pub fn version_in(output: &str) -> Option<(u32, u32, u32)> {
     output.lines().next()?.split_whitespace().find_map(parse_version)

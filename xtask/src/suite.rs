@@ -28,6 +28,8 @@ pub enum Step {
     Golden,
     /// Unit and integration tests, on the CPU and on the Vulkan adapter.
     Native,
+    /// The workflows: with Snakemake, on this machine and on a one-node Slurm.
+    Workflows,
     /// The tests in tests/browser.rs, in headless Chromium on WebGPU.
     Wasm,
     /// The built page in Chromium.
@@ -75,6 +77,7 @@ impl Step {
             Step::Page => vec![Need::Node, Need::PageTools],
             Step::Golden => vec![Need::Python],
             Step::Native => vec![Need::Vulkan, Need::Python],
+            Step::Workflows => vec![Need::Node, Need::Snakemake, Need::Slurm],
             Step::Wasm => vec![Need::WasmTarget, Need::WasmBindgen, Need::WasmPack, Need::Chromium, Need::Chromedriver],
             Step::E2e => [page::NEEDS.as_slice(), &[Need::Chromium, Need::Node, Need::Playwright]].concat(),
         }
@@ -162,6 +165,18 @@ fn perform(workspace: &Workspace, installer: &mut Installer, report: &mut Report
             // The tests run torchvision themselves.
             report.tests(cargo.env("PYTHON", python(installer)?))
         }
+        Step::Workflows => {
+            build_program(workspace)?;
+            let snakemake = workspace.snakemake_environment().join("bin");
+            let snakefile = "workflows/snakemake/Snakefile";
+            let mut format = workspace.command(&snakemake.join("snakefmt").to_string_lossy());
+            report.check(format.args(["--check", "--line-length", "128", snakefile]))?;
+            let mut node = workspace.command("node");
+            node.args(["--test", "--test-concurrency=1", "--test-reporter=spec"])
+                .args(files_ending(&workspace.root.join("tests/workflows"), ".test.mjs")?);
+            node.env("CYTOBOX_PROGRAM", workspace.program()).env("SNAKEMAKE", snakemake.join("snakemake"));
+            report.tests(&mut node)
+        }
         Step::Wasm => {
             let driver = install::chromedriver(workspace).context("the chromedriver that was found is gone")?;
             let mut wasm_pack = workspace.command("wasm-pack");
@@ -177,9 +192,7 @@ fn perform(workspace: &Workspace, installer: &mut Installer, report: &mut Report
         }
         Step::E2e => {
             page::build(workspace, installer, &BuildOptions::default())?;
-            let mut program = workspace.command("cargo");
-            program.args(["build", "--release", "--locked", "--package", "cytobox", "--bin", "cytobox"]);
-            stream::plain(&mut program)?;
+            build_program(workspace)?;
             let folder = workspace.root.join("tests/e2e");
             let mut node = workspace.command("node");
             node.args(["--test", "--test-force-exit", "--test-concurrency=1", "--test-reporter=spec"])
@@ -194,6 +207,12 @@ fn perform(workspace: &Workspace, installer: &mut Installer, report: &mut Report
             report.tests(node.current_dir(&folder))
         }
     }
+}
+
+/// The command line, for the tests that run it.
+fn build_program(workspace: &Workspace) -> Result<()> {
+    let mut cargo = workspace.command("cargo");
+    stream::plain(cargo.args(["build", "--release", "--locked", "--package", "cytobox", "--bin", "cytobox"]))
 }
 
 fn python(installer: &Installer) -> Result<PathBuf> {
@@ -279,16 +298,16 @@ fn summarise(reports: &[Report]) -> bool {
     println!("\n== closing lines ==");
     for report in reports {
         for line in &report.closing {
-            println!("{:<7} {line}", report.step.name());
+            println!("{:<9} {line}", report.step.name());
         }
     }
     println!("\n== summary ==");
     let mut total = Tally::default();
     for report in reports {
         let verdict = if report.failed() { "FAILED" } else { "ok" };
-        println!("{:<7} {verdict:<6} {:>6.1} s  {}", report.step.name(), report.time.as_secs_f64(), report.count());
+        println!("{:<9} {verdict:<6} {:>6.1} s  {}", report.step.name(), report.time.as_secs_f64(), report.count());
         if let Some(problem) = &report.problem {
-            println!("        {}", problem.replace('\n', "\n        "));
+            println!("          {}", problem.replace('\n', "\n          "));
         }
         total += report.count();
     }
@@ -320,7 +339,7 @@ mod tests {
     #[test]
     fn steps_are_named_as_on_the_command_line() {
         let names: Vec<String> = Step::value_variants().iter().map(|step| step.name()).collect();
-        assert_eq!(names, ["fmt", "clippy", "page", "golden", "native", "wasm", "e2e"]);
+        assert_eq!(names, ["fmt", "clippy", "page", "golden", "native", "workflows", "wasm", "e2e"]);
     }
 
     #[test]

@@ -53,6 +53,11 @@ impl Workspace {
         self.target.join("python")
     }
 
+    /// Snakemake and what it runs with.
+    pub fn snakemake_environment(&self) -> PathBuf {
+        self.target.join("snakemake")
+    }
+
     /// A command in the checkout with the project's environment.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);

@@ -1,31 +1,28 @@
-//! `cytobox detect`: cells of many images, resumable, with memory that does not grow.
+//! `cytobox detect`: cells of many images, or of a shard of them, resumable, with memory that does not grow.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::PathBuf,
+};
 
 use cytobox::{
     channels::ImageEntry,
     detections::ImageDetections,
     device::DeviceChoice,
-    export::{self, Format, MeasuredFormat},
     limits,
-    native::{
-        bundled::Bundled,
-        images::ImageOptions,
-        session::{Session, unexpected},
-    },
-    observe::{Observer, Progress},
-    predict::{DEFAULT_SCORE, DetectOptions},
-    protocol::{Command, Outcome},
-    scan::{Called, Journal, Names, ScanSettings, Source},
+    native::{bundled::Bundled, images::ImageOptions, in_order, session::Session},
+    predict::DEFAULT_SCORE,
+    scan::{Journal, Listing, Manifest, ScanSettings, Shard, ShardTables, Source, Whole},
     weights,
 };
-use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    data,
-    images::{self, Channels},
-    measured::{self, MeasuredFiles, Measuring},
+    find_cells::{self, Finder, cannot_write},
+    images::{self, Channels, Failures},
+    inputs::{Found, Inputs},
+    measured::Measuring,
+    results::{self, OneFormat, Output, Tables},
 };
 
 /// As many detections as an image may have.
@@ -35,11 +32,11 @@ const NAMED: usize = 10;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  cytobox detect plate1/ --out results --format csv,coco --score 0.7\n  \
-                  cytobox detect plate1/ --out results --format measurements --pixel-size 0.325")]
+                  cytobox detect plate1/ --out results --format measurements --pixel-size 0.325\n  \
+                  cytobox detect plate1/ --out shards/1 --shard 1/8 --format csv; …; cytobox join shards/* --out results")]
 pub struct Arguments {
-    /// Images or folders.
-    #[arg(required = true)]
-    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    inputs: Inputs,
     /// The detector: a file, `general` or `atlas`; when absent, `atlas` for images with the Atlas's four channels, else
     /// `general`.
     #[arg(long)]
@@ -48,8 +45,16 @@ pub struct Arguments {
     #[arg(long)]
     out: PathBuf,
     /// voc, coco, yolo, csv, jsonl, measurements, labels, labels-png, rois, geojson; several with commas.
-    #[arg(long, value_delimiter = ',', default_value = "jsonl", value_parser = format)]
-    format: Vec<Written>,
+    #[arg(long, value_delimiter = ',', default_value = "jsonl", value_parser = results::format)]
+    format: Vec<OneFormat>,
+    /// Do only the K-th of N shares of the images, chosen by a hash of their paths; `cytobox join` writes the formats once
+    /// all are done.
+    #[arg(long, value_name = "K/N")]
+    shard: Option<Shard>,
+    /// How many images are worked on at once; as many as there are cores on the CPU, up to 4 are read ahead for a GPU. The
+    /// results do not depend on it.
+    #[arg(long, value_name = "J", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    jobs: Option<u32>,
     /// The lowest score that is kept; when absent the detector's own threshold of each class, or 0.7.
     #[arg(long, value_parser = score)]
     score: Option<f32>,
@@ -75,31 +80,6 @@ pub struct Arguments {
     channels: Channels,
 }
 
-/// A format of `--format`.
-#[derive(Debug, Clone, Copy)]
-enum Written {
-    Detections(Format),
-    Measured(MeasuredFormat),
-}
-
-impl Written {
-    fn detections(self) -> Option<Format> {
-        if let Self::Detections(format) = self { Some(format) } else { None }
-    }
-
-    fn measured(self) -> Option<MeasuredFormat> {
-        if let Self::Measured(format) = self { Some(format) } else { None }
-    }
-}
-
-fn format(text: &str) -> Result<Written, String> {
-    let found = text.parse().map(Written::Detections).or_else(|_| text.parse().map(Written::Measured));
-    found.map_err(|_: cytobox::Error| {
-        let names = Format::ALL.map(Format::name).into_iter().chain(MeasuredFormat::ALL.map(MeasuredFormat::name));
-        format!("the format {text:?} is unknown; there are {}", names.collect::<Vec<_>>().join(", "))
-    })
-}
-
 fn score(text: &str) -> Result<f32, String> {
     match text.parse() {
         Ok(score) if (0.0..=1.0).contains(&score) => Ok(score),
@@ -120,128 +100,156 @@ pub fn device(text: &str) -> Result<DeviceChoice, String> {
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut options = arguments.channels.options()?;
-    let (groups, mut failures) = images::find(&arguments.paths)?;
+    let Found { groups, names, mut failures } = arguments.inputs.find()?;
     let (name, bytes) = images::detector(arguments.model.as_deref(), || Bundled::for_entries(&groups.images))?;
     let config = weights::describe(&name, &bytes)?.config;
     options.bit_depth = match Journal::begun_with(&arguments.out).filter(|_| !arguments.force) {
         Some(begun) => options.bit_depth.or(begun.bit_depth),
         None => images::decide_depth(&options, config.bit_depth, &groups.images),
     };
-    let max_detections = arguments.max_detections.map(|n| n as usize);
-    let model = hex(&Sha256::digest(&bytes));
-    let (merge, bit_depth) = (options.merge.clone(), options.bit_depth);
-    let diameter = arguments.diameter;
+    let classes: Vec<String> = config.classes.iter().skip(1).cloned().collect();
     let thresholds = if arguments.score.is_none() { config.class_score_thresh } else { BTreeMap::new() };
-    let (score, by_class) = (arguments.score.unwrap_or(DEFAULT_SCORE), !thresholds.is_empty());
-    let settings = ScanSettings { model, score, by_class, merge, max_detections, diameter, bit_depth };
-    let kept = Kept { settings, thresholds };
-    for (class, score) in &kept.thresholds {
+    let settings = settings(arguments, hex(&Sha256::digest(&bytes)), &options, !thresholds.is_empty());
+    for (class, score) in &thresholds {
         eprintln!("{class}: score threshold {score} of the detector; --score sets one for all classes");
     }
-    let names = Names::new(&arguments.paths, &groups)?;
-    let mut journal = Journal::open(&arguments.out, &kept.settings, arguments.force)?;
+    check_shard(arguments)?;
+    let say = &mut |sentence: &str| eprintln!("{sentence}");
+    let mut journal = Journal::open_telling(&arguments.out, &settings, arguments.force, say)?;
     if journal.unreadable() > 0 {
         eprintln!("{} lines of the journal cannot be read; their images are done again", journal.unreadable());
     }
+    let listing = Listing::new(&groups, &names);
+    let own: Vec<&ImageEntry> = match arguments.shard {
+        Some(shard) => listing.share(shard).collect(),
+        None => groups.images.iter().collect(),
+    };
     let is_done = |entry: &ImageEntry| Source::of(entry).is_ok_and(|source| journal.is_done(&source));
-    let pending: Vec<&ImageEntry> = groups.images.iter().filter(|entry| !is_done(entry)).collect();
-    let before = groups.images.len() - pending.len();
+    let pending: Vec<&ImageEntry> = own.iter().copied().filter(|entry| !is_done(entry)).collect();
+    let before = own.len() - pending.len();
     if before > 0 {
         eprintln!("{before} images were done before; --force does them again");
     }
 
-    let mut session = data::open(arguments.device)?;
-    let classes: Vec<String> = session.load(name, bytes)?.config.classes.into_iter().skip(1).collect();
+    let (mut session, device) = Session::open(arguments.device)?;
+    eprintln!("{}: {}", device.name, device.why);
+    let jobs = arguments.jobs.map_or_else(|| find_cells::default_jobs(device.kind), |jobs| jobs as usize);
+    let output = Output {
+        formats: arguments.format.clone(),
+        with_measurements: arguments.with_measurements,
+        measuring: arguments.measuring,
+        options: options.clone(),
+        jobs,
+    };
+    if let Some(shard) = arguments.shard {
+        let whole = Whole {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            root: names.root().to_string_lossy().into_owned(),
+            images: listing.images.len(),
+            listing: listing.digest(),
+            settings: settings.clone(),
+            classes: classes.clone(),
+            results: output.results(),
+        };
+        Manifest::new(shard, whole, &listing, &names, failures.unreadable().to_vec())?.write(&arguments.out)?;
+        eprintln!("shard {shard}: {} of {} images", own.len(), listing.images.len());
+    }
+    session.load(name, bytes)?;
     let bar = images::progress_bar(pending.len());
-    for entry in &pending {
-        let wanted = names.of(entry);
-        if let Err(e) = one(&mut session, &options, &kept, entry, &wanted, &mut journal, &bar) {
-            failures.add(&bar, &entry.name, &e);
+    let (session, thresholds) = (&session, &thresholds);
+    let finder = Finder { session, device: device.kind, options: &options, settings: &settings, thresholds, bar: &bar };
+    finder.each(&pending, jobs, |entry, found| {
+        match found {
+            Ok(find_cells::Found { detections, warnings, source }) => {
+                images::warn(&bar, &warnings);
+                let called = journal.name_for(&names.of(entry), &source);
+                let detections = ImageDetections { image: called.image, file: called.file, ..detections };
+                journal.push(&detections, source).map_err(|error| cannot_write(&error, journal.len()))?;
+            }
+            Err(error) if !names.root().exists() => {
+                anyhow::bail!("{error}. The folder of the images is gone; {} images are finished", journal.len());
+            }
+            Err(error) => failures.add(&bar, &entry.name, &error),
         }
         bar.inc(1);
-    }
+        Ok(())
+    })?;
     bar.finish();
-
-    let measured: Vec<MeasuredFormat> = arguments.format.iter().filter_map(|format| format.measured()).collect();
-    let keep = arguments.with_measurements;
-    let tables = if measured.is_empty() && !keep {
-        None
-    } else {
-        let detector = &kept.settings.model;
-        let files = MeasuredFiles::create(arguments.measuring, &arguments.out, &measured, detector, keep)?;
-        measured::write_all(files, &journal, &options, &mut failures)?
-    };
-    for format in arguments.format.iter().filter_map(|format| format.detections()) {
-        let read = || match &tables {
-            Some(tables) => tables.read(),
-            None => Box::new(std::iter::repeat_with(|| Ok(None))),
-        };
-        export::write_folder(&arguments.out, format, &classes, || {
-            journal.images().zip(read()).map(|(image, table)| Ok((image?, table?)))
-        })?;
+    if arguments.shard.is_some() {
+        measure_shard(arguments, &output, &own, &journal, &mut failures)?;
+        say_limited(&journal);
+        return failures.finish(own.len());
     }
+    output.write(&arguments.out, &journal, &settings.model, &classes, Tables::Images, &mut failures)?;
     say_limited(&journal);
     // Measuring goes over those that were done before too.
-    failures.finish(if measured.is_empty() && tables.is_none() {
-        pending.len()
-    } else {
-        groups.images.len().max(journal.len())
-    })
+    failures.finish(if output.goes_over_images() { groups.images.len().max(journal.len()) } else { pending.len() })
 }
 
-/// Which detections are kept.
-struct Kept {
-    settings: ScanSettings,
-    /// Of the detector's classes, where no score was given.
-    thresholds: BTreeMap<String, f32>,
-}
-
-/// Finds the cells of one image and notes them in the journal.
-fn one(
-    session: &mut Session,
-    options: &ImageOptions,
-    kept: &Kept,
-    entry: &ImageEntry,
-    wanted: &Called,
-    journal: &mut Journal,
-    bar: &ProgressBar,
-) -> cytobox::Result<()> {
-    let source = Source::of(entry)?;
-    let called = journal.name_for(wanted, &source);
-    let ScanSettings { score, max_detections, diameter, .. } = kept.settings;
-    let thresholds = &kept.thresholds;
-    let lowest = thresholds.values().copied().fold(score, f32::min);
-    let each = |found: ImageDetections| found.above_each(|label| thresholds.get(label).copied().unwrap_or(score));
-    if let Some(large) = options.open_large(entry)? {
-        let wanted = DetectOptions { score: Some(lowest), max_detections, diameter };
-        let merge_and_depth = (options.merge.as_ref(), options.bit_depth);
-        let (detections, warnings) =
-            session.detect_large(&called.image, large, merge_and_depth, &wanted, &OnBar(bar))?;
-        images::warn(bar, &warnings);
-        return journal.push(&ImageDetections { file: called.file, ..each(detections) }, source);
+/// What is asked of the detector.
+fn settings(arguments: &Arguments, model: String, options: &ImageOptions, by_class: bool) -> ScanSettings {
+    ScanSettings {
+        model,
+        score: arguments.score.unwrap_or(DEFAULT_SCORE),
+        by_class,
+        merge: options.merge.clone(),
+        max_detections: arguments.max_detections.map(|n| n as usize),
+        diameter: arguments.diameter,
+        bit_depth: options.bit_depth,
+        range: options.range,
     }
-    let mut image = options.read(entry)?;
-    image.name.clone_from(&called.image);
-    match session.run(Command::Detect { image, score: lowest, max_detections, diameter })? {
-        Outcome::Detections { detections, warnings, .. } => {
-            images::warn(bar, &warnings);
-            journal.push(&ImageDetections { file: called.file, ..each(detections) }, source)
+}
+
+/// Refuses to mix a shard with another one, or with a whole folder.
+fn check_shard(arguments: &Arguments) -> anyhow::Result<()> {
+    match Manifest::read(&arguments.out)? {
+        Some(begun) if Some(begun.shard) != arguments.shard => anyhow::bail!(
+            "{} holds shard {} of a detection; use another --out, or remove the folder to start over",
+            arguments.out.display(),
+            begun.shard
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Measures the finished images of a shard that were not measured before, for the files that `join` writes.
+fn measure_shard(
+    arguments: &Arguments,
+    output: &Output,
+    own: &[&ImageEntry],
+    journal: &Journal,
+    failures: &mut Failures,
+) -> anyhow::Result<()> {
+    let results = output.results();
+    if !results.needs_tables() {
+        return Ok(());
+    }
+    let mut tables = ShardTables::open(&arguments.out, &results, arguments.force)?;
+    // What the folder no longer holds cannot be measured, and is not asked for.
+    let own: HashSet<Source> = own.iter().filter_map(|entry| Source::of(entry).ok()).collect();
+    let pending: Vec<bool> = journal.sources().map(|source| own.contains(source) && !tables.has(source)).collect();
+    let bar = images::progress_bar(pending.iter().filter(|is_pending| **is_pending).count());
+    let items = journal.images().zip(journal.sources()).zip(&pending).filter(|(_, is_pending)| **is_pending);
+    let work = |_, ((image, source), _): ((cytobox::Result<ImageDetections>, &_), &bool)| {
+        let image = image?;
+        let table = output.measure(&image, source);
+        Ok((image.image, source.clone(), table))
+    };
+    in_order(output.jobs, items, work, |done: cytobox::Result<_>| {
+        let (name, source, table) = done?;
+        match table {
+            Ok(table) => tables.push(&source, &table).map_err(|error| cannot_write(&error, journal.len()))?,
+            Err(error) => failures.add(&bar, &name, &error),
         }
-        other => Err(unexpected(&other)),
-    }
-}
-
-/// Shows on the bar which tile of a large image is being worked on.
-struct OnBar<'a>(&'a ProgressBar);
-
-impl Observer for OnBar<'_> {
-    fn progress(&self, progress: Progress) {
-        self.0.set_message(progress.stage);
-    }
+        bar.inc(1);
+        anyhow::Ok(())
+    })?;
+    bar.finish();
+    Ok(tables.finish()?)
 }
 
 /// Says on which images there may be more cells than were kept.
-fn say_limited(journal: &Journal) {
+pub fn say_limited(journal: &Journal) {
     let limited: Vec<(&str, usize)> = journal.limited().collect();
     let Some((_, limit)) = limited.first() else { return };
     let named: Vec<&str> = limited.iter().take(NAMED).map(|(name, _)| *name).collect();

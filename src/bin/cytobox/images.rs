@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use cytobox::{
-    channels::{self, BitDepth, Groups, HEAD_BYTES, ImageEntry, Pages},
+    channels::{self, BitDepth, Groups, HEAD_BYTES, Ignored, ImageEntry, Pages, SampleRange},
     engine,
     files::{self, Found},
     native::{
@@ -35,6 +35,10 @@ pub struct Channels {
     /// the files state, else what holds their samples.
     #[arg(long, value_name = "BITS", value_parser = bit_depth)]
     bit_depth: Option<BitDepth>,
+    /// Samples that become black and white, such as 100,4000, the same in all images. Without it --bit-depth counts for 16-bit
+    /// images, and for 32-bit ones the percentiles 1 and 99.8 of each image.
+    #[arg(long, value_name = "BLACK,WHITE", value_parser = range, allow_hyphen_values = true)]
+    range: Option<SampleRange>,
 }
 
 fn pages(text: &str) -> Result<Pages, String> {
@@ -46,21 +50,27 @@ fn bit_depth(text: &str) -> Result<BitDepth, String> {
     BitDepth::new(bits).map_err(|e| e.to_string())
 }
 
+fn range(text: &str) -> Result<SampleRange, String> {
+    let numbers = text.split_once(',').and_then(|(low, high)| low.trim().parse().ok().zip(high.trim().parse().ok()));
+    let (low, high) = numbers.ok_or_else(|| "a range is two numbers, such as 100,4000".to_owned())?;
+    SampleRange::new(low, high).map_err(|e| e.to_string())
+}
+
 /// Images that are opened to find out their bit depth; the files of a run are of one camera as a rule.
 const SURVEYED: usize = 64;
 
 impl Channels {
     pub fn options(&self) -> anyhow::Result<ImageOptions> {
-        let Self { fill_missing, pages, bit_depth, .. } = *self;
+        let Self { fill_missing, pages, bit_depth, range, .. } = *self;
         let merge = self.merge.as_deref().map(|json| serde_json::from_str(json).context("--merge")).transpose()?;
-        Ok(ImageOptions { fill_missing, merge, pages, bit_depth })
+        Ok(ImageOptions { fill_missing, merge, pages, bit_depth, range })
     }
 }
 
 /// What counts as full brightness in all 16-bit images of a run: the user's choice, else what the detector was `trained`
 /// with, else what a sample of the images, spread over all of them by name, asks for. It is said once.
 pub fn decide_depth(options: &ImageOptions, trained: Option<BitDepth>, entries: &[ImageEntry]) -> Option<BitDepth> {
-    if options.bit_depth.is_some() {
+    if options.bit_depth.is_some() || options.range.is_some() {
         return options.bit_depth;
     }
     let deep: Vec<&ImageEntry> = entries.iter().filter(|entry| may_be_deep(entry)).collect();
@@ -103,11 +113,12 @@ pub fn detector(which: Option<&Path>, fits: impl FnOnce() -> Bundled) -> cytobox
 /// said.
 pub fn find(paths: &[PathBuf]) -> anyhow::Result<(Groups, Failures)> {
     let Found { groups, unreadable } = files::find_images(paths)?;
-    for file in &unreadable {
-        eprintln!("not done: {}: {}", file.file, file.reason);
+    let mut failures = Failures::default();
+    for Ignored { file, reason } in unreadable {
+        failures.cannot_read(file, &reason);
     }
     images::report_problems(&groups, &mut |sentence| eprintln!("{sentence}"))?;
-    Ok((groups, Failures { unreadable: unreadable.len(), images: 0 }))
+    Ok((groups, failures))
 }
 
 /// Says what is odd about an image.
@@ -129,11 +140,22 @@ pub fn progress_bar(total: usize) -> ProgressBar {
 /// even be read.
 #[derive(Default)]
 pub struct Failures {
-    unreadable: usize,
+    unreadable: Vec<String>,
     images: usize,
 }
 
 impl Failures {
+    /// Says that a file or folder cannot be read.
+    pub fn cannot_read(&mut self, file: String, reason: &dyn std::fmt::Display) {
+        eprintln!("not done: {file}: {reason}");
+        self.unreadable.push(file);
+    }
+
+    /// Files and folders that cannot be read.
+    pub fn unreadable(&self) -> &[String] {
+        &self.unreadable
+    }
+
     pub fn add(&mut self, bar: &ProgressBar, image: &str, error: &cytobox::Error) {
         self.images += 1;
         bar.suspend(|| eprintln!("not done: {image}: {error}"));
@@ -141,7 +163,7 @@ impl Failures {
 
     /// An error if there were any, so that the exit code tells.
     pub fn finish(self, total: usize) -> anyhow::Result<()> {
-        match (self.images, self.unreadable) {
+        match (self.images, self.unreadable.len()) {
             (0, 0) => Ok(()),
             (n, 0) => bail!("{n} of {total} images could not be done; see the lines above"),
             (0, n) => bail!("{n} files or folders could not be read; see the lines above"),

@@ -16,7 +16,13 @@ mod detect;
 #[cfg(not(target_arch = "wasm32"))]
 mod evaluate;
 #[cfg(not(target_arch = "wasm32"))]
+mod find_cells;
+#[cfg(not(target_arch = "wasm32"))]
 mod images;
+#[cfg(not(target_arch = "wasm32"))]
+mod inputs;
+#[cfg(not(target_arch = "wasm32"))]
+mod join;
 #[cfg(not(target_arch = "wasm32"))]
 mod measure;
 #[cfg(not(target_arch = "wasm32"))]
@@ -26,11 +32,17 @@ mod merge;
 #[cfg(not(target_arch = "wasm32"))]
 mod models;
 #[cfg(not(target_arch = "wasm32"))]
+mod outline;
+#[cfg(not(target_arch = "wasm32"))]
 mod output;
+#[cfg(not(target_arch = "wasm32"))]
+mod plan;
 #[cfg(not(target_arch = "wasm32"))]
 mod plot;
 #[cfg(not(target_arch = "wasm32"))]
 mod report;
+#[cfg(not(target_arch = "wasm32"))]
+mod results;
 #[cfg(not(target_arch = "wasm32"))]
 mod synth;
 #[cfg(not(target_arch = "wasm32"))]
@@ -52,7 +64,9 @@ mod native {
     use clap::{Parser, Subcommand};
     use cytobox::model::config::Changes;
 
-    use crate::{bench, detect, evaluate, measure, merge, models, plot, report, synth, thresholds, train};
+    use crate::{
+        bench, detect, evaluate, join, measure, merge, models, outline, plan, plot, report, synth, thresholds, train,
+    };
 
     /// Detects cells in microscope images with detectors that you train on your own machine.
     #[derive(Parser)]
@@ -68,6 +82,12 @@ mod native {
         Merge(merge::Arguments),
         /// Detect cells and write boxes with labels, scores and masks.
         Detect(detect::Arguments),
+        /// Outline annotated cells: boxes get masks from a detector's mask head.
+        Outline(outline::Arguments),
+        /// Print how many images and bytes each shard of a detection has.
+        Plan(plan::Arguments),
+        /// Join the shards of a detection: check that they are complete, and write the results.
+        Join(join::Arguments),
         /// Measure annotated cells: shape, and intensity in every channel.
         Measure(measure::Arguments),
         /// Write what was detected in a folder as one HTML file: counts, distributions, the best cells.
@@ -107,6 +127,9 @@ mod native {
         let done = match Arguments::parse().command {
             Command::Merge(arguments) => merge::run(&arguments),
             Command::Detect(arguments) => detect::run(&arguments),
+            Command::Outline(arguments) => outline::run(&arguments),
+            Command::Plan(arguments) => plan::run(&arguments),
+            Command::Join(arguments) => join::run(&arguments),
             Command::Measure(arguments) => measure::run(&arguments),
             Command::Report(arguments) => report::run(&arguments),
             Command::Train(arguments) => train::run(&arguments),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use cytobox::{
-    annotations::{ImageAnnotations, names},
+    annotations::{ImageAnnotations, dataset, names},
     channels::ImageEntry,
     export::{self, AnnotationFormat, MeasuredFormat},
     files,
@@ -15,7 +15,7 @@ use cytobox::{
 
 use crate::{
     data, images,
-    measured::{MeasuredFiles, Measuring, channels_of},
+    measured::{self, MeasuredFiles, Measuring, channels_of},
 };
 
 #[derive(clap::Args)]
@@ -68,14 +68,17 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let formats: Vec<MeasuredFormat> = arguments.format.iter().filter_map(|f| f.measured()).collect();
     let annotations: Vec<AnnotationFormat> = arguments.format.iter().filter_map(|f| f.annotations()).collect();
     let with_tables = !annotations.is_empty();
-    let mut measured = MeasuredFiles::create(arguments.measuring, &arguments.out, &formats, "", with_tables)?;
+    let mut measured = MeasuredFiles::create(&arguments.out, &formats, "", with_tables)?;
+    let needs_samples = with_tables || formats.iter().any(|format| format.needs_samples());
     let bar = images::progress_bar(data.len());
     let mut annotated = Vec::new();
     for (Annotated { entry, mut annotations }, name) in data.into_iter().zip(&names) {
         annotations.file = file_of(&entry, &annotations, &arguments.data);
         let cells = export::as_cells(&annotations);
         // The image could be read a moment ago.
-        let notes = measured.add(&cells, name, || options.read(&entry).and_then(channels_of))??;
+        let set = needs_samples.then(|| options.read(&entry).and_then(channels_of)).transpose()?;
+        let table = set.map(|set| arguments.measuring.table(&cells, &set)).transpose()?;
+        let notes = measured.add(&cells, measured::Written::new(&formats, &cells, name, table)?)?;
         images::warn(&bar, &notes);
         if with_tables {
             annotated.push(annotations);
@@ -85,11 +88,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     bar.finish();
     if let Some(kept) = measured.finish()? {
         let tables = kept.read().map(|table| Ok(table?.unwrap_or_default())).collect::<cytobox::Result<Vec<_>>>()?;
-        let labels = annotated.iter().flat_map(|image| image.objects.iter().map(|object| object.label.clone()));
-        let ignored = annotated.iter().flat_map(|image| image.ignored.iter().filter_map(|region| region.label.clone()));
-        let classes: Vec<String> =
-            labels.chain(ignored).collect::<std::collections::BTreeSet<_>>().into_iter().collect();
-        let written = export::annotated_measured(&annotated, &tables, &classes, &annotations)?;
+        let written = export::annotated_measured(&annotated, &tables, &dataset::labels(&annotated), &annotations)?;
         for file in written {
             files::write_file(&arguments.out.join(file.name), &file.bytes)?;
         }

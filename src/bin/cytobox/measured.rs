@@ -9,15 +9,13 @@ use std::{
 use cytobox::{
     channels::{self, ChannelSet, ReadOptions},
     detections::ImageDetections,
-    export::{self, MeasuredFormat, TableFiles},
+    export::{self, MeasuredFile, MeasuredFormat, NamedBytes, TableFiles},
     files,
     measure::{self, Ring, Table},
     native::images::ImageOptions,
     protocol::ImageInput,
-    scan::{Journal, Source},
+    scan::{Results, Source},
 };
-
-use crate::images::{self, Failures};
 
 /// How to measure.
 #[derive(clap::Args, Clone, Copy)]
@@ -50,83 +48,83 @@ impl Measuring {
     }
 }
 
-/// Adds everything in the journal to `files` and finishes them; an image that can no longer be read is among the failures.
-pub fn write_all(
-    mut files: MeasuredFiles,
-    journal: &Journal,
-    options: &ImageOptions,
-    failures: &mut Failures,
-) -> anyhow::Result<Option<KeptTables>> {
-    // Which names are alike cannot be told from one.
-    let names: Vec<String> = journal.images().map(|image| Ok(image?.image)).collect::<cytobox::Result<_>>()?;
-    let names = export::file_names(&names.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
-    let bar = images::progress_bar(journal.len());
-    for ((image, source), name) in journal.images().zip(journal.sources()).zip(&names) {
-        let image = image?;
-        match files.add(&image, name, || read_again(source, options))? {
-            Ok(notes) => images::warn(&bar, &notes),
-            Err(e) => failures.add(&bar, &image.image, &e),
-        }
-        bar.inc(1);
+impl Measuring {
+    /// The options that a shard kept.
+    pub fn of(results: &Results) -> cytobox::Result<Self> {
+        let [inner, outer] = results.ring;
+        Ok(Self { pixel_size: results.pixel_size, ring: Ring::new(inner, outer)? })
     }
-    bar.finish();
-    Ok(files.finish()?)
+
+    pub fn pixel_size(&self) -> Option<f64> {
+        self.pixel_size
+    }
+
+    pub fn ring(&self) -> Ring {
+        self.ring
+    }
+
+    /// Measures the cells of an image.
+    pub fn table(&self, image: &ImageDetections, set: &ChannelSet) -> cytobox::Result<Table> {
+        export::measured(image, set, &self.options(set))
+    }
+}
+
+/// The files of one image, and what was measured of it; no table where it could not be.
+pub struct Written {
+    files: Vec<NamedBytes>,
+    notes: Vec<String>,
+    table: Option<Table>,
+}
+
+impl Written {
+    /// `name` is what the image's own files are called. Without a `table` what needs one is left out.
+    pub fn new(
+        formats: &[MeasuredFormat],
+        image: &ImageDetections,
+        name: &str,
+        table: Option<Table>,
+    ) -> cytobox::Result<Self> {
+        let (mut files, mut notes) = (Vec::new(), Vec::new());
+        let empty = Table::default();
+        for format in formats {
+            let table = if format.needs_samples() { table.as_ref() } else { Some(&empty) };
+            let file = table.map(|table| export::measured_file(*format, image, table)).transpose()?.flatten();
+            if let Some(MeasuredFile { ending, bytes, note }) = file {
+                files.push(NamedBytes { name: format!("{name}{ending}"), bytes });
+                notes.extend(note);
+            }
+        }
+        Ok(Self { files, notes, table })
+    }
 }
 
 /// The files that are being written, an image at a time.
 pub struct MeasuredFiles<'a> {
-    measuring: Measuring,
     out: &'a Path,
-    formats: &'a [MeasuredFormat],
     tables: Option<TableFiles>,
     kept: Option<KeptTables>,
 }
 
 impl<'a> MeasuredFiles<'a> {
     /// `keep`: what was measured of each image is read again at the end.
-    pub fn create(
-        measuring: Measuring,
-        out: &'a Path,
-        formats: &'a [MeasuredFormat],
-        detector: &str,
-        keep: bool,
-    ) -> cytobox::Result<Self> {
+    pub fn create(out: &'a Path, formats: &[MeasuredFormat], detector: &str, keep: bool) -> cytobox::Result<Self> {
         let tables = formats.contains(&MeasuredFormat::Measurements).then(|| TableFiles::create(out, detector));
         let kept = keep.then(|| KeptTables::create(out)).transpose()?;
-        Ok(Self { measuring, out, formats, tables: tables.transpose()?, kept })
+        Ok(Self { out, tables: tables.transpose()?, kept })
     }
 
-    /// Adds an image whose own files are called `name`; `read` gives its channels, if they are needed. What is odd about the
-    /// files is returned.
-    ///
-    /// The inner error is why this image could not be measured, which leaves out what needs that.
-    pub fn add(
-        &mut self,
-        image: &ImageDetections,
-        name: &str,
-        read: impl FnOnce() -> cytobox::Result<ChannelSet>,
-    ) -> cytobox::Result<cytobox::Result<Vec<String>>> {
-        let needs_samples = self.kept.is_some() || self.formats.iter().any(|format| format.needs_samples());
-        let measured = |set: ChannelSet| export::measured(image, &set, &self.measuring.options(&set));
-        let table = if needs_samples { read().and_then(measured) } else { Ok(Table::default()) };
-        let mut notes = Vec::new();
-        for format in self.formats {
-            let table = if format.needs_samples() { table.as_ref().ok() } else { Some(&Table::default()) };
-            let file = table.map(|table| export::measured_file(*format, image, table)).transpose()?.flatten();
-            if let Some(file) = file {
-                files::write_file(&self.out.join(format!("{name}{}", file.ending)), &file.bytes)?;
-                notes.extend(file.note);
-            }
+    /// Adds an image. What is odd about its files is returned.
+    pub fn add(&mut self, image: &ImageDetections, written: Written) -> cytobox::Result<Vec<String>> {
+        for file in written.files {
+            files::write_file(&self.out.join(file.name), &file.bytes)?;
         }
         if let Some(kept) = &mut self.kept {
-            kept.add(table.as_ref().ok())?;
+            kept.add(written.table.as_ref())?;
         }
-        match (&mut self.tables, table) {
-            (Some(tables), Ok(table)) => tables.add(image, table)?,
-            (_, Err(error)) => return Ok(Err(error)),
-            _ => {}
+        if let (Some(tables), Some(table)) = (&mut self.tables, written.table) {
+            tables.add(image, table)?;
         }
-        Ok(Ok(notes))
+        Ok(written.notes)
     }
 
     pub fn finish(self) -> cytobox::Result<Option<KeptTables>> {
@@ -179,19 +177,24 @@ impl Drop for KeptTables {
 /// The channels of an image as its files have them. Samples are measured as they are; what counts as full brightness is for
 /// pictures.
 pub fn channels_of(image: ImageInput) -> cytobox::Result<ChannelSet> {
-    let ImageInput { name, files, fill, pages, bit_depth, .. } = image;
+    let ImageInput { name, files, fill, pages, bit_depth, range, .. } = image;
     let files: Vec<_> = files.into_iter().map(|f| (f.file.channel, f.file.file, f.bytes)).collect();
-    channels::assemble(&name, &files, &ReadOptions { fill: &fill, pages, depth: bit_depth })
+    channels::assemble(&name, &files, &ReadOptions { fill: &fill, pages, depth: bit_depth, range })
 }
 
 /// The channels of an image that was detected, which may have been in an earlier run and from another folder.
-pub fn read_again(source: &Source, options: &ImageOptions) -> cytobox::Result<ChannelSet> {
-    let found = files::find_images(&source.paths())?;
-    let [entry] = &found.groups.images[..] else {
-        return Err(cytobox::Error::Usage("its files are no longer one image; use --force to detect it again".into()));
+pub fn read_again(name: &str, source: &Source, options: &ImageOptions) -> cytobox::Result<ChannelSet> {
+    let entry = match source.channel_set(name) {
+        Some(set) => set,
+        None => {
+            let mut found = files::find_images(&source.paths())?.groups.images;
+            let only = found.pop().filter(|_| found.is_empty());
+            let reason = "its files are no longer one image; use --force to detect it again";
+            only.ok_or_else(|| cytobox::Error::Usage(reason.into()))?
+        }
     };
-    if Source::of(entry)? != *source {
+    if Source::of(&entry)? != *source {
         return Err(cytobox::Error::Usage("its files have changed; detect it again to measure it".into()));
     }
-    options.read(entry).and_then(channels_of)
+    options.read(&entry).and_then(channels_of)
 }

@@ -45,6 +45,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let journal = Journal::open(&arguments.results, &settings, false)?;
     let mut options = arguments.channels.options()?;
     options.bit_depth = options.bit_depth.or(settings.bit_depth);
+    options.range = options.range.or(settings.range);
     let folder = std::path::absolute(&arguments.results)?;
     let name = folder.file_name().map_or_else(|| "Cells".to_owned(), |name| name.to_string_lossy().into_owned());
     let title = arguments.title.clone().unwrap_or(name);
@@ -92,6 +93,9 @@ fn facts(settings: &ScanSettings, journal: &Journal) -> Vec<(String, String)> {
     if let Some(depth) = settings.bit_depth {
         facts.push(("Bit depth", format!("{} ({} is full brightness)", depth.bits(), depth.full_scale())));
     }
+    if let Some(range) = settings.range {
+        facts.push(("Intensity range", format!("{} is black, {} is white", range.low(), range.high())));
+    }
     facts.push(("Made with", format!("cytobox {}", env!("CARGO_PKG_VERSION"))));
     facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
@@ -113,7 +117,7 @@ fn look_at(
     let mut options = options.clone();
     // What was taken as black when it was detected is so again.
     options.fill_missing |= !image.filled.is_empty();
-    let set: ChannelSet = read_again(source, &options)?;
+    let set: ChannelSet = read_again(&image.image, source, &options)?;
     let table = export::measured(image, &set, &measuring.options(&set))?;
     let wanted: Vec<_> = image.detections.iter().filter(|d| report.wants(&d.label, d.score)).collect();
     if wanted.is_empty() {

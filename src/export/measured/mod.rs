@@ -135,6 +135,7 @@ fn as_recorded(samples: &Recorded) -> Samples<'_> {
     match samples {
         Recorded::U8(samples) => Samples::U8(samples),
         Recorded::U16(samples) => Samples::U16(samples),
+        Recorded::F32(samples) => Samples::F32(samples),
     }
 }
 

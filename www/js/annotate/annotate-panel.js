@@ -7,6 +7,7 @@ import { classStyle } from '../canvas/colors.js';
 import { pending } from '../canvas/annotation-layer.js';
 import { byId, el, plural } from '../ui/dom.js';
 import { startLabels } from './labels.js';
+import { startProposals } from './propose-outline.js';
 import { startToolBar } from './tool-bar.js';
 import { openSaveAnnotations } from './write-annotation-files.js';
 import { currentImage, store } from '../shared/page-state.js';
@@ -31,7 +32,7 @@ function fillRow(row, { object, index }) {
   place.textContent = `${Math.round(x1)},${Math.round(y1)}`;
   size.textContent = `${Math.round(x2 - x1)}×${Math.round(y2 - y1)}`;
   difficult.textContent = object.difficult ? 'yes' : '';
-  outline.textContent = object.mask ? 'mask' : 'box only';
+  outline.textContent = object.proposed ? 'proposed' : object.mask ? 'mask' : 'box only';
   row.classList.toggle('hovered', pending.hovered === index);
 }
 
@@ -146,4 +147,5 @@ export function startAnnotatePanel(viewer) {
   startBoxTools();
   startButtons();
   startToolBar();
+  startProposals();
 }

@@ -16,6 +16,7 @@ import {
   toggleDifficult,
   toggleVerified,
 } from './annotations.js';
+import { followDraft, proposeSelected, proposeSoon, toggleOutline } from './propose-outline.js';
 import { revealSelected, selectNext } from './box-order.js';
 import { toolKey } from './choose-tool.js';
 import { openDetections } from '../canvas/open-detections.js';
@@ -88,7 +89,7 @@ export function editKey(event) {
   if (toolKey(event)) return true;
   if (event.altKey) return false;
   // A key that is held down too long deletes one box, not all.
-  if (event.repeat && /^(Delete|Backspace|x|y|d)$/i.test(event.key)) return selectedBox !== null;
+  if (event.repeat && /^(Delete|Backspace|x|y|d|u)$/i.test(event.key)) return selectedBox !== null;
   if (event.ctrlKey || event.metaKey) {
     if (event.key.toLowerCase() !== 'd' || event.shiftKey) return false;
     if (selectedBox !== null) duplicate(selectedBox);
@@ -100,6 +101,7 @@ export function editKey(event) {
   else if (selectedBox === null) return false;
   else if (event.key === 'Delete' || event.key === 'Backspace') removeBox(selectedBox);
   else if (event.key === 'x') toggleDifficult(selectedBox);
+  else if (event.key === 'u') toggleOutline();
   else return false;
   return true;
 }
@@ -152,7 +154,9 @@ export class AnnotateTool {
     const object = drag.index === null ? null : currentObjects()[drag.index];
     const label = object?.label ?? nextLabel();
     pending.cross = null;
-    pending.draft = { box: this.#boxOf(drag, point), label, index: drag.index };
+    // The outline of the place before stays until that of the new one is there.
+    pending.draft = { box: this.#boxOf(drag, point), label, index: drag.index, mask: pending.draft?.mask };
+    if (drag.kind !== 'move' && (!object?.mask || object.proposed)) followDraft(pending.draft.box, label, () => this.#viewer.redraw());
     this.#viewer.redraw();
   }
 
@@ -171,8 +175,8 @@ export class AnnotateTool {
     if ((currentImage()?.annotations ?? null) !== drag.annotations) return;
     const box = this.#boxOf(drag, point);
     this.#armed = false;
-    if (drag.index === null) createBox(box);
-    else setBox(drag.index, box, drag.kind === 'move' ? 'Box moved' : 'Box resized');
+    const done = drag.index === null ? createBox(box) : setBox(drag.index, box, drag.kind === 'move' ? 'Box moved' : 'Box resized');
+    if (done) proposeSelected();
   }
 
   cancel() {
@@ -250,8 +254,10 @@ export class AnnotateTool {
     if (!object || !size || selectedBox === null) return false;
     const { box } = object;
     const [dx, dy] = [x * step, y * step];
-    if (resize) setBox(selectedBox, [box[0], box[1], Math.max(box[0] + 1, box[2] + dx), Math.max(box[1] + 1, box[3] + dy)], 'Box resized', 'resize');
-    else setBox(selectedBox, shiftBox(box, dx, dy, size), 'Box moved', 'move');
+    const done = resize
+      ? setBox(selectedBox, [box[0], box[1], Math.max(box[0] + 1, box[2] + dx), Math.max(box[1] + 1, box[3] + dy)], 'Box resized', 'resize')
+      : setBox(selectedBox, shiftBox(box, dx, dy, size), 'Box moved', 'move');
+    if (done) proposeSoon();
     revealSelected(this.#viewer);
     return true;
   }
@@ -266,7 +272,7 @@ export class AnnotateTool {
     const side = Math.max(2, Math.round(NEW_BOX * Math.min(x2 - x1, y2 - y1)));
     const [x, y] = [Math.round((x1 + x2 - side) / 2), Math.round((y1 + y2 - side) / 2)];
     this.#armed = false;
-    createBox([x, y, x + side, y + side]);
+    if (createBox([x, y, x + side, y + side])) proposeSelected();
   }
 
   /** What of the selected box is under the pointer. @param {Point} point @returns {Edges|'inside'|null} */

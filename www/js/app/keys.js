@@ -66,6 +66,7 @@ const OUTLINES = [
   ['K', 'split a cell along a line'],
   ['J', 'merge the selected cell with another one'],
   ['arrow keys, Enter', 'move the tool by 1 px, with Shift by 10; lower and lift it'],
+  ['U', 'remove the outline of the box, or propose one'],
   ['F', 'fill the holes of the outline'],
   ['> and <', 'grow and shrink it by 1 px'],
 ];
@@ -77,6 +78,13 @@ const GALLERY = [
   ['1 … 9', 'accept them with that label'],
   ['Enter', 'open the cell in its image'],
   ['Ctrl+A', 'select all that are shown'],
+];
+
+const REVIEW = [
+  ['arrow keys', 'next, previous cell, without an answer'],
+  ['Enter, Y', 'accept the cell and go on'],
+  ['Del', 'reject it and go on'],
+  ['1 … 9', 'accept it with that label and go on'],
 ];
 
 function singleKeys() {
@@ -116,6 +124,8 @@ export function openShortcuts() {
     rows(OUTLINES),
     el('h3', {}, 'In the gallery, when focused'),
     rows(GALLERY),
+    el('h3', {}, 'In the review, when focused'),
+    rows(REVIEW),
     el('label', { class: 'check' }, input, 'Single-letter shortcuts outside the canvas'),
     el('label', { class: 'check' }, guide, 'Show the next step below the toolbar'),
   ]);

@@ -4,12 +4,12 @@ import { announce, byId } from '../ui/dom.js';
 import { store } from '../shared/page-state.js';
 
 /** @typedef {'view'|'annotate'} Mode */
-/** @typedef {'results'|'annotate'|'train'|'measure'|'gallery'} Tab */
+/** @typedef {'results'|'annotate'|'train'|'measure'|'gallery'|'review'} Tab */
 
 /** @type {Tab[]} */
-const TABS = ['results', 'annotate', 'train', 'measure', 'gallery'];
+const TABS = ['results', 'annotate', 'train', 'measure', 'gallery', 'review'];
 /** Those that go with either mode. @type {Tab[]} */
-const WITH_BOTH = ['train', 'measure', 'gallery'];
+const WITH_BOTH = ['train', 'measure', 'gallery', 'review'];
 
 /** @param {Mode} mode */
 export function setMode(mode) {

@@ -19,7 +19,7 @@ const HANDLE = 7;
 
 /**
  * What the tool is doing just now, drawn over everything else.
- * @type {{hovered: number|null, draft: {box: Box, label: string, index: number|null}|null, cross: {x: number, y: number}|null}}
+ * @type {{hovered: number|null, draft: {box: Box, label: string, index: number|null, mask?: import('../engine/protocol.js').Rle}|null, cross: {x: number, y: number}|null}}
  */
 export const pending = { hovered: null, draft: null, cross: null };
 
@@ -260,10 +260,12 @@ function drawActive(context, view, { objects }) {
 
 /**
  * A box that is being drawn, moved or resized, with its size.
- * @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {{box: Box, label: string}} draft
+ * @param {CanvasRenderingContext2D} context @param {import('./view.js').View} view @param {{box: Box, label: string, mask?: import('../engine/protocol.js').Rle}} draft
  */
-function drawDraft(context, view, { box, label }) {
+function drawDraft(context, view, { box, label, mask }) {
   const style = classStyle(label);
+  const path = store.state.show.masks && mask ? maskPath(mask) : null;
+  if (path) fillMask(context, view, path, style);
   strongBox(context, view, box, style, '#fff');
   tag(context, view, box, style, `${label}  ${Math.round(box[2] - box[0])} × ${Math.round(box[3] - box[1])}`);
 }

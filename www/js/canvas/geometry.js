@@ -27,6 +27,12 @@ function clipSide(a, b, end) {
   return [from, to];
 }
 
+/** The middle of √(width · height), in pixels. @param {ArrayLike<number>[]} boxes */
+export function medianDiameter(boxes) {
+  const sides = boxes.map((box) => Math.sqrt((box[2] - box[0]) * (box[3] - box[1]))).sort((a, b) => a - b);
+  return Math.round(sides[sides.length >> 1] * 10) / 10;
+}
+
 /**
  * The box moved as it is, as far as the image allows.
  * @param {Box} box @param {number} dx @param {number} dy @param {Size} size @returns {Box}

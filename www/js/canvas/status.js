@@ -1,5 +1,6 @@
 /** The line under the canvas: what the image is, where the pointer is, and the zoom. */
 import { byId } from '../ui/dom.js';
+import { level } from '../shared/levels.js';
 import { currentImage, store } from '../shared/page-state.js';
 
 /** @param {import('./viewer.js').Viewer} viewer */
@@ -26,7 +27,8 @@ export function startStatus(viewer) {
     const facts = [];
     if (image) facts.push(image.name);
     if (opened) {
-      const depth = opened.bits === 16 ? `16 bit, white = ${opened.fullScale}` : `${opened.bits} bit`;
+      const { bits, black, whiteLevel } = opened;
+      const depth = bits === 8 ? '8 bit' : `${bits} bit, ${black ? `black = ${level(black, bits)}, ` : ''}white = ${level(whiteLevel, bits)}`;
       facts.push(`${opened.width} × ${opened.height}`, depth);
     }
     if (image?.fill.length) facts.push(`${image.fill.join(', ')} filled with black`);

@@ -4,13 +4,8 @@
  */
 import { announce, byId, notify, plural } from '../ui/dom.js';
 import { currentImage, shownDetections, store } from '../shared/page-state.js';
+import { medianDiameter } from '../canvas/geometry.js';
 import { DIAMETERS } from '../shared/limits.js';
-
-/** The middle of √(width · height). @param {[number, number, number, number][]} boxes */
-function median(boxes) {
-  const sides = boxes.map(([x1, y1, x2, y2]) => Math.sqrt((x2 - x1) * (y2 - y1))).sort((a, b) => a - b);
-  return Math.round(sides[sides.length >> 1] * 10) / 10;
-}
 
 /** The boxes to measure: those that people drew, in all images; without any, what is shown on this one. */
 function measurable() {
@@ -49,7 +44,7 @@ export function startCellDiameter() {
       notify('There is nothing to measure yet: draw a box round a typical cell, or detect cells first.');
       return;
     }
-    choose(median(boxes));
+    choose(medianDiameter(boxes));
     announce(`Cell diameter ${store.state.cellDiameter} pixels, the median of ${of}.`);
   });
   store.subscribe(['model', 'cellDiameter', 'readOnly', 'job'], ({ model, cellDiameter, readOnly, job }) => {

@@ -2,6 +2,7 @@
 import { byId, el, openDialog } from '../ui/dom.js';
 import { fitsAll, forget } from './images.js';
 import { LARGEST_WEIGHT } from '../shared/engine-limits.js';
+import { level } from '../shared/levels.js';
 import { currentImage, store } from '../shared/page-state.js';
 
 const PARTS = ['red', 'green', 'blue'];
@@ -81,12 +82,12 @@ function setRange([black, white]) {
 function drawRange() {
   const { opened } = store.state;
   const [black, white] = currentRange();
-  const scale = opened?.fullScale ?? 255;
+  const [least, most] = opened ? [opened.black, opened.whiteLevel] : [0, 255];
   const inputs = { black: byId('black'), white: byId('white') };
   inputs.black.value = String(Math.round(black * 100));
   inputs.white.value = String(Math.round(white * 100));
-  byId('black-value').textContent = String(Math.round(black * scale));
-  byId('white-value').textContent = String(Math.round(white * scale));
+  byId('black-value').textContent = level(least + black * (most - least), opened?.bits);
+  byId('white-value').textContent = level(least + white * (most - least), opened?.bits);
   for (const input of Object.values(inputs)) {
     input.disabled = !opened;
     input.setAttribute('aria-valuetext', `${input.value} %`);

@@ -17,7 +17,8 @@ import { Connection, Refused, WorkerDied } from '../engine/connection.js';
  * @property {number} width
  * @property {number} height
  * @property {number} bits
- * @property {number} fullScale sample value of full brightness
+ * @property {number} black sample value that is shown black
+ * @property {number} whiteLevel sample value of full brightness
  * @property {import('../engine/protocol.js').Merge} merge the weights that made these layers
  * @property {string[]} warnings
  * @property {{channel: string, bitmap: ImageBitmap}[]} layers
@@ -263,10 +264,10 @@ async function keep(image, outcome) {
   for (const { channel, rgba } of outcome.layers) {
     layers.push({ channel, bitmap: await bitmapOf(rgba, outcome.width, outcome.height) });
   }
-  const { width, height, bits, fullScale } = outcome;
+  const { width, height, bits, black, white: whiteLevel } = outcome;
   const warnings = [...image.notes, ...outcome.warnings];
   const white = whiteOf(outcome.thumbnail.rgba);
-  const opened = { id: image.id, width, height, bits, fullScale, merge: plain(outcome.merge), warnings, layers, white };
+  const opened = { id: image.id, width, height, bits, black, whiteLevel, merge: plain(outcome.merge), warnings, layers, white };
   drop(image.id);
   cache.set(image.id, opened);
   if (store.state.current === image.id) store.set({ opened });

@@ -174,7 +174,7 @@ export function pickedRows() {
   return picked.size === 0 ? [] : state.shown.filter(({ cell }) => picked.has(cell));
 }
 
-/** Shows a cell in its image. @param {Row} row */
+/** Shows a cell in its image. @param {Pick<Row, 'image'|'kind'|'number'>} row */
 export function openInImage({ image, kind, number }) {
   select(image.id);
   if (kind === 'detections') store.set({ selected: number });

@@ -5,7 +5,7 @@ import { clipBox, iou, touchesEdge } from '../canvas/geometry.js';
 import { rejectedOf, store } from '../shared/page-state.js';
 
 /**
- * @typedef {import('./cells.js').Row} Row
+ * @typedef {Pick<import('./cells.js').Row, 'image'|'kind'|'number'|'cell'>} Row
  * @typedef {import('../shared/page-state.js').ImageEntry} ImageEntry
  * @typedef {import('../shared/page-state.js').Annotations} Annotations
  */

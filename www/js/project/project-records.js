@@ -29,6 +29,7 @@ export const SETTINGS = /** @type {const} */ ([
   'score',
   'byClass',
   'guide',
+  'proposing',
   'trainingSettings',
   'curves',
   'evaluation',
@@ -88,7 +89,7 @@ function annotatedObject(one, what) {
     label: label(one.label, `the label of ${what}`),
     difficult: one.difficult === true,
     truncated: one.truncated === true,
-    ...(outline ? { mask: outline } : {}),
+    ...(outline ? { mask: outline, ...(one.proposed === true ? { proposed: true } : {}) } : {}),
   };
 }
 
@@ -200,6 +201,7 @@ const SETTING_READERS = {
   score: (value) => number(value, 'the score', 0, 1),
   byClass: (value) => value !== false,
   guide: (value) => value !== false,
+  proposing: (value) => value !== false,
   trainingSettings: (value) => {
     demand(isObject(value) && JSON.stringify(value).length <= limits.SETTINGS_CHARS, 'the training settings cannot be read');
     return value;

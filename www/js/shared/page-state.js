@@ -100,9 +100,10 @@ export const store = createStore({
   show: { boxes: true, masks: true, labels: true, detections: true, annotations: true },
 
   /** What a drag on the canvas does: look, or draw. @type {'view'|'annotate'} */ mode: 'view',
-  /** The open tab of the panel. @type {'results'|'annotate'|'train'|'measure'|'gallery'} */ tab: 'results',
+  /** The open tab of the panel. @type {'results'|'annotate'|'train'|'measure'|'gallery'|'review'} */ tab: 'results',
   /** The project's labels, in the order of the number keys. @type {{name: string, color: string}[]} */ labels: [],
   /** The label that the next box gets. */ label: '',
+  /** Boxes get outlines from the detector as they are drawn; kept with the project. */ proposing: true,
   /** The next sensible step is shown; kept with the project. */ guide: true,
   /** Index into the current image's annotated objects. @type {number|null} */ selectedBox: null,
   /** What a drag draws while annotating. @type {import('../annotate/choose-tool.js').DrawTool} */ drawTool: 'box',

@@ -228,6 +228,7 @@ export function createForm() {
       amount('brightness', 'brightness ±', { min: 0, max: 0.9, step: 0.05, shown: (preset) => preset.augment.brightness }),
     ),
     toggle('difficult', 'train on difficult cells too', (preset) => preset.use_difficult),
+    toggle('proposed', 'train on proposed outlines too', () => true),
   );
   const form = el(
     'div',

@@ -30,6 +30,7 @@ import { store } from '../shared/page-state.js';
  * @property {boolean|null} flips
  * @property {boolean|null} scaled
  * @property {boolean|null} difficult
+ * @property {boolean} proposed whether outlines that a detector proposed are learnt
  * @property {number|null} checkpoint seconds
  * @property {import('../engine/protocol.js').AnchorSet|null} anchors
  */
@@ -70,6 +71,7 @@ export const DEFAULTS = {
   flips: null,
   scaled: null,
   difficult: null,
+  proposed: true,
   checkpoint: null,
   anchors: null,
 };
@@ -141,4 +143,12 @@ export function trainable() {
 export function annotationsOf(image) {
   const { width, height } = /** @type {{width: number, height: number}} */ (image.size);
   return { image: image.name, file: '', width, height, verified: false, objects: [], ...image.annotations };
+}
+
+/** The annotations to learn from: outlines that a detector proposed only where they are wanted. @param {import('../shared/page-state.js').ImageEntry} image */
+export function lessonOf(image) {
+  const annotations = annotationsOf(image);
+  if (choices().proposed) return annotations;
+  const objects = image.annotations?.objects ?? [];
+  return { ...annotations, objects: objects.map(({ mask, proposed, ...rest }) => ({ ...rest, ...(mask && !proposed ? { mask } : {}) })) };
 }

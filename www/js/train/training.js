@@ -6,7 +6,7 @@ import { announce, ask as askUser, notify, plural } from '../ui/dom.js';
 import { compute, connection, ensure, explain, putModel } from '../engine/engine.js';
 import { evaluateOn } from './evaluation.js';
 import { inputOf, measure } from '../images/images.js';
-import { annotationsOf, choices, planOf, trainable } from './plan.js';
+import { choices, lessonOf, planOf, trainable } from './plan.js';
 import { store } from '../shared/page-state.js';
 import { curvesOf } from './kept-training.js';
 import { Cancelled } from '../engine/connection.js';
@@ -70,7 +70,7 @@ export async function prepare(chosen = choices()) {
   await ensure();
   const images = trainable();
   await measure(images);
-  const annotated = images.filter((image) => image.size).map(annotationsOf);
+  const annotated = images.filter((image) => image.size).map(lessonOf);
   return compute({ type: 'prepare', images: annotated, plan: planOf(chosen) });
 }
 
@@ -199,7 +199,7 @@ async function ask(running, resume, training) {
   for (const image of entries) {
     if (training.abort.signal.aborted) throw new Cancelled();
     if (!image.size) throw new Error(image.problem?.sentence ?? `${image.name} cannot be read.`);
-    images.push({ image: await inputOf(image), annotations: annotationsOf(image) });
+    images.push({ image: await inputOf(image), annotations: lessonOf(image) });
   }
   const transfer = images.flatMap(({ image }) => image.files.map((file) => file.bytes.buffer));
   const { store: name, plan } = running;
