@@ -80,12 +80,12 @@ function heading(text) {
   }
 }
 
-/** The Rust files of a folder by path, without their tests. */
+/** The Rust files of a library by path, without their tests; the programs that stand on it have types of their own. */
 function sources(folder) {
   const files = readdirSync(folder, { recursive: true })
-    .map(String)
-    .filter((file) => file.endsWith('.rs'));
-  return new Map(files.map((file) => [file.split(path.sep).join('/'), readFileSync(path.join(folder, file), 'utf8').split('\n#[cfg(test)]\nmod ')[0]]));
+    .map((file) => String(file).split(path.sep).join('/'))
+    .filter((file) => file.endsWith('.rs') && !file.startsWith('bin/'));
+  return new Map(files.map((file) => [file, readFileSync(path.join(folder, file), 'utf8').split('\n#[cfg(test)]\nmod ')[0]]));
 }
 
 export class Declarations {
