@@ -142,12 +142,14 @@ test('an outline goes along with its box, is cut with it, and a proposal that is
   await press(page, 'p');
   await brushSize(page, 60);
   await drag(page, [100, 100], [140, 100]);
-  await page.evaluate(() => {
-    const { store } = globalThis.cytobox;
-    const image = store.state.images[0];
-    image.annotations = { ...image.annotations, objects: image.annotations.objects.map((object) => ({ ...object, proposed: true })) };
-    store.touch('images', 'annotations');
-  });
+  const propose = () =>
+    page.evaluate(() => {
+      const { store } = globalThis.cytobox;
+      const image = store.state.images[0];
+      image.annotations = { ...image.annotations, objects: image.annotations.objects.map((object) => ({ ...object, proposed: true })) };
+      store.touch('images', 'annotations');
+    });
+  await propose();
   await press(page, 'v');
   const [cell] = await objects(page);
   await drag(page, [120, 100], [220, 150]);
@@ -179,6 +181,23 @@ test('an outline goes along with its box, is cut with it, and a proposal that is
   [cut] = await objects(page);
   follows(cut);
   assert.equal('proposed' in cut, false);
+
+  // A proposal that comes during a stroke gives way to it; a cell that an undo takes away takes the stroke along.
+  await page.mouse.move(...(await placeOf(page, 60, 300)));
+  await page.mouse.down();
+  await page.mouse.move(...(await placeOf(page, 80, 300)));
+  await propose();
+  await page.mouse.up();
+  await settled(page);
+  const [drawn] = await objects(page);
+  assert.ok(isIn(drawn, 70, 300) && !('proposed' in drawn));
+  await page.mouse.move(...(await placeOf(page, 60, 400)));
+  await page.mouse.down();
+  await press(page, 'Control+z');
+  await page.mouse.up();
+  await settled(page);
+  const [undone] = await objects(page);
+  assert.ok(!isIn(undone, 70, 300) && !isIn(undone, 60, 400));
 
   // A plain box becomes an outline by painting on it, and by erasing its corners.
   await press(page, 'Escape', 'v');

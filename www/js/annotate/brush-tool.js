@@ -7,7 +7,7 @@ import { pixelsOf, setOutline } from './outlines.js';
 import { Stroke } from './stroke.js';
 import { boxAt, pending } from '../canvas/annotation-layer.js';
 import { classStyle } from '../canvas/colors.js';
-import { clipBox } from '../canvas/geometry.js';
+import { clipBox, sameBox } from '../canvas/geometry.js';
 import { MaskPicture } from '../canvas/mask-picture.js';
 import { maskPath } from '../canvas/masks.js';
 import { painting } from '../canvas/paint-layer.js';
@@ -16,6 +16,7 @@ import { currentImage, store } from '../shared/page-state.js';
 import { announce, notify } from '../ui/dom.js';
 
 /** @typedef {import('./mask-shapes.js').Place} Place */
+/** @typedef {import('../shared/page-state.js').AnnotatedObject} AnnotatedObject */
 /** @typedef {import('../canvas/geometry.js').Box} Box */
 /** @typedef {import('../canvas/viewer.js').Point} Point */
 
@@ -27,8 +28,8 @@ const PEN_ERASER = 32;
  * @property {Stroke} stroke
  * @property {MaskPicture} picture
  * @property {import('../shared/page-state.js').ImageEntry|null} image
- * @property {import('../shared/page-state.js').Annotations|null} annotations as they were; a stroke ends where they change meanwhile
- * @property {number|null} index of the object; null for a new one
+ * @property {AnnotatedObject|null} object as it was; null for a new one
+ * @property {number|null} index of the object
  * @property {string} label
  * @property {Box|null} box around all that was painted
  * @property {boolean} erases
@@ -142,7 +143,7 @@ export class BrushTool extends OutlineTool {
       before,
       picture,
       image,
-      annotations: image.annotations,
+      object,
       index,
       label,
       box: window ? extentOf(window) : null,
@@ -154,7 +155,7 @@ export class BrushTool extends OutlineTool {
 
   /**
    * The picture of the last stroke goes on where it shows this very mask; its outline may not be traced yet.
-   * @param {import('../shared/page-state.js').AnnotatedObject|null} object @param {import('./mask-window.js').MaskWindow|null} window @param {string} label
+   * @param {AnnotatedObject|null} object @param {import('./mask-window.js').MaskWindow|null} window @param {string} label
    */
   #pictureOf(object, window, label) {
     if (object?.mask && painting.painted?.mask === object.mask) return painting.painted.picture;
@@ -180,13 +181,21 @@ export class BrushTool extends OutlineTool {
     const current = this.#painting;
     this.cancel();
     if (!current?.stroke.window) return;
-    const image = currentImage();
-    // Undo, another file or another image may have come under the stroke.
-    if (image !== current.image || (image?.annotations ?? null) !== current.annotations) return;
-    if (!setOutline(current.erases ? 'Erased' : 'Painted', current.index, current.stroke.window, { before: current.before })) return;
+    if (currentImage() !== current.image) return;
+    const index = current.object ? this.#indexOf(current.object, current.index) : null;
+    // Undo, or another file, may have taken the cell from under the stroke.
+    if (index === -1) return;
+    if (!setOutline(current.erases ? 'Erased' : 'Painted', index, current.stroke.window, { before: current.before })) return;
     const { selectedBox } = store.state;
     const mask = selectedBox === null ? null : currentObjects()[selectedBox]?.mask;
     painting.painted = mask ? { mask, picture: current.picture } : null;
+  }
+
+  /** Where an object is now; a proposal that came meanwhile gives way to the stroke. @param {AnnotatedObject} object @param {number|null} index where it was */
+  #indexOf(object, index) {
+    const objects = currentObjects();
+    const now = objects[index ?? -1];
+    return now?.proposed && sameBox(now.box, object.box) ? objects.indexOf(now) : objects.indexOf(object);
   }
 
   /** Every place that the pointer was at since the last event. @param {Point} point @returns {Place[]} */
