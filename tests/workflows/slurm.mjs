@@ -93,7 +93,7 @@ function daemon(name, args, env) {
 }
 
 async function until(holds, daemons) {
-  for (let tries = 0; tries < 300; tries++) {
+  for (let tries = 0; tries < 600; tries++) {
     for (const { name, child, output, error } of daemons) {
       assert.ok(!error && child.exitCode === null, `${name} ended: ${error ?? output}`);
     }

@@ -102,7 +102,10 @@ for word; do
   last=$word
 done
 '${PROGRAM}' "$@" &
-until [ "$(grep -c . "$out/cytobox-scan.jsonl" 2>/dev/null)" -ge 2 ] 2>/dev/null; do sleep 0.01; done
+until [ "$(grep -c . "$out/cytobox-scan.jsonl" 2>/dev/null)" -ge 2 ] 2>/dev/null; do
+  kill -0 $! || exit 1
+  sleep 0.01
+done
 kill -KILL $!
 wait $!
 cp "$out/cytobox-scan.jsonl" '${journal}'

@@ -147,13 +147,17 @@ fn open(entry: &Entry) -> Result<(BufReader<File>, u64)> {
     Ok((BufReader::new(file), size))
 }
 
-/// All files of a folder and of those below it, in order of name, as `NAME/...`.
+/// All files of a folder and of those below it, in order of name, as `NAME/...`. Not the hidden ones: trunk leaves `.stage` behind
+/// when it is interrupted.
 fn files_below(folder: &Path, name: &str) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     let listed = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     for found in listed {
         let path = found?.path();
         let file = path.file_name().map(|file| file.to_string_lossy()).unwrap_or_default();
+        if file.starts_with('.') {
+            continue;
+        }
         let name = format!("{name}/{file}");
         if path.is_dir() {
             entries.extend(files_below(&path, &name)?);
@@ -207,6 +211,8 @@ mod tests {
         fn new(name: &str) -> Self {
             let path = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
             fs::create_dir_all(path.join("js")).unwrap();
+            fs::create_dir_all(path.join(".stage")).unwrap();
+            fs::write(path.join(".stage/b.txt"), "of an interrupted build").unwrap();
             fs::write(path.join("b.txt"), "b").unwrap();
             fs::write(path.join("js/a.js"), "a".repeat(1000)).unwrap();
             Self(path)
