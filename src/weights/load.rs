@@ -54,7 +54,7 @@ pub fn load_into(
     device: &Device,
 ) -> Result<(Detector, LoadReport)> {
     let state = super::read(file, bytes)?;
-    infer::refuse_other_architectures(file, &state)?;
+    infer::refuse_keypoints(file, &state)?;
     let own = state.config.as_deref().map(DetectorConfig::from_json).transpose()?;
     // The file's own eps belongs to its batch norms, whatever the new detector's says.
     let eps = match &own {
@@ -77,7 +77,7 @@ pub fn load_into(
 pub fn config_of(file: &str, state: &StateDict) -> Result<(DetectorConfig, Vec<String>)> {
     let (config, assumed) = match &state.config {
         Some(json) => {
-            infer::refuse_other_architectures(file, state)?;
+            infer::refuse_keypoints(file, state)?;
             let config = DetectorConfig::from_json(json).map_err(|e| Error::weights(file, e))?;
             (config, Vec::new())
         }
@@ -158,6 +158,7 @@ impl<'a> FileSource<'a> {
             .tensors
             .keys()
             .filter(|name| !self.loaded.contains(*name) && !names::is_counter(name))
+            .chain(&self.state.left_out)
             .cloned()
             .collect();
         let mut report =

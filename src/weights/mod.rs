@@ -3,7 +3,8 @@
 //! ```text
 //!  .safetensors ─► safetensors ───────────┐
 //!                                         ├─► names ─► state dict ─► infer (no configuration) ─► load ─► network + report
-//!  .pth ─► torch ─► pickle ─► checkpoint ─┘                                                       network ─► save
+//!  .pth ─► torch ─► pickle ─► checkpoint ─┤                                                       network ─► save
+//!  .h5 ─► keras ──────────────────────────┘
 //! ```
 //!
 //! No file is trusted: sizes have caps, every value must be finite, every tensor has the shape that the network needs,
@@ -11,6 +12,7 @@
 
 pub mod checkpoint;
 pub(crate) mod infer;
+pub(crate) mod keras;
 pub mod load;
 pub mod names;
 pub mod pickle;
@@ -40,8 +42,8 @@ use crate::model::config::Changes;
 pub fn read<'a>(file: &str, bytes: &'a [u8]) -> Result<StateDict<'a>> {
     if torch::is_torch(bytes) {
         torch::read(file, bytes)
-    } else if bytes.starts_with(b"\x89HDF") {
-        Err(Error::weights(file, "it is a Keras (HDF5) file, which cytobox does not read yet"))
+    } else if keras::is_hdf5(bytes) {
+        keras::read(file, bytes)
     } else {
         safetensors::read(file, bytes)
     }
