@@ -3,6 +3,9 @@
 
 mod common;
 mod keras_files;
+#[path = "common/scene.rs"]
+#[allow(dead_code)] // Its configuration is another detector's.
+mod scene;
 
 use burn::tensor::{Device, Tensor};
 use cytobox::boxes::Corners;
@@ -15,12 +18,18 @@ use cytobox::model::rpn::{TopN, filter_proposals, read_predictions};
 use cytobox::model::transform::NetworkInput;
 use cytobox::model::{Detector, DetectorConfig, Dialect};
 use cytobox::predict::{self, DetectOptions};
+use cytobox::train::augment::Augment;
+use cytobox::train::{TrainConfig, Trainable, Trainer};
 use cytobox::weights;
 use keras_files::{Case, Recorded};
+use scene::{SIDE, example};
 use serde_json::{Value, json};
 
-/// Of the root mean square of a stage's values.
+/// The root mean square of a stage's errors, of that of its values.
 const TOLERANCE: f32 = 1e-3;
+/// The same where the image was resized: scikit-image 0.16 made some of its bytes one less than they should be (1–2 % at a
+/// scale of 2), by errors of 1e-12 before it cuts off, which no other program makes. The stages after it then differ by what that is.
+const RESIZED: f32 = 5e-3;
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     let data = pollster::block_on(tensor.into_data_async()).unwrap();
@@ -67,16 +76,23 @@ fn changes(case: &Case) -> Changes {
 
 struct Check<'a> {
     case: &'a Case,
+    /// Whether the network saw the very pixels that the original's did.
+    exact: bool,
 }
 
 impl Check<'_> {
-    /// The greatest error, of the root mean square of what was recorded.
+    /// The error of a stage; where the input is exact, no value may differ by more.
     fn near(&self, stage: &str, found: &[f32], recorded: &[f32]) {
         assert_eq!(found.len(), recorded.len(), "{stage}");
-        let rms = (recorded.iter().map(|v| f64::from(v * v)).sum::<f64>() / recorded.len() as f64).sqrt() as f32;
-        let error = found.iter().zip(recorded).fold(0f32, |most, (a, b)| most.max((a - b).abs())) / rms;
-        println!("{} {stage}: {error:.1e}", self.case.name);
-        assert!(error <= TOLERANCE, "{} {stage}: {error:e}", self.case.name);
+        let rms = |values: &mut dyn Iterator<Item = f32>| {
+            (values.map(|v| f64::from(v * v)).sum::<f64>() / recorded.len() as f64).sqrt() as f32
+        };
+        let scale = rms(&mut recorded.iter().copied());
+        let error = rms(&mut found.iter().zip(recorded).map(|(a, b)| a - b)) / scale;
+        let most = found.iter().zip(recorded).fold(0f32, |most, (a, b)| most.max((a - b).abs())) / scale;
+        println!("{} {stage}: {error:.1e}, at most {most:.1e}", self.case.name);
+        let (error, tolerance) = if self.exact { (most, TOLERANCE) } else { (error, RESIZED) };
+        assert!(error <= tolerance, "{} {stage}: {error:e}", self.case.name);
     }
 
     /// The values of a feature map `[1, H, W, C]` at recorded positions.
@@ -110,14 +126,13 @@ fn molded(check: &Check, input: &NetworkInput) {
     let window = &check.case.json["molded"]["window"];
     let [top, left] = input.inset;
     assert_eq!(*window, json!([top, left, top + input.size[0], left + input.size[1]]));
-    let exact = check.case.json["molded"]["scale"] == 1.0;
     let channels = recorded.shape.last().unwrap();
     for (i, recorded) in recorded.values.iter().enumerate() {
         let at = if places.shape.len() == 2 && places.shape[1] == 3 { places.row(i) } else { places.row(i / channels) };
         let at = (at[0] as usize * input.padded[1] + at[1] as usize) * 3 + at[2] as usize;
         let off = (input.values[at] - recorded).abs();
         // scikit-image computes with errors of 1e-12 and cuts off, so that a whole number may lose 1.
-        assert!(off < if exact { 1e-3 } else { 1.001 }, "{} molded {i}: {off}", check.case.name);
+        assert!(off < if check.exact { 1e-3 } else { 1.001 }, "{} molded {i}: {off}", check.case.name);
     }
 }
 
@@ -231,7 +246,8 @@ fn heads(check: &Check, detector: &Detector, input: &NetworkInput, levels: &[Ten
 }
 
 /// What the whole detector finds on the picture is what the original's `detect` gave.
-fn end_to_end(case: &Case, detector: &Detector) {
+fn end_to_end(check: &Check, detector: &Detector) {
+    let case = check.case;
     let max_detections = Some(detector.config.box_detections_per_img);
     let options = DetectOptions { max_detections, ..DetectOptions::default() };
     let start = std::time::Instant::now();
@@ -240,38 +256,47 @@ fn end_to_end(case: &Case, detector: &Detector) {
     let (expected, classes) = (case.get("final.box"), case.get("final.class").values);
     let (scores, areas) = (case.get("final.score").values, case.get("final.mask_area").values);
     assert_eq!(found.len(), expected.shape[0], "{}", case.name);
-    let (mut pixels, mut other) = (0.0, 0.0);
+    // Corners are rounded to whole pixels, so that one half-way between two may become either where the input was not the same.
+    let most = if check.exact { 0.5 } else { 1.0 };
+    let (mut pixels, mut other, mut moved, mut lost) = (0.0, 0.0, 0, Vec::new());
     // Scores that are equal but for noise have no order.
     let mut left: Vec<_> = found.iter().collect();
     for i in 0..expected.shape[0] {
         let [y1, x1, y2, x2] = <[f32; 4]>::try_from(expected.row(i)).unwrap();
         let label = &detector.config.classes[classes[i] as usize];
         let same = left.iter().position(|one| {
-            farthest(one.bbox.corners(), [x1, y1, x2, y2]) <= 0.5
+            farthest(one.bbox.corners(), [x1, y1, x2, y2]) <= most
                 && one.label == *label
                 && (one.score - scores[i]).abs() <= 0.005
         });
-        let at = same
-            .unwrap_or_else(|| panic!("{} {i}: nothing like {label} {:?} {}", case.name, expected.row(i), scores[i]));
-        let area = left.swap_remove(at).mask.as_ref().unwrap().area() as f32;
+        let Some(at) = same else {
+            lost.push(format!("{label} {:?} {}", expected.row(i), scores[i]));
+            continue;
+        };
+        let one = left.swap_remove(at);
+        moved += usize::from(farthest(one.bbox.corners(), [x1, y1, x2, y2]) > 0.5);
+        let area = one.mask.as_ref().unwrap().area() as f32;
         pixels += areas[i];
         other += (area - areas[i]).abs();
     }
-    println!("{}: {other} of {pixels} mask pixels differ", case.name);
-    assert!(other <= 1e-3 * pixels, "{}", case.name);
+    println!("{}: {moved} boxes a pixel off, {other} of {pixels} mask pixels; without a twin: {lost:?}", case.name);
+    // Where the input was not the same, an overlap at the threshold may fall either way.
+    assert!(lost.len() * 50 <= if check.exact { 0 } else { expected.shape[0] }, "{}: {lost:?}", case.name);
+    assert!(moved * 20 <= expected.shape[0], "{}", case.name);
+    assert!(other <= if check.exact { 1e-3 } else { 1e-2 } * pixels, "{}", case.name);
 }
 
 fn every_stage(name: &str) {
     let Some(data) = common::real_data() else { return };
     let case = Case::open(&data, name);
     let Some(detector) = detector(&case) else { return };
-    let check = Check { case: &case };
+    let check = Check { case: &case, exact: case.json["molded"]["scale"] == 1.0 };
     let input = NetworkInput::new(&case.picture(), &detector.config).unwrap();
     molded(&check, &input);
     let levels = backbone(&check, &detector, &input);
     proposals(&check, &detector, &input, &levels);
     heads(&check, &detector, &input, &levels);
-    end_to_end(&case, &detector);
+    end_to_end(&check, &detector);
 }
 
 #[test]
@@ -302,6 +327,63 @@ fn the_other_recordings() {
     for name in ["r50_c3_crop", "r50_c3_synthetic", "r101_c81_hpa"] {
         every_stage(name);
     }
+}
+
+/// What is written for the original is what it wrote: the same layers, names, shapes and, but for what was folded, values; and the
+/// detector that is read from it detects the same.
+#[test]
+fn a_written_file_is_the_original_again() {
+    let Some(data) = common::real_data() else { return };
+    let Some(file) = keras_files::weights("mrcnn-r50", 3) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let there = folder.path().join("back.h5");
+    let here = folder.path().join("here.safetensors");
+    weights::convert(&file, &here, &Changes::new()).unwrap();
+    weights::convert(&here, &there, &Changes::new()).unwrap();
+    keras_files::same_layout(&file, &there);
+    let case = Case::open(&data, "r50_c3_synthetic_320");
+    let load = |path: &std::path::Path| {
+        let (mut detector, report) = weights::load("file", &std::fs::read(path).unwrap(), &Device::flex()).unwrap();
+        assert_eq!((report.missing.len(), report.unexpected.len()), (0, 0), "{report:?}");
+        detector.config = detector.config.with(&changes(&case)).unwrap();
+        detector
+    };
+    let detect = |detector: &Detector| {
+        let options = DetectOptions { max_detections: Some(100), ..DetectOptions::default() };
+        pollster::block_on(predict::detect(detector, &case.picture(), &options, &())).unwrap().detections
+    };
+    let (first, again) = (detect(&load(&file)), detect(&load(&there)));
+    assert_eq!(first.len(), again.len());
+    for (a, b) in first.iter().zip(&again) {
+        assert!(farthest(a.bbox.corners(), b.bbox.corners()) <= 0.5 && (a.score - b.score).abs() < 1e-4, "{a:?} {b:?}");
+    }
+    let torch = folder.path().join("torch.h5");
+    let changes = serde_json::from_value(json!({ "dialect": "torchvision" })).unwrap();
+    let refused = weights::convert(&here, &torch, &changes).unwrap_err().to_string();
+    assert!(refused.contains("write .safetensors") && !torch.exists(), "{refused}");
+}
+
+/// Fine-tuned for twenty steps on an image it learns it, with its own conventions.
+#[test]
+fn twenty_steps_lower_the_loss() {
+    let Some(file) = keras_files::weights("mrcnn-r50", 3) else { return };
+    let (mut detector, _) = weights::load("file", &std::fs::read(&file).unwrap(), &Device::flex()).unwrap();
+    (detector.config.min_size, detector.config.max_size) = (SIDE as u32, SIDE as u32);
+    (detector.config.rpn_pre_nms_top_n_train, detector.config.rpn_post_nms_top_n_train) = (400, 100);
+    detector.config.box_batch_size_per_image = 64;
+    let mut train = TrainConfig {
+        trainable: Trainable::Heads,
+        augment: Augment::none(),
+        batch_size: 1,
+        validation_share: 0.0,
+        ..TrainConfig::fine_tune()
+    };
+    train.schedule.warmup_steps = 0;
+    let mut trainer = Trainer::new(train, detector, vec![example(0)], vec![]).unwrap();
+    let losses: Vec<f32> = (0..20).map(|_| pollster::block_on(trainer.step()).unwrap().0.losses.total()).collect();
+    println!("{losses:?}");
+    let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
+    assert!(mean(&losses[15..]) < 0.8 * mean(&losses[..5]), "{losses:?}");
 }
 
 #[test]

@@ -27,6 +27,9 @@ pub fn config(file: &str, state: &StateDict) -> Result<(DetectorConfig, Vec<Stri
         })?;
         shape.get(axis).copied().ok_or_else(|| fault(format!("tensor {name}: its shape is {shape:?}")))
     };
+    if is_backbone(state) {
+        return of_backbone(file, state);
+    }
     let classes = side("roi_heads.box_predictor.cls_score.weight", 0)?;
     limits::check(file, "the number of its classes", classes as u64, limits::CLASSES as u64 + 1)?;
     let backbone = backbone(file, state)?;
@@ -61,6 +64,30 @@ pub fn config(file: &str, state: &StateDict) -> Result<(DetectorConfig, Vec<Stri
     }
     config.validate()?;
     Ok((config, warnings))
+}
+
+/// Whether it is a classification network's weights, which training starts from: a backbone without pyramid and heads.
+pub fn is_backbone(state: &StateDict) -> bool {
+    state
+        .tensors
+        .keys()
+        .all(|name| !name.starts_with("roi_heads.") && !name.starts_with("rpn.") && !name.contains(".fpn."))
+        && state.shape("backbone.body.conv1.weight").is_some()
+}
+
+/// The detector that training begins with where there is a backbone alone.
+fn of_backbone(file: &str, state: &StateDict) -> Result<(DetectorConfig, Vec<String>)> {
+    let backbone = backbone(file, state)?;
+    let config = match state.dialect {
+        Dialect::Matterport => DetectorConfig::matterport(backbone),
+        _ => DetectorConfig { backbone, ..DetectorConfig::default() },
+    };
+    let classes = ["__background__", "cell"].map(str::to_owned).to_vec();
+    let sentence = format!(
+        "weights of a classification network, {backbone}: the pyramid and the heads are randomly initialised; train the detector \
+         before using it"
+    );
+    Ok((DetectorConfig { classes, ..config }, vec![sentence]))
 }
 
 /// The system whose file it is: torchvision's second generation has tensors that the first has not.

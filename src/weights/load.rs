@@ -30,7 +30,9 @@ pub fn load(file: &str, bytes: &[u8], device: &Device) -> Result<(Detector, Load
 /// [`load`] from a state dict that was read already.
 pub fn from_state(file: &str, state: &StateDict, device: &Device) -> Result<(Detector, LoadReport)> {
     let (config, warnings) = config_of(file, state)?;
-    let mut source = FileSource::new(file, state, config.batch_norm_eps, None);
+    // The rest of a backbone alone is drawn, for a training that starts from it.
+    let drawn = infer::is_backbone(state).then_some(Seeded { seed: 0 });
+    let mut source = FileSource::new(file, state, config.batch_norm_eps, drawn);
     let detector = Detector::build(config, &mut source, device)?;
     source.finish(warnings).map(|report| (detector, report))
 }

@@ -307,6 +307,11 @@ def convert(folder):
             key = key.replace(f"mask_head.{i}.0.", f"mask_head.mask_fcn{i + 1}.")
         old[key] = value
     torch.save(old, f"{folder}/old.pth", _use_new_zipfile_serialization=False)
+    state, _ = load_file(f"{folder}/mask_resnet50_v2.safetensors")
+    torch.save(state, f"{folder}/v2.pth")
+    # A classification network, from which training starts: the body alone, and a layer that no detector has.
+    classifier = resnet.resnet18(weights=None).state_dict()
+    torch.save(classifier, f"{folder}/classifier.pth")
 
 
 if __name__ == "__main__":

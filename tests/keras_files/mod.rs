@@ -37,6 +37,26 @@ pub fn weights(network: &str, classes: u64) -> Option<PathBuf> {
     Some(file)
 }
 
+/// That a file has the layers with weights of another, in its order, with their names and shapes.
+pub fn same_layout(original: &Path, written: &Path) {
+    const SCRIPT: &str = r#"
+import h5py, sys
+def layout(path):
+    file, found = h5py.File(path), []
+    text = lambda v: v.decode() if isinstance(v, bytes) else v
+    for layer in map(text, file.attrs["layer_names"]):
+        names = [text(n) for n in file[layer].attrs["weight_names"]]
+        found += [(layer, name, file[layer][name].shape, str(file[layer][name].dtype)) for name in names]
+    return found
+first, second = map(layout, sys.argv[1:])
+assert first == second, [pair for pair in zip(first, second) if pair[0] != pair[1]][:3]
+assert len(first) == 384, len(first)
+"#;
+    let python = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
+    let output = Command::new(python).args(["-c", SCRIPT]).args([original, written]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// One recorded case.
 pub struct Case {
     pub name: String,

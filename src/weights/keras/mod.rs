@@ -9,15 +9,19 @@
 //! | bias of a convolution before a batch norm | taken from the norm's mean |
 //! | softmax of background and foreground in the RPN | one logit, their difference |
 //! | dy, dx, dh, dw | dx, dy, dw, dh |
+//! | Keras's ResNet-50 for ImageNet takes B, G, R | its first convolution takes R, G, B |
 //! | 7×7 and 1×1 convolution with batch norm in the box head | two linear layers, norms folded |
 
 mod file;
 mod layers;
+mod write;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+
+pub use write::write;
 
 use file::{Place, Values, WeightsFile};
 use layers::{Kind, Target};
@@ -51,7 +55,8 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<StateDict<'static>> {
             "its Keras weights are of no network that cytobox reads (matterport's Mask_RCNN, or Keras's ResNet-50)";
         return Err(Error::weights(file, reason));
     }
-    let dialect = if is_matterport { Dialect::Matterport } else { Dialect::Torchvision };
+    // Alone, a backbone is what matterport's training starts from.
+    let dialect = Dialect::Matterport;
     let mut reader = Reader { file, state: StateDict { dialect, ..StateDict::default() }, norms: BTreeMap::new() };
     for place in &places {
         let target = if is_matterport { layers::matterport(place.layer()) } else { layers::backbone(place.layer()) };
@@ -60,6 +65,9 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<StateDict<'static>> {
             Some(target) => reader.take(place, target, weights.values(place)?)?,
             None => drop(reader.state.left_out.push(format!("{}/{}", place.group, place.path))),
         }
+    }
+    if !is_matterport {
+        reader.turn_colours()?;
     }
     reader.finish()
 }
@@ -113,6 +121,17 @@ impl Reader<'_> {
         if self.state.tensors.insert(name.clone(), RawTensor::from_f32(shape, &values)).is_some() {
             return Err(Error::weights(self.file, format!("the name {name} comes twice")));
         }
+        Ok(())
+    }
+
+    /// From B, G, R to R, G, B.
+    fn turn_colours(&mut self) -> Result<()> {
+        let name = "backbone.body.conv1.weight";
+        let (Some(values), Some(&[_, 3, h, w])) = (self.values(name)?, self.state.shape(name)) else { return Ok(()) };
+        let shape = self.state.shape(name).unwrap_or_default().to_vec();
+        let turned = |kernel: &[f32]| kernel.chunks_exact((h * w).max(1)).rev().flatten().copied().collect::<Vec<_>>();
+        let values: Vec<f32> = values.chunks_exact((3 * h * w).max(1)).flat_map(turned).collect();
+        self.state.tensors.insert(name.to_owned(), RawTensor::from_f32(shape, &values));
         Ok(())
     }
 
