@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::counts::Counts;
 use crate::model::intensity::Window;
-use crate::model::mask_head::paste_mask;
+use crate::model::mask_head::paste_mask_by;
 use crate::model::roi_heads::{NetworkDetection, NetworkDetections};
 use crate::model::transform::{NetworkInput, Part};
 use crate::model::{Detector, DetectorConfig, Go, Progress, Scale, Stage};
@@ -186,7 +186,7 @@ fn in_image(
         return Ok(None);
     };
     let mask = match &one.mask {
-        Some(grid) => Some(paste_mask(grid, corners, width, height)?),
+        Some(grid) => Some(paste_mask_by(detector.config.mask_rule, grid, corners, width, height)?),
         None => None,
     };
     let label = detector.config.classes.get(one.class).cloned().unwrap_or_default();

@@ -19,7 +19,7 @@ use cytobox::model::rcnn::grids;
 use cytobox::model::roi_heads::{BoxPredictions, postprocess_detections};
 use cytobox::model::rpn::{Proposal, TopN, filter_proposals, read_predictions};
 use cytobox::model::transform::NetworkInput;
-use cytobox::model::{Architecture, Backbone, Detector, DetectorConfig};
+use cytobox::model::{Architecture, Backbone, Detector, DetectorConfig, Dialect};
 use cytobox::predict::{self, DetectOptions};
 use cytobox::weights::{self, Precision};
 use golden::Golden;
@@ -249,6 +249,36 @@ fn the_configuration_is_inferred() {
     let (detector, report) = weights::load("converted", &std::fs::read(to).unwrap(), &Device::flex()).unwrap();
     assert_eq!(&detector.config, config);
     assert!(report.warnings.is_empty(), "{report:?}");
+}
+
+/// torchvision's second generation is known by the batch norms that only it has.
+#[test]
+fn the_second_generation_is_inferred() {
+    let Some(folder) = golden::folder() else { return };
+    let bytes = std::fs::read(folder.join("v2.pth")).unwrap();
+    let (detector, report) = weights::load("v2.pth", &bytes, &Device::flex()).unwrap();
+    assert_eq!((report.missing.len(), report.unexpected.len()), (0, 0), "{report:?}");
+    assert!(report.warnings.iter().any(|sentence| sentence.contains("v2")), "{report:?}");
+    let config = &detector.config;
+    assert_eq!((config.dialect, config.rpn_convs, config.box_head_convs), (Dialect::TorchvisionV2, 2, 4));
+    assert_eq!((config.fpn_channels, config.representation_size, config.box_roi_pool_size), (24, 64, 7));
+    assert_eq!(config.batch_norm_eps, 1e-5);
+}
+
+/// A classification network's weights become the backbone; the rest is drawn.
+#[test]
+fn a_classifier_is_a_backbone_to_start_from() {
+    let Some(folder) = golden::folder() else { return };
+    let bytes = std::fs::read(folder.join("classifier.pth")).unwrap();
+    let refused = weights::load("classifier.pth", &bytes, &Device::flex()).unwrap_err().to_string();
+    assert!(refused.contains("not a Faster R-CNN or Mask R-CNN"), "{refused}");
+    let config = DetectorConfig { backbone: Backbone::ResNet18, fpn_channels: 8, ..DetectorConfig::default() };
+    let device = Device::flex();
+    let (_, report) = weights::load_into(config, "classifier.pth", &bytes, false, 1, &device).unwrap();
+    assert!(report.missing.iter().all(|name| !name.starts_with("backbone.body")), "{report:?}");
+    assert!(report.loaded.iter().all(|name| name.starts_with("backbone.body")), "{report:?}");
+    assert_eq!(report.loaded.len(), 100);
+    assert_eq!(report.unexpected, ["fc.bias", "fc.weight"]);
 }
 
 /// torchvision's published files are known by their 91 classes: COCO's names, and batch norms without an epsilon.

@@ -4,10 +4,14 @@
 //! over the whole of a W × H image is `(0, 0, W, H)`. The arithmetic follows torchvision (`ops/boxes.py` and
 //! `models/detection/_utils.py`).
 
+mod coder;
+mod corners;
 mod grid;
 
 use serde::{Deserialize, Serialize};
 
+pub use coder::{BBOX_XFORM_CLIP, BoxCoder};
+pub use corners::Corners;
 pub use grid::BoxGrid;
 
 use crate::error::{Error, Result};
@@ -157,6 +161,17 @@ pub fn argsort_descending(scores: &[f32]) -> Vec<usize> {
     order
 }
 
+/// The index of the greatest value, the first of equal ones; 0 where there is none.
+pub fn argmax(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = i;
+        }
+    }
+    best
+}
+
 /// Greedy non-maximum suppression within each group, as in `batched_nms`. Returns the indices of the boxes to keep, highest
 /// score first.
 ///
@@ -176,47 +191,6 @@ pub fn batched_nms(boxes: &[[f32; 4]], scores: &[f32], groups: &[u32], threshold
 /// [`batched_nms`] with a single group.
 pub fn nms(boxes: &[[f32; 4]], scores: &[f32], threshold: f32) -> Vec<usize> {
     batched_nms(boxes, scores, &vec![0; boxes.len()], threshold)
-}
-
-/// `log(1000 / 16)`: the upper limit of dw and dh.
-pub const BBOX_XFORM_CLIP: f32 = 4.135_166_6;
-
-/// The regression targets of R-CNN (Girshick 2014, torchvision's `BoxCoder`): the offset of the centre relative to the size of
-/// the reference box, and the logarithms of the size ratios, each times a weight.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct BoxCoder {
-    /// Weights of dx, dy, dw, dh.
-    pub weights: [f32; 4],
-}
-
-impl BoxCoder {
-    pub const fn new(weights: [f32; 4]) -> Self {
-        Self { weights }
-    }
-
-    /// The deltas from `reference` to `target`; both must have positive width and height.
-    pub fn encode(&self, target: [f32; 4], reference: [f32; 4]) -> [f32; 4] {
-        let (rw, rh, rx, ry) = centre_form(reference);
-        let (tw, th, tx, ty) = centre_form(target);
-        let [wx, wy, ww, wh] = self.weights;
-        [wx * (tx - rx) / rw, wy * (ty - ry) / rh, ww * (tw / rw).ln(), wh * (th / rh).ln()]
-    }
-
-    /// Applies `deltas` to `reference`, without clipping.
-    pub fn decode(&self, deltas: [f32; 4], reference: [f32; 4]) -> [f32; 4] {
-        let (rw, rh, rx, ry) = centre_form(reference);
-        let [wx, wy, ww, wh] = self.weights;
-        let (cx, cy) = (deltas[0] / wx * rw + rx, deltas[1] / wy * rh + ry);
-        let w = (deltas[2] / ww).min(BBOX_XFORM_CLIP).exp() * rw;
-        let h = (deltas[3] / wh).min(BBOX_XFORM_CLIP).exp() * rh;
-        [cx - 0.5 * w, cy - 0.5 * h, cx + 0.5 * w, cy + 0.5 * h]
-    }
-}
-
-/// Width, height and centre.
-fn centre_form([x1, y1, x2, y2]: [f32; 4]) -> (f32, f32, f32, f32) {
-    let (w, h) = (x2 - x1, y2 - y1);
-    (w, h, x1 + 0.5 * w, y1 + 0.5 * h)
 }
 
 #[cfg(test)]

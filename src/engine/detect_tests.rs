@@ -98,3 +98,22 @@ fn a_reached_detection_limit_is_reported() {
         assert_eq!(pollster::block_on(engine.run(command, &NoObserver)).unwrap_err().code(), "usage");
     }
 }
+
+/// A classification network is something to train from, not to detect with, and does not stay when another detector comes.
+#[test]
+fn a_backbone_alone_does_not_detect() {
+    let mut engine = engine();
+    let mut state = pollster::block_on(weights::save::state_dict(engine.detector().unwrap(), Precision::F32)).unwrap();
+    let whole = weights::safetensors::write("whole", &state).unwrap();
+    state.tensors.retain(|name, _| name.starts_with("backbone.body."));
+    state.config = None;
+    let bytes = weights::safetensors::write("backbone", &state).unwrap();
+    let Outcome::Model(report) = run(&mut engine, Command::LoadModel { name: "backbone".into(), bytes }) else {
+        panic!("no report");
+    };
+    assert!(!report.load.missing.is_empty() && report.load.warnings[0].contains("randomly initialised"), "{report:?}");
+    let refused = pollster::block_on(engine.detect(&input(), &DetectOptions::default(), &NoObserver)).unwrap_err();
+    assert!(refused.to_string().contains("train it first"), "{refused}");
+    run(&mut engine, Command::LoadModel { name: "whole".into(), bytes: whole });
+    detect(&mut engine, 0.0, None);
+}

@@ -145,6 +145,7 @@ impl Engine {
         active.check()?;
         let report = model_report(&name, &detector, load);
         (self.detector, self.kept) = (Some(detector), None);
+        self.untrained = false;
         let (best, steps, seconds) = (finished.best, finished.steps, finished.seconds);
         Ok(Outcome::Trained(Box::new(Trained { report, file, best, steps, seconds, validation_images })))
     }

@@ -62,6 +62,8 @@ pub struct Engine {
     detector: Option<Detector>,
     /// Of this detector.
     kept: Option<outlines::Kept>,
+    /// Whether some of the detector's weights are random.
+    untrained: bool,
 }
 
 impl Engine {
@@ -187,7 +189,13 @@ impl Engine {
         self.device.as_ref().ok_or_else(|| Error::Usage("no device has been opened yet".into()))
     }
 
+    /// The detector to detect with.
     fn detector(&self) -> Result<&Detector> {
+        if self.untrained {
+            let reason =
+                "the file holds the backbone of a detector alone, whose other weights are random; train it first";
+            return Err(Error::Usage(reason.into()));
+        }
         self.detector.as_ref().ok_or_else(|| Error::Usage("load a model first".into()))
     }
 
@@ -195,6 +203,8 @@ impl Engine {
         let active = self.device()?;
         let (detector, load) = weights::load(name, bytes, &active.device)?;
         active.check()?;
+        // A backbone alone may be loaded, to train from.
+        self.untrained = !load.missing.is_empty();
         let report = model_report(name, &detector, load);
         (self.detector, self.kept) = (Some(detector), None);
         Ok(Outcome::Model(Box::new(report)))

@@ -95,6 +95,7 @@ pub struct PoolGeometry {
     pub ow: usize,
     pub kernel: usize,
     pub stride: usize,
+    /// Before the first row and column; how far the last windows reach is in `oh` and `ow`.
     pub padding: usize,
 }
 
@@ -102,23 +103,31 @@ impl PoolGeometry {
     /// # Errors
     /// A window that might hold no pixel (padding is at most half the kernel, as in torch), or a size out of range.
     pub fn new(x: [usize; 4], kernel: usize, stride: usize, padding: usize) -> Result<Self> {
+        Self::between(x, kernel, stride, [padding; 2])
+    }
+
+    /// With padding of its own before and after each axis.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn between(x: [usize; 4], kernel: usize, stride: usize, [padding, after]: [usize; 2]) -> Result<Self> {
         let [n, h, w, c] = x;
         let refuse = |reason: &str| {
             Err(Error::Config(format!(
-                "max-pool of {x:?}, kernel {kernel}, stride {stride}, padding {padding}: {reason}"
+                "max-pool of {x:?}, kernel {kernel}, stride {stride}, padding {padding} and {after}: {reason}"
             )))
         };
         if x.iter().any(|&d| d == 0 || d > SIDE) || elements(&x).is_none() {
             return refuse("a size is zero or too large");
         }
-        if kernel == 0 || kernel > 16 || stride == 0 || stride > 16 || padding * 2 > kernel {
+        if kernel == 0 || kernel > 16 || stride == 0 || stride > 16 || padding.max(after) * 2 > kernel {
             return refuse("kernel and stride must be 1 to 16, and the padding at most half the kernel");
         }
-        if h + 2 * padding < kernel || w + 2 * padding < kernel {
+        if h + padding + after < kernel || w + padding + after < kernel {
             return refuse("the kernel is larger than the padded input");
         }
-        let oh = (h + 2 * padding - kernel) / stride + 1;
-        let ow = (w + 2 * padding - kernel) / stride + 1;
+        let oh = (h + padding + after - kernel) / stride + 1;
+        let ow = (w + padding + after - kernel) / stride + 1;
         Ok(Self { n, h, w, c, oh, ow, kernel, stride, padding })
     }
 

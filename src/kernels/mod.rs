@@ -157,6 +157,15 @@ pub fn max_pool2d(x: Tensor<4>, options: PoolOptions) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as KernelOps>::kernel_pool(x.into_dispatch(), g))
 }
 
+/// [`max_pool2d`] with padding of its own before and after each axis: TensorFlow's `same` pads even sides at their end alone.
+///
+/// # Panics
+/// If [`PoolGeometry::between`] refuses the shapes.
+pub fn max_pool2d_between(x: Tensor<4>, kernel: usize, stride: usize, padding: [usize; 2]) -> Tensor<4> {
+    let g = accept(PoolGeometry::between(x.dims(), kernel, stride, padding));
+    Tensor::from_dispatch(<Dispatch as KernelOps>::kernel_pool(x.into_dispatch(), g))
+}
+
 /// The output shape of [`upsample_add`].
 pub fn check_upsample_add(top: [usize; 4], lateral: [usize; 4]) -> Result<[usize; 4]> {
     let fits = top[0] == lateral[0] && top[3] == lateral[3] && !top.contains(&0) && !lateral.contains(&0);
@@ -189,7 +198,30 @@ pub fn check_roi_align(levels: &[[usize; 4]], rois: &[Roi], options: &RoiAlignOp
 /// If [`check_roi_align`] refuses the shapes or a region.
 pub fn roi_align(levels: &[Tensor<4>], rois: &[Roi], options: RoiAlignOptions) -> Tensor<4> {
     let shapes: Vec<_> = levels.iter().map(|l| l.dims()).collect();
-    let table = accept(RoiTable::new(&shapes, rois, &options));
+    pool_rois(levels, rois, accept(RoiTable::new(&shapes, rois, &options)))
+}
+
+/// TensorFlow's `crop_and_resize` of `rois` from one to four levels `[N, H, W, C]`: `[R, S, S, C]` with one bilinear sample for
+/// each bin, the outermost ones on the edges of the region. `input` is the height and width of the network's input.
+///
+/// # Panics
+/// If [`check_crop_and_resize`] refuses the shapes or a region.
+pub fn crop_and_resize(levels: &[Tensor<4>], rois: &[Roi], size: usize, input: [usize; 2]) -> Tensor<4> {
+    let shapes: Vec<_> = levels.iter().map(|l| l.dims()).collect();
+    pool_rois(levels, rois, accept(RoiTable::crop_and_resize(&shapes, rois, size, input)))
+}
+
+/// The output shape `[R, S, S, C]` of [`crop_and_resize`].
+pub fn check_crop_and_resize(
+    levels: &[[usize; 4]],
+    rois: &[Roi],
+    size: usize,
+    input: [usize; 2],
+) -> Result<[usize; 4]> {
+    RoiTable::crop_and_resize(levels, rois, size, input).map(|table| table.out_shape())
+}
+
+fn pool_rois(levels: &[Tensor<4>], rois: &[Roi], table: RoiTable) -> Tensor<4> {
     let device = levels[0].device();
     if rois.is_empty() {
         return Tensor::empty(table.out_shape(), &device);

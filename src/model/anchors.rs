@@ -2,17 +2,18 @@
 
 use super::config::DetectorConfig;
 
-/// The zero-centred anchors of one level: every aspect ratio with every size, corners rounded to whole pixels.
+/// The zero-centred anchors of one level: every aspect ratio with every size, corners rounded to whole pixels if asked for.
 ///
 /// An aspect ratio is height over width. Computed in f32 and rounded half to even, as in torch.
-pub fn cell_anchors(sizes: &[f32], aspect_ratios: &[f32]) -> Vec<[f32; 4]> {
+pub fn cell_anchors(sizes: &[f32], aspect_ratios: &[f32], rounded: bool) -> Vec<[f32; 4]> {
+    let corner = |v: f32| if rounded { v.round_ties_even() } else { v };
     let mut anchors = Vec::with_capacity(sizes.len() * aspect_ratios.len());
     for ratio in aspect_ratios {
         let h_ratio = ratio.sqrt();
         let w_ratio = 1.0 / h_ratio;
         for size in sizes {
             let (w, h) = (w_ratio * size, h_ratio * size);
-            anchors.push([-w / 2.0, -h / 2.0, w / 2.0, h / 2.0].map(f32::round_ties_even));
+            anchors.push([-w / 2.0, -h / 2.0, w / 2.0, h / 2.0].map(corner));
         }
     }
     anchors
@@ -40,7 +41,9 @@ pub fn pyramid_anchors(config: &DetectorConfig, grids: &[[usize; 2]], input: [us
     grids
         .iter()
         .zip(&config.anchor_sizes)
-        .map(|(grid, sizes)| grid_anchors(&cell_anchors(sizes, &config.aspect_ratios), *grid, input))
+        .map(|(grid, sizes)| {
+            grid_anchors(&cell_anchors(sizes, &config.aspect_ratios, config.anchor_rounding), *grid, input)
+        })
         .collect()
 }
 
@@ -52,9 +55,10 @@ mod tests {
     fn cell_anchors_are_torchvisions() {
         // AnchorGenerator(((32,),), ((0.5, 1.0, 2.0),)).cell_anchors
         let expected = [[-23.0, -11.0, 23.0, 11.0], [-16.0, -16.0, 16.0, 16.0], [-11.0, -23.0, 11.0, 23.0]];
-        assert_eq!(cell_anchors(&[32.0], &[0.5, 1.0, 2.0]), expected);
+        assert_eq!(cell_anchors(&[32.0], &[0.5, 1.0, 2.0], true), expected);
         // Halves round to even: a side of 5 gives ±2.5, which becomes ±2.
-        assert_eq!(cell_anchors(&[5.0], &[1.0]), [[-2.0, -2.0, 2.0, 2.0]]);
+        assert_eq!(cell_anchors(&[5.0], &[1.0], true), [[-2.0, -2.0, 2.0, 2.0]]);
+        assert_eq!(cell_anchors(&[5.0], &[1.0], false), [[-2.5, -2.5, 2.5, 2.5]]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::config::DetectorConfig;
 use super::mask_head::class_probabilities;
 use super::pooler::MultiScaleRoiAlign;
 use super::roi_heads::{BoxPredictions, MASKS_AT_A_TIME, MaskGrid, RoiHeads};
+use super::transform::NetworkInput;
 use crate::error::Result;
 
 /// A box in pixels of the network's input, and the class of what is in it where that is known.
@@ -15,8 +16,6 @@ impl RoiHeads {
     /// The mask of each box, of its class; of a box whose class is not known, of the one that the box head takes it for.
     /// Nothing from a network without a mask head.
     ///
-    /// `size` is the height and width of the resized image without padding.
-    ///
     /// # Errors
     /// A device that failed or returned values that are not finite.
     pub async fn masks(
@@ -24,10 +23,10 @@ impl RoiHeads {
         config: &DetectorConfig,
         features: &[Tensor<4>],
         boxes: &[ClassedBox],
-        size: [usize; 2],
+        input: &NetworkInput,
     ) -> Result<Vec<MaskGrid>> {
         let heights: Vec<usize> = features.iter().map(|level| level.dims()[1]).collect();
-        let pool = |side| MultiScaleRoiAlign::new(&heights, size[0], side, config.roi_sampling_ratio);
+        let pool = |side| MultiScaleRoiAlign::of(config, &heights, input.size[0], input.padded, side);
         let (box_pool, mask_pool) = (pool(config.box_roi_pool_size), pool(config.mask_roi_pool_size));
         let mut grids = Vec::with_capacity(boxes.len());
         for boxes in boxes.chunks(MASKS_AT_A_TIME) {

@@ -18,13 +18,16 @@ pub struct FeaturePyramidNetwork {
 }
 
 impl FeaturePyramidNetwork {
-    pub fn build(builder: &mut Builder, name: &str, inputs: [usize; 4], output: usize) -> Result<Self> {
+    pub fn build(builder: &mut Builder, name: &str, config: &DetectorConfig) -> Result<Self> {
+        let output = config.fpn_channels;
         let mut inner_blocks = Vec::new();
         let mut layer_blocks = Vec::new();
-        for (i, input) in inputs.into_iter().enumerate() {
+        for (i, input) in config.backbone.channels().into_iter().enumerate() {
             let init = Initializer::KaimingUniform;
-            inner_blocks.push(builder.conv(format!("{name}.inner_blocks.{i}.0"), [input, output, 1], 1, init)?);
-            layer_blocks.push(builder.conv(format!("{name}.layer_blocks.{i}.0"), [output, output, 3], 1, init)?);
+            let mut conv =
+                |blocks: &str, widths| builder.sequence(format!("{name}.{blocks}.{i}"), widths, config.fpn_norm, init);
+            inner_blocks.push(conv("inner_blocks", [input, output, 1])?);
+            layer_blocks.push(conv("layer_blocks", [output, output, 3])?);
         }
         Ok(Self { inner_blocks, layer_blocks })
     }
@@ -59,9 +62,8 @@ pub struct BackboneWithFpn {
 
 impl BackboneWithFpn {
     pub fn build(builder: &mut Builder, name: &str, config: &DetectorConfig) -> Result<Self> {
-        let body = ResNet::build(builder, &format!("{name}.body"), config.backbone)?;
-        let inputs = config.backbone.channels();
-        let fpn = FeaturePyramidNetwork::build(builder, &format!("{name}.fpn"), inputs, config.fpn_channels)?;
+        let body = ResNet::build(builder, &format!("{name}.body"), config)?;
+        let fpn = FeaturePyramidNetwork::build(builder, &format!("{name}.fpn"), config)?;
         Ok(Self { body, fpn })
     }
 

@@ -292,6 +292,22 @@ impl<'a> Builder<'a> {
         .map(|conv| Conv2d { stride, padding: kernel / 2, ..conv })
     }
 
+    /// torchvision's `Conv2dNormActivation`: a convolution `NAME.0` with `padding = kernel / 2`, and a batch norm `NAME.1` after it
+    /// if there is one.
+    pub fn sequence(
+        &mut self,
+        name: impl Into<String>,
+        [input, output, kernel]: [usize; 3],
+        norm: bool,
+        init: Initializer,
+    ) -> Result<Conv2d> {
+        let name = name.into();
+        let norm = norm.then(|| format!("{name}.1"));
+        let kind = LayerKind::Conv { input, output, kernel };
+        self.conv_of(LayerSpec { name: format!("{name}.0"), norm, kind, init })
+            .map(|conv| Conv2d { padding: kernel / 2, ..conv })
+    }
+
     fn conv_of(&mut self, spec: LayerSpec) -> Result<Conv2d> {
         let [output, input, kh, kw] = dims4(&spec.kind.torch_shape());
         let (weight, bias) = self.parameters(spec, [kh, kw, input, output])?;

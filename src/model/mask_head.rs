@@ -3,9 +3,10 @@
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData, Transaction};
 
-use super::config::DetectorConfig;
+use super::config::{DetectorConfig, MaskRule};
 use super::layers::{Builder, Conv2d, ConvTranspose2d, Initializer};
 use super::read::{self, sigmoid};
+use super::resample::EdgeTap;
 use super::roi_heads::MaskGrid;
 use super::transform::bilinear_taps;
 use crate::error::Result;
@@ -28,7 +29,7 @@ impl MaskHead {
         let mut convs = Vec::with_capacity(config.mask_layers.len());
         for (i, &output) in config.mask_layers.iter().enumerate() {
             let init = Initializer::KaimingNormal;
-            convs.push(builder.conv(format!("{name}.{i}.0"), [input, output, 3], 1, init)?);
+            convs.push(builder.sequence(format!("{name}.{i}"), [input, output, 3], config.mask_norm, init)?);
             input = output;
         }
         Ok(Self { convs })
@@ -82,6 +83,40 @@ pub async fn class_probabilities(logits: Tensor<4>, classes: &[usize]) -> Result
     let mut data = read::execute(Transaction::default().register(picked), &device).await?;
     let values = data.pop().unwrap_or_default();
     Ok(values.chunks_exact(height * width).map(|grid| grid.iter().map(|x| sigmoid(*x)).collect()).collect())
+}
+
+/// Pastes the mask grid of a box into an image and thresholds it, by the rule of its detector.
+///
+/// # Errors
+/// An image without pixels.
+pub fn paste_mask_by(rule: MaskRule, grid: &MaskGrid, corners: [f32; 4], width: u32, height: u32) -> Result<Rle> {
+    match rule {
+        MaskRule::Padded => paste_mask(grid, corners, width, height),
+        MaskRule::Box => paste_into_box(grid, corners, width, height),
+    }
+}
+
+/// matterport's `unmold_mask`: the grid is resized to the box in whole pixels, with zeros outside of it, which fade its edges, but
+/// to no value that the grid does not have.
+fn paste_into_box(grid: &MaskGrid, corners: [f32; 4], width: u32, height: u32) -> Result<Rle> {
+    let side = grid.side;
+    let least = grid.probabilities.iter().copied().fold(f32::INFINITY, f32::min);
+    let [x1, y1, x2, y2] = corners.map(|c| c.round_ties_even() as i64);
+    let taps = |from: i64, to: i64, end: u32| {
+        let (low, high) = (from.max(0), to.min(i64::from(end)));
+        (low..high).map(move |at| (at, EdgeTap::new(side, (to - from) as usize, (at - from) as usize)))
+    };
+    let rows: Vec<_> = taps(y1, y2, height).collect();
+    let mut runs = Runs::new(width, height);
+    for (x, column) in taps(x1, x2, width) {
+        for (y, row) in &rows {
+            let value = EdgeTap::blend(row, &column, |i, j| f64::from(grid.probabilities[i * side + j]));
+            if value.max(f64::from(least)) >= f64::from(MASK_THRESHOLD) {
+                runs.add(x as u64, *y as u64);
+            }
+        }
+    }
+    runs.finish()
 }
 
 /// Pastes the mask grid of a box into an image and thresholds it, as in `paste_masks_in_image`.
@@ -177,6 +212,19 @@ mod tests {
         let mask = paste_mask(&grid, [0.0, 0.0, 50.0, 40.0], 50, 40).unwrap();
         // torchvision truncates the enlarged corner (−3.57, −2.86) to (−3, −2), which leaves the first row and column below ½.
         assert_eq!(mask.area(), 49 * 39);
+    }
+
+    #[test]
+    fn a_mask_in_its_box_fades_at_the_edges() {
+        // Of 0.6 at a corner of 4 pixels for each value, a sample ⅜ of a value outside counts ⅝² of it.
+        let grid = MaskGrid { side: 2, probabilities: vec![0.6, 0.6, 0.0, 0.6] };
+        let mask = paste_mask_by(MaskRule::Box, &grid, [10.0, 20.0, 18.0, 28.0], 100, 90).unwrap();
+        let padded = paste_mask_by(MaskRule::Padded, &grid, [10.0, 20.0, 18.0, 28.0], 100, 90).unwrap();
+        assert!(mask.area() > 0 && mask.area() < 24, "{}", mask.area());
+        assert_ne!(mask, padded);
+        let full = MaskGrid { side: 2, probabilities: vec![0.6; 4] };
+        let mask = paste_mask_by(MaskRule::Box, &full, [10.0, 20.0, 18.0, 28.0], 100, 90).unwrap();
+        assert_eq!(mask.area(), 64, "no value is below the least of the grid");
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod pooler;
 pub mod progress;
 pub mod rcnn;
 pub(crate) mod read;
+pub mod resample;
 pub(crate) mod resnet;
 pub mod roi_heads;
 pub mod rpn;
@@ -32,7 +33,7 @@ pub mod transform;
 
 use burn::tensor::Device;
 
-pub use architecture::{Architecture, Backbone};
+pub use architecture::{Architecture, Backbone, Dialect};
 pub use config::DetectorConfig;
 pub use intensity::IntensityRange;
 pub use progress::{Go, Progress, Stage};

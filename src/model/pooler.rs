@@ -2,6 +2,8 @@
 
 use burn::tensor::Tensor;
 
+use super::config::{DetectorConfig, RoiRule};
+use crate::boxes::Corners;
 use crate::kernels::{self, Roi, RoiAlignOptions};
 
 /// Number of pyramid levels that boxes are pooled from; the fifth is used only by the RPN.
@@ -17,6 +19,9 @@ pub struct MultiScaleRoiAlign {
     scales: Vec<f32>,
     output_size: usize,
     sampling_ratio: usize,
+    rule: RoiRule,
+    /// Height and width of the network's input with its padding, where boxes are relative to it.
+    input: [usize; 2],
 }
 
 impl MultiScaleRoiAlign {
@@ -25,15 +30,39 @@ impl MultiScaleRoiAlign {
     pub fn new(level_heights: &[usize], image_height: usize, output_size: usize, sampling_ratio: usize) -> Self {
         let scale = |h: &usize| (*h as f32 / image_height.max(1) as f32).log2().round_ties_even().exp2();
         let scales = level_heights.iter().take(POOLED_LEVELS).map(scale).collect();
-        Self { scales, output_size, sampling_ratio }
+        Self { scales, output_size, sampling_ratio, rule: RoiRule::Align, input: [0; 2] }
+    }
+
+    /// By the rule of a detector, for an input whose padded height and width are `input`; the rest as for [`Self::new`].
+    pub fn of(
+        config: &DetectorConfig,
+        level_heights: &[usize],
+        image_height: usize,
+        input: [usize; 2],
+        output_size: usize,
+    ) -> Self {
+        let align = Self::new(level_heights, image_height, output_size, config.roi_sampling_ratio);
+        Self { rule: config.roi_rule, input, ..align }
     }
 
     /// The level of a box, counted from the finest: equation 1 of the FPN paper.
     pub fn level(&self, corners: [f32; 4]) -> usize {
         let stride_bits = |scale: Option<&f32>| -scale.map_or(0.0, |s| s.log2());
         let (finest, coarsest) = (stride_bits(self.scales.first()), stride_bits(self.scales.last()));
-        let side = crate::boxes::area(corners).max(0.0).sqrt();
-        let level = (CANONICAL_LEVEL + (side / CANONICAL_SCALE).log2() + 1e-6).floor();
+        let level = match self.rule {
+            RoiRule::Align => {
+                let side = crate::boxes::area(corners).max(0.0).sqrt();
+                (CANONICAL_LEVEL + (side / CANONICAL_SCALE).log2() + 1e-6).floor()
+            }
+            RoiRule::CropAndResize => {
+                // Sides between pixel centres, as shares of the input's; then of its area in pixels.
+                let [x1, y1, x2, y2] = Corners::PixelCentres.of_edges(corners);
+                let [height, width] = self.input.map(|side| side as f32);
+                let share = ((y2 - y1) / (height - 1.0)) * ((x2 - x1) / (width - 1.0));
+                let side = share.max(0.0).sqrt() * (height * width).sqrt();
+                CANONICAL_LEVEL + (side / CANONICAL_SCALE).log2().round_ties_even()
+            }
+        };
         (level.clamp(finest, coarsest) - finest) as usize
     }
 
@@ -45,6 +74,9 @@ impl MultiScaleRoiAlign {
             .flat_map(|(image, boxes)| boxes.iter().map(move |corners| (image, *corners)))
             .map(|(image, corners)| Roi { image: image as u32, level: self.level(corners) as u32, corners })
             .collect();
+        if self.rule == RoiRule::CropAndResize {
+            return kernels::crop_and_resize(&features[..POOLED_LEVELS], &rois, self.output_size, self.input);
+        }
         let options = RoiAlignOptions {
             output_size: self.output_size,
             sampling_ratio: self.sampling_ratio,

@@ -49,11 +49,11 @@ impl GeneralizedRcnn {
         progress.at(Stage::Proposals, 0.0).await?;
         let predictions = rpn::read_predictions(&outputs).await?.pop().unwrap_or_default();
         let anchors = pyramid_anchors(config, &grids(&features), input.padded);
-        let proposals = rpn::filter_proposals(config, TopN::test(config), &predictions, &anchors, input.size);
+        let proposals = rpn::filter_proposals(config, TopN::test(config), &predictions, &anchors, input.canvas());
         let further = |first: &[Proposal]| {
-            rpn::further_proposals(config, counts.proposals, first, &predictions, &anchors, input.size)
+            rpn::further_proposals(config, counts.proposals, first, &predictions, &anchors, input.canvas())
         };
-        self.roi_heads.detect(config, counts, &features, (proposals, &further), input.size, progress).await
+        self.roi_heads.detect(config, counts, &features, (proposals, &further), input, progress).await
     }
 
     /// Applies the RPN head to every level.

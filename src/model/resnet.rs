@@ -1,14 +1,14 @@
-//! The residual backbone (He et al. 2015), in torchvision's v1.5: a stage's stride is in the 3×3 convolution.
+//! The residual backbone (He et al. 2015). A stage's stride is in the 3×3 convolution, torchvision's v1.5, or in the 1×1 before it.
 //!
 //! Batch norm is frozen and folded into the convolution before it, so a block is convolutions alone.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::architecture::Backbone;
+use super::config::{DetectorConfig, Padding};
 use super::layers::{Builder, Conv2d};
 use crate::error::Result;
-use crate::kernels::{self, PoolOptions};
+use crate::kernels;
 
 /// Two 3×3 convolutions, or 1×1, 3×3, 1×1, beside a shortcut.
 #[derive(Module, Debug)]
@@ -26,15 +26,17 @@ impl Block {
         input: usize,
         planes: usize,
         stride: usize,
-        deep: bool,
+        config: &DetectorConfig,
     ) -> Result<Self> {
+        let deep = config.backbone.bottleneck();
+        let [first, second] = if config.stride_in_1x1 { [stride, 1] } else { [1, stride] };
         let mut conv = |k: usize, widths: [usize; 3], stride: usize| {
             builder.conv_norm(format!("{name}.conv{k}"), format!("{name}.bn{k}"), widths, stride)
         };
         let output = if deep { planes * 4 } else { planes };
         let (conv1, conv2, conv3) = if deep {
-            let conv1 = conv(1, [input, planes, 1], 1)?;
-            (conv1, conv(2, [planes, planes, 3], stride)?, Some(conv(3, [planes, output, 1], 1)?))
+            let conv1 = conv(1, [input, planes, 1], first)?;
+            (conv1, conv(2, [planes, planes, 3], second)?, Some(conv(3, [planes, output, 1], 1)?))
         } else {
             (conv(1, [input, planes, 3], stride)?, conv(2, [planes, planes, 3], 1)?, None)
         };
@@ -66,6 +68,8 @@ impl Block {
 #[derive(Module, Debug)]
 pub struct ResNet {
     pub conv1: Conv2d,
+    #[module(skip)]
+    pub stem_padding: Padding,
     pub layer1: Vec<Block>,
     pub layer2: Vec<Block>,
     pub layer3: Vec<Block>,
@@ -73,7 +77,8 @@ pub struct ResNet {
 }
 
 impl ResNet {
-    pub fn build(builder: &mut Builder, name: &str, backbone: Backbone) -> Result<Self> {
+    pub fn build(builder: &mut Builder, name: &str, config: &DetectorConfig) -> Result<Self> {
+        let backbone = config.backbone;
         let conv1 = builder.conv_norm(format!("{name}.conv1"), format!("{name}.bn1"), [3, 64, 7], 2)?;
         let (blocks, channels) = (backbone.blocks(), backbone.channels());
         let mut stage = |i: usize| -> Result<Vec<Block>> {
@@ -83,16 +88,17 @@ impl ResNet {
                     let input = if k == 0 { input } else { channels[i] };
                     let stride = if k == 0 && i > 0 { 2 } else { 1 };
                     let name = format!("{name}.layer{}.{k}", i + 1);
-                    Block::build(builder, &name, input, 64 << i, stride, backbone.bottleneck())
+                    Block::build(builder, &name, input, 64 << i, stride, config)
                 })
                 .collect()
         };
-        Ok(Self { layer1: stage(0)?, layer2: stage(1)?, layer3: stage(2)?, layer4: stage(3)?, conv1 })
+        let [layer1, layer2, layer3, layer4] = [stage(0)?, stage(1)?, stage(2)?, stage(3)?];
+        Ok(Self { conv1, stem_padding: config.stem_padding, layer1, layer2, layer3, layer4 })
     }
 
     /// `[N, H, W, 3]` → `[N, H / 4, W / 4, 64]`
     pub fn stem(&self, x: Tensor<4>) -> Tensor<4> {
-        kernels::max_pool2d(self.conv1.forward_relu(x), PoolOptions { kernel: 3, stride: 2, padding: 1 })
+        kernels::max_pool2d_between(self.conv1.forward_relu(x), 3, 2, self.stem_padding.pixels())
     }
 
     /// The blocks of the four stages, which leave maps of stride 4, 8, 16 and 32.

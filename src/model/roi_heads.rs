@@ -5,14 +5,15 @@ use std::collections::VecDeque;
 use burn::module::Module;
 use burn::tensor::{Tensor, Transaction};
 
-use super::config::DetectorConfig;
+use super::config::{DetectorConfig, ScoreRule};
 use super::counts::{Counts, PATIENCE, Search};
-use super::layers::{Builder, Linear};
+use super::layers::{Builder, Conv2d, Initializer, Linear};
 use super::mask_head::{MaskHead, MaskPredictor};
 use super::pooler::MultiScaleRoiAlign;
 use super::progress::{Progress, Stage};
 use super::read::{self, softmax};
 use super::rpn::{Proposal, boxes_at_least};
+use super::transform::NetworkInput;
 use crate::boxes::{self, BoxGrid};
 use crate::error::Result;
 
@@ -23,25 +24,46 @@ const MIN_SIZE: f32 = 1e-2;
 const ROIS_AT_A_TIME: usize = 256;
 pub(super) const MASKS_AT_A_TIME: usize = 32;
 
-/// `box_head`: two fully connected layers.
+/// `box_head`: two fully connected layers (`TwoMLPHead`), or 3×3 convolutions and one (v2's `FastRCNNConvFCHead`).
 #[derive(Module, Debug)]
-pub struct TwoMlpHead {
+pub struct BoxHead {
+    pub convs: Vec<Conv2d>,
     pub fc6: Linear,
-    pub fc7: Linear,
+    pub fc7: Option<Linear>,
 }
 
-impl TwoMlpHead {
+impl BoxHead {
     pub fn build(builder: &mut Builder, name: &str, config: &DetectorConfig) -> Result<Self> {
         let (channels, width) = (config.fpn_channels, config.representation_size);
+        let convs = config.box_head_convs;
+        let pooled = [channels, config.box_roi_pool_size, width];
+        if convs == 0 {
+            return Ok(Self {
+                convs: Vec::new(),
+                fc6: builder.linear_after_pool(format!("{name}.fc6"), pooled)?,
+                fc7: Some(builder.linear(format!("{name}.fc7"), [width, width])?),
+            });
+        }
+        let mut conv = |i| {
+            let init = Initializer::KaimingNormal;
+            builder.sequence(format!("{name}.{i}"), [channels, channels, 3], true, init)
+        };
         Ok(Self {
-            fc6: builder.linear_after_pool(format!("{name}.fc6"), [channels, config.box_roi_pool_size, width])?,
-            fc7: builder.linear(format!("{name}.fc7"), [width, width])?,
+            convs: (0..convs).map(&mut conv).collect::<Result<_>>()?,
+            // The flattening between them has a number too.
+            fc6: builder.linear_after_pool(format!("{name}.{}", convs + 1), pooled)?,
+            fc7: None,
         })
     }
 
     /// `[R, S, S, C]` → `[R, representation]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        self.fc7.forward_relu(self.fc6.forward_relu(x.flatten(1, 3)))
+        let x = self.convs.iter().fold(x, |x, conv| conv.forward_relu(x));
+        let x = self.fc6.forward_relu(x.flatten(1, 3));
+        match &self.fc7 {
+            Some(fc7) => fc7.forward_relu(x),
+            None => x,
+        }
     }
 }
 
@@ -70,7 +92,7 @@ impl FastRcnnPredictor {
 /// `roi_heads`.
 #[derive(Module, Debug)]
 pub struct RoiHeads {
-    pub box_head: TwoMlpHead,
+    pub box_head: BoxHead,
     pub box_predictor: FastRcnnPredictor,
     pub mask_head: Option<MaskHead>,
     pub mask_predictor: Option<MaskPredictor>,
@@ -118,7 +140,7 @@ pub struct MaskGrid {
 
 impl RoiHeads {
     pub fn build(builder: &mut Builder, name: &str, config: &DetectorConfig) -> Result<Self> {
-        let box_head = TwoMlpHead::build(builder, &format!("{name}.box_head"), config)?;
+        let box_head = BoxHead::build(builder, &format!("{name}.box_head"), config)?;
         let box_predictor = FastRcnnPredictor::build(builder, &format!("{name}.box_predictor"), config)?;
         let (mut mask_head, mut mask_predictor) = (None, None);
         if config.has_mask() {
@@ -152,7 +174,7 @@ impl RoiHeads {
     /// The detections of one image: boxes for the proposals, of which the best are kept and get masks.
     ///
     /// `proposals` are torchvision's, and what gives those after them, which are looked at as long as `counts` allows and they
-    /// turn out to be cells. `size` is the height and width of the resized image without padding.
+    /// turn out to be cells.
     ///
     /// # Errors
     /// A device that failed or returned values that are not finite, and errors of `progress`.
@@ -162,11 +184,11 @@ impl RoiHeads {
         counts: Counts,
         features: &[Tensor<4>],
         (proposals, further): (Vec<Proposal>, &Further<'_>),
-        size: [usize; 2],
+        input: &NetworkInput,
         progress: &dyn Progress,
     ) -> Result<NetworkDetections> {
         let heights: Vec<usize> = features.iter().map(|level| level.dims()[1]).collect();
-        let pool = |side| MultiScaleRoiAlign::new(&heights, size[0], side, config.roi_sampling_ratio);
+        let pool = |side| MultiScaleRoiAlign::of(config, &heights, input.size[0], input.padded, side);
         let box_pool = pool(config.box_roi_pool_size);
         let mut search = Search::new(config, &proposals.iter().map(|p| p.corners).collect::<Vec<_>>());
         let mut candidates = Candidates::default();
@@ -187,7 +209,7 @@ impl RoiHeads {
             let (logits, deltas) = self.box_outputs(&box_pool, features, &[boxes]);
             let predictions = BoxPredictions::read(config.num_classes(), logits, deltas).await?;
             let from = candidates.corners.len();
-            candidates.add(config, &pass, predictions, size, seen);
+            candidates.add(config, &pass, predictions, &|corners| input.clip(corners), seen);
             seen += pass.len();
             search.see(&candidates, from);
         }
@@ -276,20 +298,25 @@ impl Candidates {
         config: &DetectorConfig,
         proposals: &[Proposal],
         mut predictions: BoxPredictions,
-        size: [usize; 2],
+        clip: &dyn Fn([f32; 4]) -> [f32; 4],
         first: usize,
     ) {
         let coder = config.box_coder();
         let classes = predictions.classes;
+        let threshold = config.box_score_thresh;
         for (r, row) in predictions.logits.chunks_exact_mut(classes).enumerate() {
             softmax(row);
             sharpen(&mut row[1..], config.class_sharpness);
+            let best = boxes::argmax(row);
             for (class, &score) in row.iter().enumerate().skip(1) {
-                if score <= config.box_score_thresh {
+                let counts = match config.score_rule {
+                    ScoreRule::EveryClass => score > threshold,
+                    ScoreRule::BestClass => class == best && score >= threshold,
+                };
+                if !counts {
                     continue;
                 }
-                let decoded = coder.decode(predictions.deltas[r * classes + class], proposals[r].corners);
-                let clipped = boxes::clip(decoded, size[1] as f32, size[0] as f32);
+                let clipped = clip(coder.decode(predictions.deltas[r * classes + class], proposals[r].corners));
                 if boxes_at_least(clipped, MIN_SIZE) {
                     self.push(clipped, score, class as u32, first + r);
                 }
@@ -302,9 +329,10 @@ impl Candidates {
     fn best(&self, config: &DetectorConfig, own: usize, most: usize) -> Vec<NetworkDetection> {
         let threshold = config.box_nms_thresh;
         let further = self.proposals.partition_point(|proposal| *proposal < own);
+        let corners: Vec<_> = self.corners.iter().map(|c| config.corners.of_edges(*c)).collect();
         let nms = |from: usize, to: usize| {
             let kept =
-                boxes::batched_nms(&self.corners[from..to], &self.scores[from..to], &self.labels[from..to], threshold);
+                boxes::batched_nms(&corners[from..to], &self.scores[from..to], &self.labels[from..to], threshold);
             kept.into_iter().map(|i| from + i).collect::<Vec<_>>()
         };
         let mut kept = nms(0, further);
@@ -338,7 +366,8 @@ pub fn postprocess_detections(
     size: [usize; 2],
 ) -> Vec<NetworkDetection> {
     let mut candidates = Candidates::default();
-    candidates.add(config, proposals, predictions, size, 0);
+    let clip = |corners| config.corners.clip(corners, size[1] as f32, size[0] as f32);
+    candidates.add(config, proposals, predictions, &clip, 0);
     candidates.best(config, proposals.len(), config.box_detections_per_img)
 }
 

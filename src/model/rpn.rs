@@ -10,21 +10,19 @@ use burn::tensor::{Tensor, Transaction};
 use super::config::DetectorConfig;
 use super::layers::{Builder, Conv2d, Initializer};
 use super::read::{self, sigmoid};
-use crate::boxes::{self, BoxCoder};
+use crate::boxes;
 use crate::error::Result;
 
-/// The box coder of the RPN, with all weights 1.
-pub const RPN_BOX_CODER: BoxCoder = BoxCoder::new([1.0; 4]);
 /// Proposals with a side shorter than this, in pixels of the network's input, are dropped.
 const MIN_SIZE: f32 = 1e-3;
 
 /// Anchors of a level that are looked at for each of the further proposals: NMS leaves one of several on a cell.
 const ANCHORS_OF_A_PROPOSAL: usize = 4;
 
-/// `rpn.head`: a shared 3×3 convolution, then an objectness logit and four deltas for each anchor.
+/// `rpn.head`: shared 3×3 convolutions (one, or v2's two), then an objectness logit and four deltas for each anchor.
 #[derive(Module, Debug)]
 pub struct RpnHead {
-    pub conv: Conv2d,
+    pub conv: Vec<Conv2d>,
     pub cls_logits: Conv2d,
     pub bbox_pred: Conv2d,
 }
@@ -54,10 +52,16 @@ pub struct Proposal {
 
 impl RpnHead {
     pub fn build(builder: &mut Builder, name: &str, config: &DetectorConfig) -> Result<Self> {
-        let (channels, anchors) = (config.fpn_channels, config.num_anchors_per_location());
+        let (mut input, anchors) = (config.fpn_channels, config.num_anchors_per_location());
+        let channels = config.rpn_channels.unwrap_or(input);
         let init = Initializer::Normal(0.01);
+        let mut conv = Vec::with_capacity(config.rpn_convs);
+        for i in 0..config.rpn_convs {
+            conv.push(builder.conv(format!("{name}.conv.{i}.0"), [input, channels, 3], 1, init)?);
+            input = channels;
+        }
         Ok(Self {
-            conv: builder.conv(format!("{name}.conv.0.0"), [channels, channels, 3], 1, init)?,
+            conv,
             cls_logits: builder.conv(format!("{name}.cls_logits"), [channels, anchors, 1], 1, init)?,
             bbox_pred: builder.conv(format!("{name}.bbox_pred"), [channels, 4 * anchors, 1], 1, init)?,
         })
@@ -65,7 +69,7 @@ impl RpnHead {
 
     /// Predictions for one level `[N, H, W, C]`.
     pub fn forward(&self, level: Tensor<4>) -> HeadOutput {
-        let x = self.conv.forward_relu(level);
+        let x = self.conv.iter().fold(level, |x, conv| conv.forward_relu(x));
         HeadOutput { objectness: self.cls_logits.forward(x.clone()), deltas: self.bbox_pred.forward(x) }
     }
 }
@@ -123,6 +127,8 @@ impl TopN {
 
 /// `filter_proposals` of one image: the best anchors of each level, decoded and clipped to `size` (height and width of the resized
 /// image, without padding). Tiny and unlikely ones are dropped, then NMS runs within each level. Highest objectness first.
+///
+/// With [`DetectorConfig::rpn_per_level`] off, all levels are one.
 pub fn filter_proposals(
     config: &DetectorConfig,
     top_n: TopN,
@@ -130,22 +136,39 @@ pub fn filter_proposals(
     anchors: &[Vec<[f32; 4]>],
     size: [usize; 2],
 ) -> Vec<Proposal> {
+    let (coder, rule) = (config.rpn_box_coder(), config.corners);
     let (mut corners, mut scores, mut groups) = (Vec::new(), Vec::new(), Vec::new());
-    for (level, (prediction, anchors)) in levels.iter().zip(anchors).enumerate() {
-        for i in top_k(&prediction.objectness, top_n.pre_nms) {
-            let decoded = RPN_BOX_CODER.decode(prediction.deltas[i], anchors[i]);
-            let clipped = boxes::clip(decoded, size[1] as f32, size[0] as f32);
-            let score = sigmoid(prediction.objectness[i]);
-            if boxes_at_least(clipped, MIN_SIZE) && score >= config.rpn_score_thresh {
-                corners.push(clipped);
-                scores.push(score);
-                groups.push(level as u32);
-            }
+    for (level, i) in best_anchors(config, top_n.pre_nms, levels) {
+        let decoded = coder.decode(levels[level].deltas[i], anchors[level][i]);
+        let clipped = rule.clip(decoded, size[1] as f32, size[0] as f32);
+        let score = sigmoid(levels[level].objectness[i]);
+        if boxes_at_least(clipped, MIN_SIZE) && score >= config.rpn_score_thresh {
+            corners.push(clipped);
+            scores.push(score);
+            groups.push(if config.rpn_per_level { level as u32 } else { 0 });
         }
     }
-    let mut kept = boxes::batched_nms(&corners, &scores, &groups, config.rpn_nms_thresh);
+    let compared: Vec<_> = corners.iter().map(|c| rule.of_edges(*c)).collect();
+    let mut kept = boxes::batched_nms(&compared, &scores, &groups, config.rpn_nms_thresh);
     kept.truncate(top_n.post_nms);
     kept.into_iter().map(|i| Proposal { corners: corners[i], score: scores[i] }).collect()
+}
+
+/// The level and index of the anchors that enter the NMS: the best `n` of each level, or of all levels together.
+fn best_anchors(config: &DetectorConfig, n: usize, levels: &[LevelPrediction]) -> Vec<(usize, usize)> {
+    if config.rpn_per_level {
+        let of_level = |(level, prediction): (usize, &LevelPrediction)| {
+            top_k(&prediction.objectness, n).into_iter().map(move |i| (level, i))
+        };
+        return levels.iter().enumerate().flat_map(of_level).collect();
+    }
+    // By probability, as there: logits that are 1 as probabilities are equal, and the first of them is the best.
+    let all = |(level, prediction): (usize, &LevelPrediction)| {
+        (0..prediction.objectness.len()).map(move |i| (level, i)).collect::<Vec<_>>()
+    };
+    let places: Vec<(usize, usize)> = levels.iter().enumerate().flat_map(all).collect();
+    let scores: Vec<f32> = levels.iter().flat_map(|l| l.objectness.iter().map(|x| sigmoid(*x))).collect();
+    top_k(&scores, n).into_iter().map(|i| places[i]).collect()
 }
 
 /// The proposals after `first`, which [`filter_proposals`] gave for smaller numbers: those that they cut off.

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::config::DetectorConfig;
+use super::config::Resize;
+use super::resample::matterport_size;
 use super::transform::resized_for_tiles;
 use crate::boxes;
 use crate::error::{Error, Result};
@@ -75,7 +77,22 @@ impl DetectorConfig {
                 Ok(original.map(|n| ((n as f64 * f64::from(scale)).floor() as usize).max(1)))
             }
             Scale::Fixed(_) => Err(Error::image("image", "it has no pixels")),
-            Scale::Size | Scale::Cells => resized_for_tiles(original, self.min_size, self.max_size),
+            Scale::Size | Scale::Cells => match self.resize {
+                Resize::Torchvision => resized_for_tiles(original, self.min_size, self.max_size),
+                Resize::Square => self.matterport_size(original, Some(self.max_size)),
+                Resize::Pad64 => self.matterport_size(original, None),
+            },
+        }
+    }
+
+    fn matterport_size(&self, original: [usize; 2], max_size: Option<u32>) -> Result<[usize; 2]> {
+        if original.contains(&0) {
+            return Err(Error::image("image", "it has no pixels"));
+        }
+        let size = matterport_size(original, self.min_size, max_size, self.resize_min_scale);
+        match size.contains(&0) {
+            true => Err(Error::image("image", "it is too narrow for its length")),
+            false => Ok(size),
         }
     }
 

@@ -2,16 +2,23 @@
 //!
 //! The image is normalised, resized (bilinear, half-pixel centres, no antialiasing) and padded with zeros on the right and at the
 //! bottom to a multiple of 32, in this order. This runs on the host, where the image is anyway.
+//!
+//! matterport's way ([`Resize`]) is resizing bytes, padding all round, normalising.
 
 use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::config::{DetectorConfig, SIZE_DIVISIBLE};
+use super::config::{DetectorConfig, Resize, SIZE_DIVISIBLE};
 use super::intensity::Window;
+use super::resample::EdgeTap;
+use crate::boxes::Corners;
 use crate::channels::MergedImage;
 use crate::error::{Error, Result};
 use crate::limits;
+
+/// matterport's inputs are multiples of this, the stride of the topmost level of the pyramid.
+const MATTERPORT_DIVISIBLE: usize = 64;
 
 /// A preprocessed image.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,14 +27,18 @@ pub struct NetworkInput {
     pub values: Vec<f32>,
     /// Height and width including padding, multiples of 32.
     pub padded: [usize; 2],
-    /// Height and width of the resized image in the upper left corner.
+    /// Height and width of the resized image …
     pub size: [usize; 2],
+    /// … and the row and column at which it begins in the padded input.
+    pub inset: [usize; 2],
     /// Height and width of the original image.
     pub original: [usize; 2],
     /// Row and column of the whole resized image at which this input begins: it may be a part of it.
     pub origin: [usize; 2],
     /// Height and width of the whole resized image.
     pub whole: [usize; 2],
+    pub resize: Resize,
+    pub corners: Corners,
 }
 
 /// A part of an image as it enters the network.
@@ -78,8 +89,22 @@ impl NetworkInput {
     /// `at` of the image.
     ///
     /// # Errors
-    /// Not all pixels of [`Part::needed`].
+    /// As [`Self::unpadded`].
     pub fn part(
+        pixels: &MergedImage,
+        at: [usize; 2],
+        part: &Part,
+        config: &DetectorConfig,
+        window: Window,
+    ) -> Result<Self> {
+        Ok(Self::unpadded(pixels, at, part, config, window)?.pad(config))
+    }
+
+    /// [`Self::part`] before it is padded.
+    ///
+    /// # Errors
+    /// Not all pixels of [`Part::needed`].
+    pub fn unpadded(
         pixels: &MergedImage,
         at: [usize; 2],
         part: &Part,
@@ -94,23 +119,117 @@ impl NetworkInput {
             return Err(Error::image("image", "the number of pixels does not match its width and height"));
         }
         let size = [part.seen[0].len(), part.seen[1].len()];
-        let padded = size.map(|n| n.next_multiple_of(SIZE_DIVISIBLE));
-        let mut values = vec![0f32; padded[0] * padded[1] * 3];
+        let values = match config.resize {
+            Resize::Torchvision => Self::normalised_then_resized(pixels, at, part, config, window),
+            Resize::Square | Resize::Pad64 => Self::resized_as_bytes(pixels, at, part, config, window),
+        };
+        let origin = [part.seen[0].start, part.seen[1].start];
+        let (original, whole, inset) = (part.original, part.whole, [0, 0]);
+        let (resize, corners) = (config.resize, config.corners);
+        Ok(Self { values, padded: size, size, inset, original, origin, whole, resize, corners })
+    }
+
+    fn normalised_then_resized(
+        pixels: &MergedImage,
+        at: [usize; 2],
+        part: &Part,
+        config: &DetectorConfig,
+        window: Window,
+    ) -> Vec<f32> {
+        let width = pixels.width as usize;
         let (rows, columns) = (part.taps(0), part.taps(1));
+        let mut values = Vec::with_capacity(rows.len() * columns.len() * 3);
         let pixel = |y: usize, x: usize, c: usize| {
             let value = window.apply(pixels.rgb[((y - at[0]) * width + x - at[1]) * 3 + c]);
             (value - config.image_mean[c]) / config.image_std[c]
         };
-        for (y, row) in rows.iter().enumerate() {
-            for (x, column) in columns.iter().enumerate() {
+        for row in &rows {
+            for column in &columns {
                 for c in 0..3 {
                     let line = |y: usize| column.blend(pixel(y, column.low, c), pixel(y, column.high, c));
-                    values[(y * padded[1] + x) * 3 + c] = row.blend(line(row.low), line(row.high));
+                    values.push(row.blend(line(row.low), line(row.high)));
                 }
             }
         }
-        let origin = [part.seen[0].start, part.seen[1].start];
-        Ok(Self { values, padded, size, original: part.original, origin, whole: part.whole })
+        values
+    }
+
+    /// As scikit-image resizes 8-bit images, whose values it cuts to bytes again. The range that they may have is that of
+    /// `pixels`; it matters in the outermost rows and columns alone.
+    fn resized_as_bytes(
+        pixels: &MergedImage,
+        at: [usize; 2],
+        part: &Part,
+        config: &DetectorConfig,
+        window: Window,
+    ) -> Vec<f32> {
+        let (height, width) = (pixels.height as usize, pixels.width as usize);
+        let bytes: Vec<u8> = pixels.rgb.iter().map(|v| (window.apply(*v) * 255.0).round() as u8).collect();
+        let (least, most) = (bytes.iter().min().copied().unwrap_or(0), bytes.iter().max().copied().unwrap_or(0));
+        let taps = |axis: usize| {
+            let tap = |i| EdgeTap::new(part.original[axis], part.whole[axis], i);
+            part.seen[axis].clone().map(tap).collect::<Vec<_>>()
+        };
+        let (rows, columns) = (taps(0), taps(1));
+        let mut values = Vec::with_capacity(rows.len() * columns.len() * 3);
+        for row in &rows {
+            for column in &columns {
+                for c in 0..3 {
+                    let value = EdgeTap::blend(row, column, |y, x| {
+                        // What is needed was found in f32, which may be off by a pixel of no weight.
+                        let (y, x) = (y.saturating_sub(at[0]).min(height - 1), x.saturating_sub(at[1]).min(width - 1));
+                        f64::from(bytes[(y * width + x) * 3 + c])
+                    });
+                    let byte = value.clamp(f64::from(least), f64::from(most)) as u8;
+                    values.push((f32::from(byte) / 255.0 - config.image_mean[c]) / config.image_std[c]);
+                }
+            }
+        }
+        values
+    }
+
+    /// Adds the padding.
+    pub fn pad(self, config: &DetectorConfig) -> Self {
+        let size = self.size;
+        let multiple = |side: usize| side.next_multiple_of(MATTERPORT_DIVISIBLE);
+        let padded = match config.resize {
+            Resize::Torchvision => size.map(|side| side.next_multiple_of(SIZE_DIVISIBLE)),
+            Resize::Square => [multiple(size[0].max(size[1]).max(config.max_size as usize)); 2],
+            Resize::Pad64 => size.map(multiple),
+        };
+        if padded == size {
+            return self;
+        }
+        let (inset, outside) = match config.resize {
+            Resize::Torchvision => ([0, 0], [0.0; 3]),
+            Resize::Square | Resize::Pad64 => {
+                let black = |c: usize| -config.image_mean[c] / config.image_std[c];
+                ([0, 1].map(|axis| (padded[axis] - size[axis]) / 2), [0, 1, 2].map(black))
+            }
+        };
+        let mut values = outside.repeat(padded[0] * padded[1]);
+        let row = size[1] * 3;
+        for (y, line) in self.values.chunks_exact(row.max(1)).enumerate() {
+            let start = ((y + inset[0]) * padded[1] + inset[1]) * 3;
+            values[start..start + row].copy_from_slice(line);
+        }
+        Self { values, padded, inset, ..self }
+    }
+
+    /// Height and width of what proposals are limited to, from the upper left corner on: the image, or all of matterport's input.
+    pub fn canvas(&self) -> [usize; 2] {
+        match self.resize {
+            Resize::Torchvision => self.size,
+            Resize::Square | Resize::Pad64 => self.padded,
+        }
+    }
+
+    /// A box moved into the image, in pixels of the network's input.
+    pub fn clip(&self, [x1, y1, x2, y2]: [f32; 4]) -> [f32; 4] {
+        let [y, x] = self.inset.map(|n| n as f32);
+        let [height, width] = self.size.map(|n| n as f32);
+        let [x1, y1, x2, y2] = self.corners.clip([x1 - x, y1 - y, x2 - x, y2 - y], width, height);
+        [x1 + x, y1 + y, x2 + x, y2 + y]
     }
 
     /// `[1, H, W, 3]` on a device.
@@ -119,9 +238,15 @@ impl NetworkInput {
         Tensor::from_data(TensorData::new(self.values.clone(), shape), device)
     }
 
-    /// Converts a box of the network's input to pixels of the original image (`resize_boxes`).
+    /// Converts a box of the network's input to pixels of the original image (`resize_boxes`), to whole ones where corners are
+    /// centres of pixels.
     pub fn to_original(&self, corners: [f32; 4]) -> [f32; 4] {
-        let [x1, y1, x2, y2] = self.to_whole(corners);
+        let [x1, y1, x2, y2] = self.corners.of_edges(self.to_whole(corners));
+        if self.corners == Corners::PixelCentres {
+            let ratio = |axis: usize| (self.original[axis] - 1) as f32 / (self.whole[axis].max(2) - 1) as f32;
+            let (h, w) = (ratio(0), ratio(1));
+            return self.corners.to_edges([x1 * w, y1 * h, x2 * w, y2 * h]).map(f32::round_ties_even);
+        }
         let ratio = |axis: usize| self.original[axis] as f32 / self.whole[axis] as f32;
         let (h, w) = (ratio(0), ratio(1));
         [x1 * w, y1 * h, x2 * w, y2 * h]
@@ -129,14 +254,19 @@ impl NetworkInput {
 
     /// Converts a box of the network's input to pixels of the whole resized image.
     pub fn to_whole(&self, [x1, y1, x2, y2]: [f32; 4]) -> [f32; 4] {
-        let [y, x] = self.origin.map(|n| n as f32);
+        let [y, x] = self.offset();
         [x1 + x, y1 + y, x2 + x, y2 + y]
+    }
+
+    /// What is added to a row and a column of the network's input for those of the whole resized image.
+    fn offset(&self) -> [f32; 2] {
+        [0, 1].map(|axis| self.origin[axis] as f32 - self.inset[axis] as f32)
     }
 
     /// Converts a box of the original image to pixels of the network's input.
     pub fn to_network(&self, [x1, y1, x2, y2]: [f32; 4]) -> [f32; 4] {
         let ratio = |axis: usize| self.whole[axis] as f32 / self.original[axis] as f32;
-        let ([y, x], h, w) = (self.origin.map(|n| n as f32), ratio(0), ratio(1));
+        let ([y, x], h, w) = (self.offset(), ratio(0), ratio(1));
         [x1 * w - x, y1 * h - y, x2 * w - x, y2 * h - y]
     }
 }
@@ -224,7 +354,9 @@ mod tests {
     #[test]
     fn boxes_survive_the_round_trip() {
         let (padded, size, original) = ([32, 64], [30, 60], [15, 20]);
-        let input = NetworkInput { values: vec![], padded, size, original, origin: [0, 0], whole: size };
+        let (resize, edges) = (Resize::Torchvision, Corners::Edges);
+        let (inset, origin, values) = ([0, 0], [0, 0], vec![]);
+        let input = NetworkInput { values, padded, size, inset, original, origin, whole: size, resize, corners: edges };
         let corners = [1.0, 2.0, 10.0, 9.0];
         assert_eq!(input.to_network(corners), [3.0, 4.0, 30.0, 18.0]);
         assert_eq!(input.to_original(input.to_network(corners)), corners);

@@ -51,7 +51,7 @@ impl Default for DetectOptions {
 }
 
 impl Detector {
-    /// Opens a detector file, of cytobox or of torchvision (`.safetensors`, `.pth`), or a bundled detector by its name
+    /// Opens a detector file, of cytobox, torchvision or matterport (`.safetensors`, `.pth`, `.h5`), or a bundled detector by its name
     /// (`general`, `atlas`), on the GPU where there is a suitable one, else on the CPU.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use super::seeing;
 use crate::boxes::BoxXyxy;
 use crate::error::{Error, Result};
 use crate::masks::Rle;
-use crate::model::mask_head::paste_mask;
+use crate::model::mask_head::paste_mask_by;
 use crate::model::transform::{NetworkInput, Part};
 use crate::model::{Detector, DetectorConfig, Progress, Stage};
 use crate::tiles::{self, Source, Tile, Tiling};
@@ -89,10 +89,10 @@ impl ImageFeatures {
         let classed: Vec<_> =
             boxes.iter().map(|drawn| (self.input.to_network(drawn.bbox.corners()), class(drawn.label))).collect();
         let heads = &detector.network.roi_heads;
-        let grids = heads.masks(&self.config, &self.levels, &classed, self.input.size).await?;
+        let grids = heads.masks(&self.config, &self.levels, &classed, &self.input).await?;
         let [height, width] = self.input.original.map(|side| side as u32);
         let one = |(grid, drawn): (_, &DrawnBox)| {
-            let mask = paste_mask(grid, drawn.bbox.corners(), width, height)?;
+            let mask = paste_mask_by(self.config.mask_rule, grid, drawn.bbox.corners(), width, height)?;
             Ok(mask.pieces(usize::MAX)?.into_iter().max_by_key(Rle::area))
         };
         grids.iter().zip(boxes).map(one).collect()

@@ -6,7 +6,6 @@ use std::ops::Range;
 use crate::channels::MergedImage;
 use crate::error::{Error, Result};
 use crate::model::DetectorConfig;
-use crate::model::config::SIZE_DIVISIBLE;
 use crate::model::intensity::Window;
 use crate::model::transform::{NetworkInput, Part};
 
@@ -65,15 +64,14 @@ pub fn input(image: &dyn Source, part: &Part, config: &DetectorConfig, window: W
     let [rows, columns] = part.seen.clone();
     let [needed_rows, needed_columns] = part.needed();
     let bands = (needed_rows.len() * needed_columns.len()).div_ceil(PIXELS_AT_A_TIME).max(1);
-    // Whole multiples of the padding, so that the bands' values are those of the part, one behind the other.
-    let height = rows.len().div_ceil(bands).next_multiple_of(SIZE_DIVISIBLE);
+    let height = rows.len().div_ceil(bands);
     let mut all: Option<NetworkInput> = None;
     for start in rows.clone().step_by(height.max(1)) {
         let seen = [start..(start + height).min(rows.end), columns.clone()];
         let band = Part { seen, ..part.clone() };
         let [band_rows, band_columns] = band.needed();
         let at = [band_rows.start, band_columns.start];
-        let input = NetworkInput::part(&*image.region(band_rows, band_columns)?, at, &band, config, window)?;
+        let input = NetworkInput::unpadded(&*image.region(band_rows, band_columns)?, at, &band, config, window)?;
         match &mut all {
             None => all = Some(input),
             Some(all) => {
@@ -83,7 +81,7 @@ pub fn input(image: &dyn Source, part: &Part, config: &DetectorConfig, window: W
             }
         }
     }
-    all.ok_or_else(|| Error::image("image", "it has no pixels"))
+    all.map(|all| all.pad(config)).ok_or_else(|| Error::image("image", "it has no pixels"))
 }
 
 /// Blocks of an overview along each axis, and their side in pixels.

@@ -116,7 +116,7 @@ fn measure(placed: &[PlacedBox], set: &AnchorSet) -> Fit {
     if placed.is_empty() {
         return Fit::default();
     }
-    let cells: Vec<Vec<[f32; 4]>> = set.sizes.iter().map(|s| cell_anchors(s, &set.aspect_ratios)).collect();
+    let cells: Vec<Vec<[f32; 4]>> = set.sizes.iter().map(|s| cell_anchors(s, &set.aspect_ratios, true)).collect();
     let best: Vec<f32> = placed
         .iter()
         .map(|b| STRIDES.iter().zip(&cells).map(|(stride, cell)| best_of_level(b, *stride, cell)).fold(0.0, f32::max))

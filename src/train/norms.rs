@@ -12,7 +12,7 @@ use crate::model::norm::BatchNorm;
 use crate::model::{Detector, GeneralizedRcnn};
 
 /// Every convolution that may have a norm: those of the ResNet, and with [`NormScope::All`] those of the pyramid and the
-/// mask head. The RPN's is shared by levels of different statistics and has none, as in torchvision's v2 detectors.
+/// heads. The RPN's is shared by levels of different statistics and has none, as in torchvision's v2 detectors.
 fn convolutions(network: &mut GeneralizedRcnn, scope: NormScope) -> Vec<&mut Conv2d> {
     let body = &mut network.backbone.body;
     let mut convs = vec![&mut body.conv1];
@@ -23,6 +23,7 @@ fn convolutions(network: &mut GeneralizedRcnn, scope: NormScope) -> Vec<&mut Con
     if scope == NormScope::All {
         let fpn = &mut network.backbone.fpn;
         convs.extend(fpn.inner_blocks.iter_mut().chain(&mut fpn.layer_blocks));
+        convs.extend(&mut network.roi_heads.box_head.convs);
         convs.extend(network.roi_heads.mask_head.iter_mut().flat_map(|head| &mut head.convs));
     }
     convs

@@ -164,7 +164,14 @@ pub async fn forward(
     for (levels, sample) in predictions.iter().zip(samples) {
         let objects = sample.boxes();
         let scene = Scene { objects: &objects, ignored: &sample.ignored, incomplete: sample.incomplete };
-        rpn_wanted.push(rpn_targets(rpn_matcher(config), rpn_sampler(config), &all_anchors, scene, rng));
+        rpn_wanted.push(rpn_targets(
+            rpn_matcher(config),
+            rpn_sampler(config),
+            config.rpn_box_coder(),
+            &all_anchors,
+            scene,
+            rng,
+        ));
         let proposals = rpn::filter_proposals(config, TopN::train(config), levels, &anchors, sample.size);
         let proposals: Vec<[f32; 4]> = proposals.iter().map(|p| p.corners).collect();
         let coder = config.box_coder();
@@ -175,7 +182,7 @@ pub async fn forward(
 
     let heights: Vec<usize> = features.iter().map(|level| level.dims()[1]).collect();
     let tallest = samples.iter().map(|s| s.size[0]).max().unwrap_or(0);
-    let pool = |side| MultiScaleRoiAlign::new(&heights, tallest, side, config.roi_sampling_ratio);
+    let pool = |side| MultiScaleRoiAlign::of(config, &heights, tallest, batch.padded, side);
     let boxes: Vec<Vec<[f32; 4]>> = rois.iter().map(|r| r.iter().map(|roi| roi.corners).collect()).collect();
     let (logits, deltas) = network.roi_heads.box_outputs(&pool(config.box_roi_pool_size), &features, &boxes);
     let wanted = BoxTargets::new(&rois, samples, config.num_classes());

@@ -139,11 +139,11 @@ pub struct RpnTargets {
 pub fn rpn_targets(
     matcher: Matcher,
     sampler: BalancedSampler,
+    coder: BoxCoder,
     anchors: &[[f32; 4]],
     scene: Scene,
     rng: &mut TrainRng,
 ) -> RpnTargets {
-    let coder = BoxCoder::new([1.0; 4]);
     let matches = scene.matches(matcher, anchors);
     let sampled = sampler.sample(&matches, rng);
     let deltas = sampled

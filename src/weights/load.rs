@@ -30,7 +30,9 @@ pub fn load(file: &str, bytes: &[u8], device: &Device) -> Result<(Detector, Load
 /// [`load`] from a state dict that was read already.
 pub fn from_state(file: &str, state: &StateDict, device: &Device) -> Result<(Detector, LoadReport)> {
     let (config, warnings) = config_of(file, state)?;
-    let mut source = FileSource::new(file, state, config.batch_norm_eps, None);
+    // The rest of a backbone alone is drawn, for a training that starts from it.
+    let drawn = infer::is_backbone(state).then_some(Seeded { seed: 0 });
+    let mut source = FileSource::new(file, state, config.batch_norm_eps, drawn);
     let detector = Detector::build(config, &mut source, device)?;
     source.finish(warnings).map(|report| (detector, report))
 }
@@ -54,7 +56,7 @@ pub fn load_into(
     device: &Device,
 ) -> Result<(Detector, LoadReport)> {
     let state = super::read(file, bytes)?;
-    infer::refuse_other_architectures(file, &state)?;
+    infer::refuse_keypoints(file, &state)?;
     let own = state.config.as_deref().map(DetectorConfig::from_json).transpose()?;
     // The file's own eps belongs to its batch norms, whatever the new detector's says.
     let eps = match &own {
@@ -77,7 +79,7 @@ pub fn load_into(
 pub fn config_of(file: &str, state: &StateDict) -> Result<(DetectorConfig, Vec<String>)> {
     let (config, assumed) = match &state.config {
         Some(json) => {
-            infer::refuse_other_architectures(file, state)?;
+            infer::refuse_keypoints(file, state)?;
             let config = DetectorConfig::from_json(json).map_err(|e| Error::weights(file, e))?;
             (config, Vec::new())
         }
@@ -158,6 +160,7 @@ impl<'a> FileSource<'a> {
             .tensors
             .keys()
             .filter(|name| !self.loaded.contains(*name) && !names::is_counter(name))
+            .chain(&self.state.left_out)
             .cloned()
             .collect();
         let mut report =

@@ -3,7 +3,8 @@
 //! ```text
 //!  .safetensors ─► safetensors ───────────┐
 //!                                         ├─► names ─► state dict ─► infer (no configuration) ─► load ─► network + report
-//!  .pth ─► torch ─► pickle ─► checkpoint ─┘                                                       network ─► save
+//!  .pth ─► torch ─► pickle ─► checkpoint ─┤                                                       network ─► save
+//!  .h5 ─► keras ──────────────────────────┘
 //! ```
 //!
 //! No file is trusted: sizes have caps, every value must be finite, every tensor has the shape that the network needs,
@@ -11,6 +12,7 @@
 
 pub mod checkpoint;
 pub(crate) mod infer;
+pub(crate) mod keras;
 pub mod load;
 pub mod names;
 pub mod pickle;
@@ -40,8 +42,8 @@ use crate::model::config::Changes;
 pub fn read<'a>(file: &str, bytes: &'a [u8]) -> Result<StateDict<'a>> {
     if torch::is_torch(bytes) {
         torch::read(file, bytes)
-    } else if bytes.starts_with(b"\x89HDF") {
-        Err(Error::weights(file, "it is a Keras (HDF5) file, which cytobox does not read yet"))
+    } else if keras::is_hdf5(bytes) {
+        keras::read(file, bytes)
     } else {
         safetensors::read(file, bytes)
     }
@@ -85,17 +87,32 @@ pub fn describe(file: &str, bytes: &[u8]) -> Result<ModelInfo> {
 /// # Errors
 /// What `load` says; changes to what is not there or cannot be.
 pub fn convert_bytes(file: &str, bytes: &[u8], changes: &Changes) -> Result<(Vec<u8>, LoadReport)> {
+    let (state, _, report) = converted(file, bytes, changes)?;
+    Ok((safetensors::write(file, &state)?, report))
+}
+
+fn converted<'a>(
+    file: &str,
+    bytes: &'a [u8],
+    changes: &Changes,
+) -> Result<(StateDict<'a>, DetectorConfig, LoadReport)> {
     let device = burn::tensor::Device::flex();
     let mut state = read(file, bytes)?;
+    if infer::is_backbone(&state) {
+        let reason =
+            "it is a classification network, not a detector; start a training from it with cytobox train --init";
+        return Err(Error::weights(file, reason));
+    }
     let (config, _) = load::config_of(file, &state)?;
     let (_, report) = load::from_state(file, &state, &device)?;
-    state.config = Some(config.with(changes)?.to_json()?);
+    let config = config.with(changes)?;
+    state.config = Some(config.to_json()?);
     if !changes.is_empty() {
         // The layers must still be those of the file.
         load::from_state(file, &state, &device)?;
     }
     state.tensors.retain(|name, _| !report.unexpected.contains(name) && !names::is_counter(name));
-    Ok((safetensors::write(file, &state)?, report))
+    Ok((state, config, report))
 }
 
 /// The same detector with a score threshold for some of its classes, in place of those that it had.
@@ -111,14 +128,16 @@ pub fn with_thresholds(file: &str, bytes: &[u8], thresholds: BTreeMap<String, f3
     safetensors::write(file, &state)
 }
 
-/// [`convert_bytes`] from file to file.
+/// [`convert_bytes`] from file to file; to one that ends in `.h5` or `.hdf5` as matterport's Mask_RCNN loads it.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn convert(from: &std::path::Path, to: &std::path::Path, changes: &Changes) -> Result<LoadReport> {
     let size = std::fs::metadata(from).map_err(|e| Error::io(from, e))?.len();
     crate::limits::check(&from.display().to_string(), "its size in bytes", size, crate::limits::DETECTOR_BYTES)?;
     let bytes = std::fs::read(from).map_err(|e| Error::io(from, e))?;
     let name = from.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let (converted, report) = convert_bytes(&name, &bytes, changes)?;
-    std::fs::write(to, converted).map_err(|e| Error::io(to, e))?;
+    let (state, config, report) = converted(&name, &bytes, changes)?;
+    let is_keras = to.extension().is_some_and(|ending| ending == "h5" || ending == "hdf5");
+    let written = if is_keras { keras::write(&name, &state, &config)? } else { safetensors::write(&name, &state)? };
+    std::fs::write(to, written).map_err(|e| Error::io(to, e))?;
     Ok(report)
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use half::{bf16, f16};
 
 use crate::error::{Error, Result};
+use crate::model::Dialect;
 
 /// Number types that weights come in. The rest (counters, masks) is no weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +109,10 @@ fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
 pub struct StateDict<'a> {
     pub tensors: BTreeMap<String, RawTensor<'a>>,
     pub config: Option<String>,
+    /// Where there is no configuration: the system whose file it is.
+    pub dialect: Dialect,
+    /// Parameters of the file, by its own names, that no detector has a place for and that were not read.
+    pub left_out: Vec<String>,
     /// Sentences about what of the file was chosen.
     pub notes: Vec<String>,
 }

@@ -257,7 +257,7 @@ fn state() -> StateDict<'static> {
     ]
     .map(|(name, tensor)| (name.to_owned(), tensor))
     .into();
-    StateDict { tensors, config: Some(DetectorConfig::default().to_json().unwrap()), notes: Vec::new() }
+    StateDict { tensors, config: Some(DetectorConfig::default().to_json().unwrap()), ..StateDict::default() }
 }
 
 /// What a training script saves: weights among other things.

@@ -12,7 +12,8 @@ use safetensors::{Dtype, SafeTensors};
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/model.py");
 
 /// The small detectors of the script.
-pub const CASES: [&str; 4] = ["faster_resnet18", "mask_resnet18", "faster_resnet50", "mask_resnet50"];
+pub const CASES: [&str; 6] =
+    ["faster_resnet18", "mask_resnet18", "faster_resnet50", "mask_resnet50", "faster_resnet18_v2", "mask_resnet50_v2"];
 
 /// The folder of golden files, or `None` with a line that says why there is none. It is made again when the script
 /// changes.

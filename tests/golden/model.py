@@ -24,8 +24,9 @@ from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.detection import FasterRCNN, MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.rpn import RPNHead
 
 torch.set_num_threads(2)
 
@@ -37,7 +38,13 @@ CASES = {
     "mask_resnet18": ("maskrcnn_resnet_fpn", "resnet18", 128, 128, 128, 128),
     "faster_resnet50": ("fasterrcnn_resnet_fpn", "resnet50", 300, 200, 96, 160),
     "mask_resnet50": ("maskrcnn_resnet_fpn", "resnet50", 75, 110, 100, 150),
+    "faster_resnet18_v2": ("fasterrcnn_resnet_fpn", "resnet18", 90, 131, 128, 192),
+    "mask_resnet50_v2": ("maskrcnn_resnet_fpn", "resnet50", 75, 110, 100, 150),
 }
+
+
+# What sets the second generation (`maskrcnn_resnet50_fpn_v2`) apart.
+V2 = {"dialect": "torchvision_v2", "fpn_norm": True, "mask_norm": True, "rpn_convs": 2, "box_head_convs": 4}
 
 
 def save_file(path, tensors, metadata):
@@ -100,7 +107,7 @@ def configuration(name):
         "representation_size": 64,
         "mask_layers": [24, 16],
         "mask_dim_reduced": 20,
-    }
+    } | (V2 if name.endswith("_v2") else {})
 
 
 def build(config, norm_layer):
@@ -108,7 +115,12 @@ def build(config, norm_layer):
     widths = [body.inplanes // 8 * 2**i for i in range(4)]
     layers = {f"layer{i + 1}": str(i) for i in range(4)}
     channels, classes = config["fpn_channels"], len(config["classes"])
-    backbone = BackboneWithFPN(body, layers, widths, channels)
+    v2 = config.get("dialect") == "torchvision_v2"
+    norm = norm_layer if v2 else None
+    backbone = BackboneWithFPN(body, layers, widths, channels, norm_layer=norm)
+    box_head = TwoMLPHead(channels * 49, config["representation_size"])
+    if v2:
+        box_head = FastRCNNConvFCHead((channels, 7, 7), [channels] * 4, [config["representation_size"]], norm_layer=norm)
     arguments = dict(
         min_size=config["min_size"],
         max_size=config["max_size"],
@@ -121,7 +133,8 @@ def build(config, norm_layer):
         rpn_post_nms_top_n_test=config["rpn_post_nms_top_n_test"],
         rpn_nms_thresh=config["rpn_nms_thresh"],
         rpn_score_thresh=config["rpn_score_thresh"],
-        box_head=TwoMLPHead(channels * 49, config["representation_size"]),
+        rpn_head=RPNHead(channels, len(config["aspect_ratios"]), conv_depth=2 if v2 else 1),
+        box_head=box_head,
         box_predictor=FastRCNNPredictor(config["representation_size"], classes),
         box_score_thresh=config["box_score_thresh"],
         box_nms_thresh=config["box_nms_thresh"],
@@ -132,7 +145,7 @@ def build(config, norm_layer):
     return MaskRCNN(
         backbone,
         None,
-        mask_head=MaskRCNNHeads(channels, config["mask_layers"], 1),
+        mask_head=MaskRCNNHeads(channels, config["mask_layers"], 1, norm_layer=norm),
         mask_predictor=MaskRCNNPredictor(config["mask_layers"][-1], config["mask_dim_reduced"], classes),
         **arguments,
     )
@@ -156,12 +169,21 @@ def spread(model, images):
     for module in body.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_var.clamp_(min=module.running_var.mean().item() / 2)
+    for part in (model.backbone.fpn, model.roi_heads):
+        for module in part.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.uniform_(module.bias, -0.3, 0.3)
+                nn.init.uniform_(module.running_mean, -0.3, 0.3)
+                nn.init.uniform_(module.running_var, 0.5, 2.0)
     model.eval()
     nn.init.normal_(model.rpn.head.cls_logits.weight, std=0.3)
     nn.init.normal_(model.rpn.head.bbox_pred.weight, std=0.05)
-    nn.init.normal_(model.rpn.head.conv[0][0].weight, std=0.1)
-    for linear in (model.roi_heads.box_head.fc6, model.roi_heads.box_head.fc7):
-        nn.init.kaiming_normal_(linear.weight)
+    for conv in model.rpn.head.conv:
+        nn.init.normal_(conv[0].weight, std=0.1)
+    for linear in model.roi_heads.box_head.modules():
+        if isinstance(linear, nn.Linear):
+            nn.init.kaiming_normal_(linear.weight)
     nn.init.normal_(model.roi_heads.box_predictor.cls_score.weight, std=0.3)
     nn.init.normal_(model.roi_heads.box_predictor.bbox_pred.weight, std=0.2)
 
@@ -285,6 +307,11 @@ def convert(folder):
             key = key.replace(f"mask_head.{i}.0.", f"mask_head.mask_fcn{i + 1}.")
         old[key] = value
     torch.save(old, f"{folder}/old.pth", _use_new_zipfile_serialization=False)
+    state, _ = load_file(f"{folder}/mask_resnet50_v2.safetensors")
+    torch.save(state, f"{folder}/v2.pth")
+    # A classification network, from which training starts: the body alone, and a layer that no detector has.
+    classifier = resnet.resnet18(weights=None).state_dict()
+    torch.save(classifier, f"{folder}/classifier.pth")
 
 
 if __name__ == "__main__":

@@ -236,7 +236,7 @@ impl Walk {
     fn heads(&mut self, detector: &Detector, levels: &[[usize; 4]], side: usize, [boxes, masks]: [usize; 2]) {
         let (rpn, heads, config) = (&detector.network.rpn, &detector.network.roi_heads, &detector.config);
         for level in levels {
-            let x = self.conv(&rpn.conv, *level, true);
+            let x = rpn.conv.iter().fold(*level, |x, conv| self.conv(conv, x, true));
             self.conv(&rpn.cls_logits, x, false);
             self.conv(&rpn.bbox_pred, x, false);
         }
@@ -249,7 +249,7 @@ impl Walk {
         regions(config.box_roi_pool_size, boxes);
         let mut mask = regions(config.mask_roi_pool_size, masks);
         self.linear(&heads.box_head.fc6, boxes, true);
-        self.linear(&heads.box_head.fc7, boxes, true);
+        heads.box_head.fc7.iter().for_each(|fc7| self.linear(fc7, boxes, true));
         self.linear(&heads.box_predictor.cls_score, boxes, false);
         self.linear(&heads.box_predictor.bbox_pred, boxes, false);
         let (Some(head), Some(predictor)) = (&heads.mask_head, &heads.mask_predictor) else { return };

@@ -336,6 +336,16 @@ export interface Confusion {
   counts: number[][];
 }
 
+/** Which points of an image the corners of a box are, where a detector computes with them. */
+export type Corners =
+  /** The edges of its first and last pixels, as in torchvision: a box of n pixels is n wide. */
+  | 'edges'
+  /**
+   * The centres of its first and last pixels, as in matterport's Mask_RCNN, where 0 and 1 are the first and last pixel of
+   * an image: a box of n pixels is n − 1 wide.
+   */
+  | 'pixel_centres';
+
 /** Precision and score at recall 0, 0.01 … 1; both 0 where the recall is not reached. Empty where nothing is annotated. */
 export interface Curve {
   /** The best precision at this recall or a higher one. */
@@ -374,6 +384,15 @@ export interface Detection {
 export interface DetectorConfig {
   architecture: Architecture;
   backbone: Backbone;
+  /** The system whose conventions it began with; what holds is in the keys below. */
+  dialect: Dialect;
+  /** A bottleneck's stride is in its first 1×1 convolution (He et al. 2015) rather than in the 3×3 (torchvision's v1.5). */
+  stride_in_1x1: boolean;
+  /** What the max-pool of the stem puts round its input. */
+  stem_padding: Padding;
+  /** Whether a batch norm follows each convolution of the pyramid, of the RPN's and of the mask head's 3×3 convolutions. */
+  fpn_norm: boolean;
+  mask_norm: boolean;
   /** Channels of every pyramid level (256). */
   fpn_channels: number;
   /** Class names; index 0 is the background. */
@@ -386,6 +405,10 @@ export interface DetectorConfig {
   min_size: number;
   /** … unless the long side would be longer than this (1333). */
   max_size: number;
+  /** How images are brought to that size and padded. */
+  resize: Resize;
+  /** The least that images are enlarged by, where `resize` is matterport's (`IMAGE_MIN_SCALE`). */
+  resize_min_scale: number;
   /** Whether images are resized by these two, or by their cells. */
   scale: Scale;
   /**
@@ -401,6 +424,19 @@ export interface DetectorConfig {
   anchor_sizes: number[][];
   /** Height over width; the same for every level. */
   aspect_ratios: number[];
+  /** Whether the corners of anchors are rounded to whole pixels. */
+  anchor_rounding: boolean;
+  /** What the corners of boxes are where offsets and overlaps are computed. */
+  corners: Corners;
+  /** The upper limit of dw and dh before they are exponents. */
+  bbox_xform_clip: number;
+  /** 3×3 convolutions of the RPN (1), and their channels where these are others than the pyramid's. */
+  rpn_convs: number;
+  rpn_channels?: number | null;
+  /** Weights of dx, dy, dw, dh in the RPN. */
+  rpn_bbox_reg_weights: [number, number, number, number];
+  /** Whether the best proposals are chosen, and NMS runs, within each level rather than over all levels together. */
+  rpn_per_level: boolean;
   /** Proposals of each level that enter and of each image that leave the NMS, in training. */
   rpn_pre_nms_top_n_train: number;
   rpn_post_nms_top_n_train: number;
@@ -419,12 +455,18 @@ export interface DetectorConfig {
   /** Side of the RoIAlign grid of the box head (7) and of the mask head (14). */
   box_roi_pool_size: number;
   mask_roi_pool_size: number;
+  /** How the features of a box are sampled, and from which level. */
+  roi_rule: RoiRule;
   /** Samples along each side of a RoIAlign bin. */
   roi_sampling_ratio: number;
-  /** Width of `fc6` and `fc7`. */
+  /** 3×3 convolutions with batch norm of the box head, before its one fully connected layer; 0 for two such layers alone. */
+  box_head_convs: number;
+  /** Width of the fully connected layers. */
   representation_size: number;
   /** Weights of dx, dy, dw, dh in the box head. */
   bbox_reg_weights: [number, number, number, number];
+  /** Which classes of a proposal may become detections. */
+  score_rule: ScoreRule;
   /** Detections need a higher score … */
   box_score_thresh: number;
   /** … or than this one of their class, where the detector has one … */
@@ -447,6 +489,8 @@ export interface DetectorConfig {
   /** Proposals sampled for the loss of one image, and the share of foreground among them. */
   box_batch_size_per_image: number;
   box_positive_fraction: number;
+  /** How the mask of a box is enlarged to its pixels. */
+  mask_rule: MaskRule;
   /** Output channels of the mask head's convolutions. */
   mask_layers: number[];
   /** Channels between the transposed convolution and the mask logits. */
@@ -492,6 +536,38 @@ export interface DeviceReport {
   /** What it was asked, and how well it answered. */
   selfTest: SelfTest[];
 }
+
+/**
+ * The systems whose weights are read, each with conventions of its own.
+ *
+ * A dialect is where a `DetectorConfig`(super::DetectorConfig) begins; every row below is keys of it, and the network is the same.
+ *
+ * | | torchvision | torchvision v2 | matterport Mask_RCNN |
+ * |---|---|---|---|
+ * | stride of a bottleneck | 3×3 | 3×3 | first 1×1 |
+ * | max-pool of the stem, even sides | padded before and after | as v1 | padded after |
+ * | batch norm | backbone, eps 0 (COCO_V1) or 1e-5 | backbone, pyramid, box and mask head, eps 1e-5 | backbone, box and mask head, eps 1e-3 |
+ * | pixels | RGB 0–1, mean and std of ImageNet | as v1 | RGB 0–255, mean 123.7, 116.8, 103.9, no std |
+ * | size | short side 800, long at most 1333 | as v1 | never reduced to 800, long at most 1024 |
+ * | padding | zeros after normalising, right and bottom, ×32 | as v1 | zeros before normalising, all round, to 1024² |
+ * | anchors | rounded to pixels | as v1 | not rounded |
+ * | corners of a box | edges of its pixels | as v1 | centres of its first and last pixel |
+ * | RPN | one 3×3 of 256 | two 3×3 of 256 | one 3×3 of 512; softmax, read as the difference of its two logits |
+ * | box coder of the RPN | (1, 1, 1, 1), dw and dh at most ln(1000/16) | as v1 | (10, 10, 5, 5), no limit |
+ * | proposals | best 1000 and NMS of each level, 1000 of an image | as v1 | best 6000 and NMS of all levels together, 1000 of an image |
+ * | RoI sampling | RoIAlign, 2×2 samples, level rounded down | as v1 | `crop_and_resize`, level rounded to the nearest |
+ * | box head | two linear layers of 1024 | four 3×3, one linear layer of 1024 | two linear layers of 1024 with batch norm |
+ * | detections | every class above 0.05, NMS 0.5 | as v1 | best class from 0.7 on, NMS 0.3, whole pixels |
+ * | masks | pasted with a frame of zeros, above ½ | as v1 | enlarged to the box, from ½ on |
+ * | training: RoIs, foreground | 512, ¼ | as v1 | 200, ⅓ |
+ */
+export type Dialect =
+  /** `fasterrcnn_resnet50_fpn` and `maskrcnn_resnet50_fpn`, and what cytobox trains. */
+  | 'torchvision'
+  /** `fasterrcnn_resnet50_fpn_v2` and `maskrcnn_resnet50_fpn_v2`. */
+  | 'torchvision_v2'
+  /** matterport's Mask_RCNN (Keras), ResNet-50 or -101. */
+  | 'matterport';
 
 /** A file that was dropped: enough of it to tell its kind. */
 export interface DroppedFile {
@@ -881,6 +957,13 @@ export interface Losses {
   loss_rpn_box_reg: number;
 }
 
+/** How the mask of a box is enlarged to its pixels. */
+export type MaskRule =
+  /** With a frame of zeros, by which the box grows too; pixels above ½. */
+  | 'padded'
+  /** To the box itself, with zeros outside of it; pixels of at least ½. */
+  | 'box';
+
 /** The contents of a report. */
 export interface Material {
   title: string;
@@ -1090,6 +1173,13 @@ export interface PackedTable {
   values: Uint8Array<ArrayBuffer>;
 }
 
+/** What a max-pool of 3×3 with stride 2 puts round its input. */
+export type Padding =
+  /** One pixel before and after (torch, `padding = 1`). */
+  | 'both'
+  /** One pixel after (TensorFlow's `same` for even sides). */
+  | 'after';
+
 /** What the pages of a TIFF file are that does not say it. */
 export type Pages =
   /** Nobody knows: `Error::PagesUnknown`. */
@@ -1197,6 +1287,24 @@ export interface Request {
   command: Command;
 }
 
+/** How an image becomes the network's input. */
+export type Resize =
+  /**
+   * Normalised, resized in floats to `min_size` and `max_size`, padded with zeros on the right and at the bottom to a multiple
+   * of 32.
+   */
+  | 'torchvision'
+  /**
+   * matterport's `square`: bytes, resized with zeros outside the image and never reduced for `min_size`, padded to `max_size`
+   * on both axes with the image in the middle, then normalised.
+   */
+  | 'square'
+  /**
+   * matterport's `pad64`: the same, enlarged at least by `resize_min_scale` and whatever `max_size` is, padded to multiples of
+   * 64.
+   */
+  | 'pad64';
+
 /**
  * The mask of one object over a whole image.
  *
@@ -1204,6 +1312,13 @@ export interface Request {
  * values.
  */
 export type Rle = CocoRle;
+
+/** How the features of a box are sampled. */
+export type RoiRule =
+  /** torchvision's RoIAlign (`aligned = false`), from the level of equation 1 of the FPN paper, rounded down. */
+  | 'align'
+  /** TensorFlow's `crop_and_resize`: one sample for each bin, from edge to edge; the level is rounded to the nearest. */
+  | 'crop_and_resize';
 
 /** The samples that become 0 and 1. In JSON `[low, high]`. */
 export type SampleRange = [number, number];
@@ -1229,6 +1344,13 @@ export interface Schedule {
   warmup_factor: number;
   decay: Decay;
 }
+
+/** Which classes of a proposal may become detections. */
+export type ScoreRule =
+  /** Each class but the background whose score is above the threshold. */
+  | 'every_class'
+  /** The likeliest of all classes, if it is not the background and its score is at least the threshold. */
+  | 'best_class';
 
 /** One known answer that a device was asked for. */
 export interface SelfTest {

@@ -32,7 +32,7 @@ pub const WASM_TARGET: &str = "wasm32-unknown-unknown";
 pub const NODE_MAJOR: u32 = 20;
 
 /// What the scripts of the golden values import, as `(module, requirement)`.
-pub const PYTHON: [(&str, &str); 9] = [
+pub const PYTHON: [(&str, &str); 10] = [
     ("torch", "torch==2.15.0"),
     ("torchvision", "torchvision==0.29.2"),
     ("pycocotools", "pycocotools==2.0.11"),
@@ -42,6 +42,7 @@ pub const PYTHON: [(&str, &str); 9] = [
     ("roifile", "roifile==2026.2.10"),
     ("tifffile", "tifffile==2026.3.3"),
     ("shapely", "shapely==2.2.0"),
+    ("h5py", "h5py==3.16.0"),
 ];
 
 /// What the workflows are run and checked with. Their environment is one of its own: Snakemake brings 60 packages.

@@ -100,12 +100,12 @@ mod native {
         Thresholds(thresholds::Arguments),
         /// Plot training curves as SVG.
         Plot(plot::Arguments),
-        /// Convert a detector file (torchvision's .pth or .safetensors) to cytobox's format.
+        /// Convert a detector file (torchvision's .pth, matterport's .h5, .safetensors) to cytobox's format, or one of matterport's back to .h5.
         #[command(after_help = "Example:\n  cytobox convert maskrcnn.pth mine.safetensors")]
         Convert {
-            /// File to read (.pth or .safetensors).
+            /// File to read (.pth, .h5 or .safetensors).
             input: PathBuf,
-            /// File to write (.safetensors).
+            /// File to write (.safetensors, or .h5 for matterport's Mask_RCNN).
             output: PathBuf,
             /// Detector setting overrides as JSON, by torchvision's names, such as '{"box_nms_thresh":0.4}'.
             #[arg(long, value_name = "JSON", value_parser = models::changes, default_value = "{}", hide_default_value = true)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cytobox::{
     files,
-    model::{Architecture, IntensityRange, Scale, config::Changes},
+    model::{Architecture, Dialect, IntensityRange, Scale, config::Changes},
     weights::{self, LoadReport, ModelInfo},
 };
 
@@ -38,6 +38,9 @@ pub fn info(file: &Path) -> anyhow::Result<()> {
         Architecture::FasterRcnn => "Faster R-CNN",
     };
     say!("{architecture}, {}-FPN with {} channels", config.backbone, config.fpn_channels);
+    if config.dialect != Dialect::Torchvision {
+        say!("conventions: {}", config.dialect);
+    }
     say!("{parameters} values in {tensors} tensors ({})", dtypes.join(", "));
     say!("classes: {}", config.classes.iter().skip(1).cloned().collect::<Vec<_>>().join(", "));
     let size = format!("shorter side {}, longer side at most {}", config.min_size, config.max_size);

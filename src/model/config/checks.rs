@@ -22,6 +22,9 @@ impl DetectorConfig {
         let (inputs, weights) = (fc6 as u64, (fc6 * self.representation_size) as u64);
         limits::check("configuration", "the number of inputs of fc6", inputs, limits::TENSOR_SIDE as u64)?;
         limits::check("configuration", "the number of weights of fc6", weights, limits::LAYER_WEIGHTS)?;
+        within("rpn_convs", self.rpn_convs, 1, 4)?;
+        within("rpn_channels", self.rpn_channels.unwrap_or(1), 1, limits::PYRAMID_CHANNELS)?;
+        within("box_head_convs", self.box_head_convs, 0, 8)?;
         within("mask_roi_pool_size", self.mask_roi_pool_size, 1, 64)?;
         within("roi_sampling_ratio", self.roi_sampling_ratio, 1, 8)?;
         for (what, n) in [
@@ -62,8 +65,12 @@ impl DetectorConfig {
         if !(1.0..=100.0).contains(&self.class_sharpness) {
             return fault(format!("class_sharpness is {}; it must be between 1 and 100", self.class_sharpness));
         }
-        if self.bbox_reg_weights.iter().any(|w| !(w.is_finite() && *w > 0.0)) {
-            return fault("bbox_reg_weights must be positive numbers");
+        if self.bbox_reg_weights.iter().chain(&self.rpn_bbox_reg_weights).any(|w| !(w.is_finite() && *w > 0.0)) {
+            return fault("bbox_reg_weights and rpn_bbox_reg_weights must be positive numbers");
+        }
+        // exp of the greatest times the side of an input is still a finite number.
+        if !(0.0..=64.0).contains(&self.bbox_xform_clip) {
+            return fault(format!("bbox_xform_clip is {}; it must be between 0 and 64", self.bbox_xform_clip));
         }
         Ok(())
     }
@@ -91,6 +98,9 @@ impl DetectorConfig {
         }
         if self.image_std.iter().any(|s| !(s.is_finite() && *s > 0.0)) {
             return fault("image_std must be three positive numbers");
+        }
+        if !(0.0..=16.0).contains(&self.resize_min_scale) {
+            return fault(format!("resize_min_scale is {}; it must be between 0 and 16", self.resize_min_scale));
         }
         within("min_size", self.min_size as usize, 1, limits::NETWORK_SIDE as usize)?;
         within("max_size", self.max_size as usize, 1, limits::NETWORK_SIDE as usize)?;
@@ -149,6 +159,13 @@ mod tests {
             r#"{"aspect_ratios": [-1]}"#,
             r#"{"box_nms_thresh": 1.5}"#,
             r#"{"class_sharpness": 0.5}"#,
+            r#"{"rpn_convs": 0}"#,
+            r#"{"rpn_channels": 2000}"#,
+            r#"{"box_head_convs": 9}"#,
+            r#"{"rpn_bbox_reg_weights": [1, 1, 0, 1]}"#,
+            r#"{"bbox_xform_clip": 65}"#,
+            r#"{"resize_min_scale": -1}"#,
+            r#"{"resize": "crop"}"#,
             r#"{"class_score_thresh": {"person": 1.5}}"#,
             r#"{"class_score_thresh": {"unicorn": 0.5}}"#,
             r#"{"classes": ["__background__", ""]}"#,

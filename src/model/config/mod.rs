@@ -4,18 +4,22 @@
 //! torchvision's default (`models/detection/{faster_rcnn,mask_rcnn}.py`).
 
 mod checks;
+mod conventions;
+mod dialects;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::boxes::BoxCoder;
+use crate::boxes::{BBOX_XFORM_CLIP, BoxCoder, Corners};
 use crate::channels::{BitDepth, Merge};
 use crate::error::{Error, Result};
-use crate::model::architecture::{Architecture, Backbone};
+use crate::model::architecture::{Architecture, Backbone, Dialect};
 use crate::model::coco::COCO_CLASSES;
 use crate::model::intensity::IntensityRange;
 use crate::model::scale::Scale;
+
+pub use conventions::{MaskRule, Padding, Resize, RoiRule, ScoreRule};
 
 /// Levels of the pyramid: four of the backbone and the pooled one above them.
 pub const LEVELS: usize = 5;
@@ -28,6 +32,15 @@ pub const SIZE_DIVISIBLE: usize = 32;
 pub struct DetectorConfig {
     pub architecture: Architecture,
     pub backbone: Backbone,
+    /// The system whose conventions it began with; what holds is in the keys below.
+    pub dialect: Dialect,
+    /// A bottleneck's stride is in its first 1×1 convolution (He et al. 2015) rather than in the 3×3 (torchvision's v1.5).
+    pub stride_in_1x1: bool,
+    /// What the max-pool of the stem puts round its input.
+    pub stem_padding: Padding,
+    /// Whether a batch norm follows each convolution of the pyramid, of the RPN's and of the mask head's 3×3 convolutions.
+    pub fpn_norm: bool,
+    pub mask_norm: bool,
     /// Channels of every pyramid level (256).
     pub fpn_channels: usize,
     /// Class names; index 0 is the background.
@@ -41,6 +54,10 @@ pub struct DetectorConfig {
     pub min_size: u32,
     /// … unless the long side would be longer than this (1333).
     pub max_size: u32,
+    /// How images are brought to that size and padded.
+    pub resize: Resize,
+    /// The least that images are enlarged by, where `resize` is matterport's (`IMAGE_MIN_SCALE`).
+    pub resize_min_scale: f32,
     /// Whether images are resized by these two, or by their cells.
     pub scale: Scale,
     /// Median √(width · height) of the cells that it learnt from, in pixels of the network's input; `None` where nobody
@@ -55,6 +72,21 @@ pub struct DetectorConfig {
     pub anchor_sizes: Vec<Vec<f32>>,
     /// Height over width; the same for every level.
     pub aspect_ratios: Vec<f32>,
+    /// Whether the corners of anchors are rounded to whole pixels.
+    pub anchor_rounding: bool,
+    /// What the corners of boxes are where offsets and overlaps are computed.
+    pub corners: Corners,
+    /// The upper limit of dw and dh before they are exponents.
+    pub bbox_xform_clip: f32,
+
+    /// 3×3 convolutions of the RPN (1), and their channels where these are others than the pyramid's.
+    pub rpn_convs: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpn_channels: Option<usize>,
+    /// Weights of dx, dy, dw, dh in the RPN.
+    pub rpn_bbox_reg_weights: [f32; 4],
+    /// Whether the best proposals are chosen, and NMS runs, within each level rather than over all levels together.
+    pub rpn_per_level: bool,
 
     /// Proposals of each level that enter and of each image that leave the NMS, in training.
     pub rpn_pre_nms_top_n_train: usize,
@@ -75,12 +107,18 @@ pub struct DetectorConfig {
     /// Side of the RoIAlign grid of the box head (7) and of the mask head (14).
     pub box_roi_pool_size: usize,
     pub mask_roi_pool_size: usize,
+    /// How the features of a box are sampled, and from which level.
+    pub roi_rule: RoiRule,
     /// Samples along each side of a RoIAlign bin.
     pub roi_sampling_ratio: usize,
-    /// Width of `fc6` and `fc7`.
+    /// 3×3 convolutions with batch norm of the box head, before its one fully connected layer; 0 for two such layers alone.
+    pub box_head_convs: usize,
+    /// Width of the fully connected layers.
     pub representation_size: usize,
     /// Weights of dx, dy, dw, dh in the box head.
     pub bbox_reg_weights: [f32; 4],
+    /// Which classes of a proposal may become detections.
+    pub score_rule: ScoreRule,
     /// Detections need a higher score …
     pub box_score_thresh: f32,
     /// … or than this one of their class, where the detector has one …
@@ -101,6 +139,8 @@ pub struct DetectorConfig {
     pub box_batch_size_per_image: usize,
     pub box_positive_fraction: f32,
 
+    /// How the mask of a box is enlarged to its pixels.
+    pub mask_rule: MaskRule,
     /// Output channels of the mask head's convolutions.
     pub mask_layers: Vec<usize>,
     /// Channels between the transposed convolution and the mask logits.
@@ -127,18 +167,32 @@ impl Default for DetectorConfig {
         Self {
             architecture: Architecture::MaskRcnn,
             backbone: Backbone::ResNet50,
+            dialect: Dialect::Torchvision,
+            stride_in_1x1: false,
+            stem_padding: Padding::Both,
+            fpn_norm: false,
+            mask_norm: false,
             fpn_channels: 256,
             classes: COCO_CLASSES.iter().map(|&name| name.to_owned()).collect(),
             image_mean: [0.485, 0.456, 0.406],
             image_std: [0.229, 0.224, 0.225],
             min_size: 800,
             max_size: 1333,
+            resize: Resize::Torchvision,
+            resize_min_scale: 0.0,
             scale: Scale::Size,
             cell_diameter: None,
             intensity: IntensityRange::Full,
             batch_norm_eps: 1e-5,
             anchor_sizes: vec![vec![32.0], vec![64.0], vec![128.0], vec![256.0], vec![512.0]],
             aspect_ratios: vec![0.5, 1.0, 2.0],
+            anchor_rounding: true,
+            corners: Corners::Edges,
+            bbox_xform_clip: BBOX_XFORM_CLIP,
+            rpn_convs: 1,
+            rpn_channels: None,
+            rpn_bbox_reg_weights: [1.0; 4],
+            rpn_per_level: true,
             rpn_pre_nms_top_n_train: 2000,
             rpn_post_nms_top_n_train: 2000,
             rpn_pre_nms_top_n_test: 1000,
@@ -151,9 +205,12 @@ impl Default for DetectorConfig {
             rpn_positive_fraction: 0.5,
             box_roi_pool_size: 7,
             mask_roi_pool_size: 14,
+            roi_rule: RoiRule::Align,
             roi_sampling_ratio: 2,
+            box_head_convs: 0,
             representation_size: 1024,
             bbox_reg_weights: [10.0, 10.0, 5.0, 5.0],
+            score_rule: ScoreRule::EveryClass,
             box_score_thresh: 0.05,
             class_score_thresh: BTreeMap::new(),
             box_nms_thresh: 0.5,
@@ -163,6 +220,7 @@ impl Default for DetectorConfig {
             box_bg_iou_thresh: 0.5,
             box_batch_size_per_image: 512,
             box_positive_fraction: 0.25,
+            mask_rule: MaskRule::Padded,
             mask_layers: vec![256; 4],
             mask_dim_reduced: 256,
             masks_from_boxes: false,
@@ -194,8 +252,14 @@ impl DetectorConfig {
         self.anchor_sizes.first().map_or(0, Vec::len) * self.aspect_ratios.len()
     }
 
+    /// The box coder of the box head.
     pub fn box_coder(&self) -> BoxCoder {
-        BoxCoder::new(self.bbox_reg_weights)
+        BoxCoder { weights: self.bbox_reg_weights, corners: self.corners, clip: self.bbox_xform_clip }
+    }
+
+    /// The box coder of the RPN.
+    pub fn rpn_box_coder(&self) -> BoxCoder {
+        BoxCoder { weights: self.rpn_bbox_reg_weights, ..self.box_coder() }
     }
 
     /// From the JSON of a detector file, checked.

@@ -5,6 +5,7 @@ import { foregroundClasses } from './protocol.js';
 import { store } from '../shared/page-state.js';
 
 const ARCHITECTURES = { maskrcnn_resnet_fpn: 'Mask R-CNN', fasterrcnn_resnet_fpn: 'Faster R-CNN' };
+const DIALECTS = { torchvision: 'torchvision', torchvision_v2: 'torchvision v2', matterport: 'matterport Mask_RCNN' };
 
 /** @param {import('./protocol.js').DetectorConfig} config */
 function architecture(config) {
@@ -30,6 +31,7 @@ function openReport() {
   const facts = [
     ['File', `${model.file.name}, ${formatBytes(model.file.size)}`],
     ['Architecture', architecture(config)],
+    ['Conventions', DIALECTS[config.dialect] ?? config.dialect],
     ['Parameters', Number(parameters).toLocaleString('en')],
     ['Classes', classes.join(', ')],
     ['Cell diameter', config.cell_diameter ? `${config.cell_diameter} px of the network's input` : 'not stated'],
@@ -77,7 +79,7 @@ export function startModel() {
       const list = classes.length <= 4 ? classes.join(', ') : `${classes.length} classes`;
       about.textContent = `${architecture(model.report.config)}; ${list}`;
     } else {
-      about.textContent = 'Drop a Mask R-CNN or Faster R-CNN .safetensors file here, or choose one.';
+      about.textContent = 'Drop a Mask R-CNN or Faster R-CNN file here (.safetensors, .pth, .h5), or choose one.';
     }
     byId('model-report').hidden = !model;
     const missing = model?.report.load.missing.length ?? 0;
