@@ -33,7 +33,7 @@ fn stderr(output: &Output) -> String {
 fn first(path: &Path) -> u8 {
     match &decode("x.png", &fs::read(path).unwrap(), Pages::Ask).unwrap().planes[0].samples {
         Samples::U8(samples) => samples[0],
-        Samples::U16(_) => panic!("16 bit"),
+        Samples::U16(_) | Samples::F32(_) => panic!("not 8 bit"),
     }
 }
 
