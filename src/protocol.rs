@@ -15,7 +15,7 @@ use crate::{
     },
     bench::{BenchResult, BenchTask},
     boxes::BoxXyxy,
-    channels::{BitDepth, Channel, ChannelFile, Glance, Groups, Merge, Pages, SampleRange},
+    channels::{BitDepth, Channel, ChannelFile, Glance, Groups, Merge, Pages, SampleRange, StackPlane, StackRule},
     detections::ImageDetections,
     device::{DeviceChoice, DeviceReport, Probe},
     error::Error,
@@ -209,6 +209,9 @@ pub struct ImageInput {
     /// percentiles 1 and 99.8 of this image.
     #[serde(default)]
     pub range: Option<SampleRange>,
+    /// What is read of the stacks in its files; without a rule they are refused.
+    #[serde(default)]
+    pub stack: Option<StackRule>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -439,6 +442,8 @@ pub struct OpenedImage {
     pub white: f32,
     pub merge: Merge,
     pub filled: Vec<Channel>,
+    /// What the image is of the stack in its files.
+    pub stack: Option<StackPlane>,
     /// As [`Measured::orientation`].
     pub orientation: u8,
     pub warnings: Vec<String>,

@@ -5,7 +5,7 @@
 use std::fs;
 
 use cytobox::Error;
-use cytobox::channels::{Decoded, Pages, RegionFile, Samples, decode};
+use cytobox::channels::{Decoded, Pages, Projection, Reading, RegionFile, Samples, StackRule, decode};
 use half::f16;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -115,4 +115,69 @@ fn what_is_not_read_is_named_with_a_way_out() {
     assert_eq!(refused, 8);
     let pages = golden.tensor("file/pages without a description").unwrap();
     assert!(matches!(decode("a.tif", pages.data(), Pages::Ask), Err(Error::PagesUnknown { pages: 3, .. })));
+}
+
+fn reading(name: &str, projection: Projection, z: Option<usize>, t: Option<usize>) -> Reading {
+    let pages = if name == "pages without a description" { Pages::Slices } else { Pages::Ask };
+    let [z, t] = [z, t].map(|at| at.map(|at| at as u32 + 1));
+    Reading::new(pages, Some(StackRule { projection, z, t }))
+}
+
+/// Every plane of every stack, and the maximum and the mean over its slices, or over its time points where it has no slices.
+#[test]
+fn stacks_give_each_plane_and_their_projections() {
+    let golden = SafeTensors::deserialize(GOLDEN).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.tif");
+    let mut stacks = 0;
+    for (name, file, expected) in files(&golden) {
+        let Some(expected) = expected.filter(|expected| planes(expected) > 1) else { continue };
+        let all = values(&expected);
+        let [frames, slices, channels, height, width] = expected.shape()[..] else { panic!("{name}") };
+        let image = channels * height * width;
+        let plane = |z: usize, t: usize| &all[(t * slices + z) * image..][..image];
+        fs::write(&path, file).unwrap();
+        let read = |projection, z, t| {
+            let reading = reading(name, projection, z, t);
+            let decoded = decode("a.tif", file, reading).unwrap_or_else(|e| panic!("{name}: {e}"));
+            let region = RegionFile::open(&path, reading).unwrap().region(0..height, 0..width).unwrap();
+            assert_eq!((region.planes, region.layout), (decoded.planes.clone(), decoded.layout), "{name}");
+            assert_eq!(region.stack, decoded.stack, "{name}");
+            decoded
+        };
+        for t in 0..frames {
+            for z in 0..slices {
+                assert_eq!(samples(&read(Projection::Plane, Some(z), Some(t))), plane(z, t), "{name}, z {z}, t {t}");
+            }
+        }
+        let over_slices = slices > 1;
+        for t in 0..if over_slices { frames } else { 1 } {
+            let steps: Vec<&[f32]> = if over_slices {
+                (0..slices).map(|z| plane(z, t)).collect()
+            } else {
+                (0..frames).map(|t| plane(0, t)).collect()
+            };
+            let asked = over_slices.then_some(t);
+            let most: Vec<f32> = (0..image).map(|i| steps.iter().map(|s| s[i]).fold(f32::MIN, f32::max)).collect();
+            assert_eq!(samples(&read(Projection::Max, None, asked)), most, "{name}, maximum, t {t}");
+            let mean = samples(&read(Projection::Mean, None, asked));
+            for (i, found) in mean.iter().enumerate() {
+                let exact = steps.iter().map(|s| f64::from(s[i])).sum::<f64>() / steps.len() as f64;
+                let is_real = name.contains("float");
+                let near = if is_real { 1e-3 } else { 0.5 };
+                assert!((f64::from(*found) - exact).abs() <= near, "{name}, mean, t {t}: {found} {exact}");
+            }
+            let decoded = decode("a.tif", file, reading(name, Projection::Sharpest, None, asked)).unwrap();
+            let stack = decoded.stack.unwrap();
+            let at = if over_slices { stack.z } else { stack.t }.unwrap() as usize - 1;
+            assert_eq!(samples(&decoded), steps[at], "{name}, sharpest");
+        }
+        let sentence = decode("a.tif", file, Pages::Channels);
+        match sentence {
+            Err(e) => assert!(e.to_string().contains("choose what to read of it"), "{name}: {e}"),
+            Ok(_) => assert_eq!(name, "pages without a description"),
+        }
+        stacks += 1;
+    }
+    assert_eq!(stacks, 13);
 }

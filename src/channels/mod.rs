@@ -24,11 +24,13 @@ mod naming;
 mod ome_xml;
 mod orientation;
 mod pixel_size;
+mod project;
 mod range;
 #[cfg(not(target_arch = "wasm32"))]
 mod region;
 mod set;
 mod sniff;
+mod stack;
 mod tiff;
 mod tiff_description;
 mod tiff_directory;
@@ -40,7 +42,7 @@ mod view;
 
 pub use assemble::{ReadOptions, assemble, depth_of};
 pub use crop::{crop, crop_to_jpeg};
-pub use decode::{Decoded, Layout, Pages, decode};
+pub use decode::{Decoded, Layout, Pages, Reading, decode};
 pub use depth::BitDepth;
 pub(crate) use file_name::composed;
 pub use glance::{Glance, glance};
@@ -55,4 +57,5 @@ pub use range::SampleRange;
 pub use region::RegionFile;
 pub use set::{Channel, ChannelSet, Plane, Samples};
 pub use sniff::{FileKind, HEAD_BYTES, sniff, sniff_named};
+pub use stack::{Projection, StackPlane, StackRule};
 pub use view::{Layer, layers, thumbnail};

@@ -50,6 +50,8 @@ pub(super) struct Page {
     pub strip: Option<u32>,
     /// Bytes behind them at which those of this plane stand: planes may follow one another behind one directory.
     pub shift: u32,
+    /// One of such planes.
+    pub is_unfolded: bool,
     /// What the camera digitised to, where the largest possible sample is stated.
     pub stated: Option<BitDepth>,
 }
@@ -176,6 +178,7 @@ impl Page {
             ratio,
             strip,
             shift: 0,
+            is_unfolded: false,
             stated,
         })
     }
@@ -381,6 +384,7 @@ mod tests {
             ratio: 1,
             strip: None,
             shift: 0,
+            is_unfolded: false,
             stated: None,
         }
     }

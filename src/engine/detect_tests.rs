@@ -54,6 +54,7 @@ fn input() -> ImageInput {
         pages: Pages::Ask,
         bit_depth: None,
         range: None,
+        stack: None,
     }
 }
 

@@ -71,6 +71,7 @@ impl Engine {
             height,
             detections,
             filled: first.filled,
+            stack: first.stack,
             limit_reached,
             merge: Some(merge),
         };

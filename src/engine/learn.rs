@@ -178,6 +178,7 @@ impl Engine {
                 detections,
                 merge: Some(merge),
                 filled: set.filled,
+                stack: set.stack,
                 limit_reached,
             });
             truths.push(annotations);

@@ -249,6 +249,7 @@ impl Engine {
             detections,
             merge: Some(merge),
             filled: set.filled,
+            stack: set.stack,
             limit_reached,
         };
         Ok((detections, set.warnings))
@@ -346,7 +347,7 @@ fn files_of(image: &ImageInput) -> Vec<(Option<Channel>, String, &Vec<u8>)> {
 }
 
 fn options_of(image: &ImageInput, depth: Option<BitDepth>) -> ReadOptions<'_> {
-    ReadOptions { fill: &image.fill, pages: image.pages, depth, range: image.range }
+    ReadOptions { fill: &image.fill, pages: image.pages, depth, range: image.range, stack: image.stack }
 }
 
 /// The bit depth that an image by itself asks for; `None` for 8 bit.
@@ -373,6 +374,7 @@ fn open(image: &ImageInput, side: u32) -> Result<OpenedImage> {
         white: set.white,
         merge,
         filled: set.filled,
+        stack: set.stack,
         orientation: orientation(image),
         warnings: set.warnings,
         layers,

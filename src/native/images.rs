@@ -1,7 +1,7 @@
 //! The files of an image, read for the engine.
 
 use crate::{
-    channels::{BitDepth, Groups, ImageEntry, LargeImage, Merge, Pages, SampleRange},
+    channels::{BitDepth, Groups, ImageEntry, LargeImage, Merge, Pages, Reading, SampleRange, StackRule},
     engine::SetOptions,
     error::{Error, Result},
     files,
@@ -24,6 +24,8 @@ pub struct ImageOptions {
     /// What is black and white in samples of any depth. Without it `bit_depth` counts, and for floating point the percentiles
     /// 1 and 99.8 of each image.
     pub range: Option<SampleRange>,
+    /// What is read of stacks. Without a rule they are refused.
+    pub stack: Option<StackRule>,
 }
 
 impl ImageOptions {
@@ -41,8 +43,8 @@ impl ImageOptions {
             .map(|file| Ok(ImageFile { bytes: files::read_file(file.file.as_ref())?, file: file.clone() }))
             .collect::<Result<_>>()?;
         let (name, merge) = (entry.name.clone(), self.merge.clone());
-        let Self { pages, bit_depth, range, .. } = *self;
-        Ok(ImageInput { name, files, fill, merge, detector_merge: None, pages, bit_depth, range })
+        let Self { pages, bit_depth, range, stack, .. } = *self;
+        Ok(ImageInput { name, files, fill, merge, detector_merge: None, pages, bit_depth, range, stack })
     }
 
     /// What holds for all images of a set, for those that are too large for memory.
@@ -58,7 +60,7 @@ impl ImageOptions {
     pub fn open_large(&self, entry: &ImageEntry) -> Result<Option<LargeImage>> {
         entry.check()?;
         let fill = if self.fill_missing { entry.missing.clone() } else { Vec::new() };
-        LargeImage::open(entry, fill, self.pages)
+        LargeImage::open(entry, fill, Reading::new(self.pages, self.stack))
     }
 }
 

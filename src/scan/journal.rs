@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Called, Source, done::Done};
 use crate::{
-    channels::{BitDepth, Merge, SampleRange},
+    channels::{BitDepth, Merge, SampleRange, StackRule},
     detections::ImageDetections,
     error::{Error, Result},
     export,
@@ -38,6 +38,9 @@ pub struct ScanSettings {
     /// What was black and white in samples of any depth, where the user gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<SampleRange>,
+    /// What was read of stacks, where the user said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<StackRule>,
 }
 
 /// The first line of a journal. Version 1 did not say what the images were.

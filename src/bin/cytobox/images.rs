@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use cytobox::{
-    channels::{self, BitDepth, Groups, HEAD_BYTES, ImageEntry, Pages, SampleRange},
+    channels::{self, BitDepth, Groups, HEAD_BYTES, ImageEntry, Pages, Projection, SampleRange, StackRule},
     engine,
     files::{self, Found},
     native::{
@@ -28,7 +28,7 @@ pub struct Channels {
     /// Weights of the channels into red, green and blue as JSON, such as '{"red":[1,0,0],"yellow":[0.5,0.5,0]}'.
     #[arg(long, value_name = "JSON")]
     merge: Option<String>,
-    /// What the pages of a TIFF file are that does not say it: ask (such a file is refused) or channels.
+    /// What the pages of a TIFF file are that does not say it: ask (such a file is refused), channels, slices or frames.
     #[arg(long, default_value = "ask", value_parser = pages)]
     pages: Pages,
     /// Bits of the camera, for 16-bit images: 12 makes 4095 full brightness. Without it the detector's own counts, else what
@@ -39,15 +39,29 @@ pub struct Channels {
     /// images, and for 32-bit ones the percentiles 1 and 99.8 of each image.
     #[arg(long, value_name = "BLACK,WHITE", value_parser = range, allow_hyphen_values = true)]
     range: Option<SampleRange>,
+    /// Slice of a stack, counted from 1. Without --z and --projection a stack is refused.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "projection")]
+    z: Option<u32>,
+    /// Time point of a stack, counted from 1; the first one unless told.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    t: Option<u32>,
+    /// How the slices of a stack become one image: plane (the middle one; --z names another), max, mean, or sharpest (the one in
+    /// focus). In a file that has time points alone they are projected, unless --t picks one.
+    #[arg(long, value_parser = projection)]
+    projection: Option<Projection>,
 }
 
 fn pages(text: &str) -> Result<Pages, String> {
-    serde_json::from_value(text.into()).map_err(|_| "pages are ask or channels".into())
+    serde_json::from_value(text.into()).map_err(|_| "pages are ask, channels, slices or frames".into())
 }
 
 fn bit_depth(text: &str) -> Result<BitDepth, String> {
     let bits = text.parse().map_err(|_| "a bit depth is a number from 9 to 16".to_owned())?;
     BitDepth::new(bits).map_err(|e| e.to_string())
+}
+
+fn projection(text: &str) -> Result<Projection, String> {
+    text.parse().map_err(|e: cytobox::Error| e.to_string())
 }
 
 fn range(text: &str) -> Result<SampleRange, String> {
@@ -61,9 +75,11 @@ const SURVEYED: usize = 64;
 
 impl Channels {
     pub fn options(&self) -> anyhow::Result<ImageOptions> {
-        let Self { fill_missing, pages, bit_depth, range, .. } = *self;
+        let Self { fill_missing, pages, bit_depth, range, z, t, projection, .. } = *self;
+        let is_told = z.is_some() || t.is_some() || projection.is_some();
+        let stack = is_told.then(|| StackRule { projection: projection.unwrap_or_default(), z, t });
         let merge = self.merge.as_deref().map(|json| serde_json::from_str(json).context("--merge")).transpose()?;
-        Ok(ImageOptions { fill_missing, merge, pages, bit_depth, range })
+        Ok(ImageOptions { fill_missing, merge, pages, bit_depth, range, stack })
     }
 }
 
