@@ -15,7 +15,9 @@ use crate::{
     },
     bench::{BenchResult, BenchTask},
     boxes::BoxXyxy,
-    channels::{BitDepth, Channel, ChannelFile, Glance, Groups, Merge, Pages, SampleRange, StackPlane, StackRule},
+    channels::{
+        BitDepth, Channel, ChannelFile, ChannelMap, Glance, Groups, Merge, Pages, SampleRange, StackPlane, StackRule,
+    },
     detections::ImageDetections,
     device::{DeviceChoice, DeviceReport, Probe},
     error::Error,
@@ -194,6 +196,9 @@ pub struct ImageInput {
     /// The weights of the channels; the default of the channels that are there when absent.
     #[serde(default)]
     pub merge: Option<Merge>,
+    /// Which of its channels stand for which of the detector's, whose weights they get; the image's own weights come before.
+    #[serde(default)]
+    pub channels: Option<ChannelMap>,
     /// The weights that the detector at hand was trained with: where the image has none of its own they come before the
     /// default, provided that they name every channel of it. So it is seen as it will be detected in.
     #[serde(default)]
@@ -442,6 +447,8 @@ pub struct OpenedImage {
     pub white: f32,
     pub merge: Merge,
     pub filled: Vec<Channel>,
+    /// Which of its channels might stand for which of the detector's, where the detector was trained on others.
+    pub proposal: Option<ChannelMap>,
     /// What the image is of the stack in its files.
     pub stack: Option<StackPlane>,
     /// As [`Measured::orientation`].

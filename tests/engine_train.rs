@@ -118,6 +118,7 @@ fn images(engine: &mut Engine) -> Vec<AnnotatedInput> {
             bit_depth: None,
             range: None,
             stack: None,
+            channels: None,
         };
         AnnotatedInput { image, annotations: found.annotations.into_iter().next().unwrap() }
     };

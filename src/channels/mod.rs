@@ -18,6 +18,7 @@ mod label_samples;
 mod label_tiff;
 #[cfg(not(target_arch = "wasm32"))]
 mod large;
+mod mapping;
 pub(crate) mod mask_owner;
 mod merge;
 mod naming;
@@ -50,6 +51,7 @@ pub use group::{ChannelFile, EntryState, FileHead, Fix, Groups, Ignored, ImageEn
 pub(crate) use label_samples::{LabelSamples, label_samples};
 #[cfg(not(target_arch = "wasm32"))]
 pub use large::LargeImage;
+pub use mapping::ChannelMap;
 pub use merge::{Merge, MergedImage, merge};
 pub use orientation::orientation;
 pub use range::SampleRange;

@@ -55,6 +55,7 @@ fn input() -> ImageInput {
         bit_depth: None,
         range: None,
         stack: None,
+        channels: None,
     }
 }
 

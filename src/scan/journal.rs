@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Called, Source, done::Done};
 use crate::{
-    channels::{BitDepth, Merge, SampleRange, StackRule},
+    channels::{BitDepth, ChannelMap, Merge, SampleRange, StackRule},
     detections::ImageDetections,
     error::{Error, Result},
     export,
@@ -26,6 +26,9 @@ pub struct ScanSettings {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_class: bool,
     pub merge: Option<Merge>,
+    /// Which channels stood for which of the detector's, where the user said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<ChannelMap>,
     /// Detections of one image; as many as there are cells when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_detections: Option<usize>,

@@ -31,6 +31,7 @@ export interface Elements {
   'ignored': HTMLElementTagNameMap['button'];
   'channels': HTMLElementTagNameMap['div'];
   'weights': HTMLElementTagNameMap['button'];
+  'map-channels': HTMLElementTagNameMap['button'];
   'show-boxes': HTMLElementTagNameMap['button'];
   'show-masks': HTMLElementTagNameMap['button'];
   'show-labels': HTMLElementTagNameMap['button'];

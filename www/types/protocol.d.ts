@@ -173,6 +173,12 @@ export interface ChannelFile {
   file: string;
 }
 
+/**
+ * The channel of an image for each channel of a detector; those that are not named are black. In words and on the command line
+ * `red=channel1,blue=grey`, the detector's channel first; in JSON a map.
+ */
+export type ChannelMap = Record<string, Channel>;
+
 /** A chart. */
 export interface Chart {
   xLabel: string;
@@ -770,6 +776,8 @@ export interface ImageInput {
   fill?: Channel[];
   /** The weights of the channels; the default of the channels that are there when absent. */
   merge?: Merge | null;
+  /** Which of its channels stand for which of the detector's, whose weights they get; the image's own weights come before. */
+  channels?: ChannelMap | null;
   /**
    * The weights that the detector at hand was trained with: where the image has none of its own they come before the
    * default, provided that they name every channel of it. So it is seen as it will be detected in.
@@ -988,6 +996,8 @@ export interface OpenedImage {
   white: number;
   merge: Merge;
   filled: Channel[];
+  /** Which of its channels might stand for which of the detector's, where the detector was trained on others. */
+  proposal: ChannelMap | null;
   /** What the image is of the stack in its files. */
   stack: StackPlane | null;
   /** As `Measured::orientation`. */

@@ -129,11 +129,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let max_detections = arguments.max_detections.map(|n| n as usize);
     let model = hex(&Sha256::digest(&bytes));
-    let ImageOptions { merge, bit_depth, range, stack, .. } = options.clone();
+    let ImageOptions { merge, channels, bit_depth, range, stack, .. } = options.clone();
     let diameter = arguments.diameter;
     let thresholds = if arguments.score.is_none() { config.class_score_thresh } else { BTreeMap::new() };
     let (score, by_class) = (arguments.score.unwrap_or(DEFAULT_SCORE), !thresholds.is_empty());
-    let settings = ScanSettings { model, score, by_class, merge, max_detections, diameter, bit_depth, range, stack };
+    let settings =
+        ScanSettings { model, score, by_class, merge, channels, max_detections, diameter, bit_depth, range, stack };
     let kept = Kept { settings, thresholds };
     for (class, score) in &kept.thresholds {
         eprintln!("{class}: score threshold {score} of the detector; --score sets one for all classes");

@@ -1,15 +1,20 @@
 //! What the commands over images share: finding them, reading them, the progress bar.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::Read,
     path::{Path, PathBuf},
+    sync::Mutex,
     time::Duration,
 };
 
 use anyhow::{Context, bail};
 use cytobox::{
-    channels::{self, BitDepth, Groups, HEAD_BYTES, ImageEntry, Pages, Projection, SampleRange, StackRule},
+    channels::{
+        self, BitDepth, ChannelMap, ChannelSet, Groups, HEAD_BYTES, ImageEntry, Merge, Pages, Projection, SampleRange,
+        StackRule,
+    },
     engine,
     files::{self, Found},
     native::{
@@ -28,6 +33,10 @@ pub struct Channels {
     /// Weights of the channels into red, green and blue as JSON, such as '{"red":[1,0,0],"yellow":[0.5,0.5,0]}'.
     #[arg(long, value_name = "JSON")]
     merge: Option<String>,
+    /// Which channel of the images stands for which of the detector's, such as red=channel1,blue=grey: the detector's first. Those
+    /// that are not named are black.
+    #[arg(long, value_name = "MAP", value_parser = channel_map, conflicts_with = "merge")]
+    channels: Option<ChannelMap>,
     /// What the pages of a TIFF file are that does not say it: ask (such a file is refused), channels, slices or frames.
     #[arg(long, default_value = "ask", value_parser = pages)]
     pages: Pages,
@@ -60,6 +69,10 @@ fn bit_depth(text: &str) -> Result<BitDepth, String> {
     BitDepth::new(bits).map_err(|e| e.to_string())
 }
 
+fn channel_map(text: &str) -> Result<ChannelMap, String> {
+    text.parse().map_err(|e: cytobox::Error| e.to_string())
+}
+
 fn projection(text: &str) -> Result<Projection, String> {
     text.parse().map_err(|e: cytobox::Error| e.to_string())
 }
@@ -79,7 +92,8 @@ impl Channels {
         let is_told = z.is_some() || t.is_some() || projection.is_some();
         let stack = is_told.then(|| StackRule { projection: projection.unwrap_or_default(), z, t });
         let merge = self.merge.as_deref().map(|json| serde_json::from_str(json).context("--merge")).transpose()?;
-        Ok(ImageOptions { fill_missing, merge, pages, bit_depth, range, stack })
+        let channels = self.channels.clone();
+        Ok(ImageOptions { fill_missing, merge, channels, pages, bit_depth, range, stack })
     }
 }
 
@@ -136,9 +150,22 @@ pub fn find(paths: &[PathBuf]) -> anyhow::Result<(Groups, Failures)> {
     Ok((groups, Failures { unreadable: unreadable.len(), images: 0 }))
 }
 
-/// Says what is odd about an image.
+/// Says what is odd about an image. A sentence that names none holds for many, and is said once.
 pub fn warn(bar: &ProgressBar, warnings: &[String]) {
-    bar.suspend(|| warnings.iter().for_each(|warning| eprintln!("{warning}")));
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let is_new = |warning: &&String| SAID.lock().is_ok_and(|mut said| said.insert((*warning).clone()));
+    bar.suspend(|| warnings.iter().filter(is_new).for_each(|warning| eprintln!("{warning}")));
+}
+
+/// Says which channels a detector expects that images do not have, once for all that are alike.
+pub fn warn_of_channels(
+    bar: &ProgressBar,
+    trained: Option<&Merge>,
+    options: &ImageOptions,
+    sets: impl Iterator<Item = ChannelSet>,
+) {
+    let Some(trained) = trained.filter(|_| options.merge.is_none() && options.channels.is_none()) else { return };
+    sets.for_each(|set| warn(bar, ChannelMap::mismatch(trained, &set.channels()).as_slice()));
 }
 
 /// A bar with time left, which a pipe does not see.

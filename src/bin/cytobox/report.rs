@@ -47,6 +47,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     options.bit_depth = options.bit_depth.or(settings.bit_depth);
     options.range = options.range.or(settings.range);
     options.stack = options.stack.or(settings.stack);
+    options.channels = options.channels.or_else(|| settings.channels.clone());
     let folder = std::path::absolute(&arguments.results)?;
     let name = folder.file_name().map_or_else(|| "Cells".to_owned(), |name| name.to_string_lossy().into_owned());
     let title = arguments.title.clone().unwrap_or(name);
@@ -87,6 +88,9 @@ fn facts(settings: &ScanSettings, journal: &Journal) -> Vec<(String, String)> {
     }
     if let Some(merge) = &settings.merge {
         facts.push(("Weights of the channels", weights(merge)));
+    }
+    if let Some(channels) = &settings.channels {
+        facts.push(("Channels", channels.to_string()));
     }
     if let Some(limit) = settings.max_detections {
         facts.push(("Limit of detections per image", limit.to_string()));

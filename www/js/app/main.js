@@ -31,6 +31,7 @@ import { startResults } from '../detect/results.js';
 import { startModes } from './modes.js';
 import { startNextStep } from './next-step.js';
 import { startOrigin } from '../engine/detector-mark.js';
+import { startMapping } from '../images/map-channels.js';
 import { startStacks } from '../images/stacks.js';
 import { startStatus } from '../canvas/status.js';
 import { store } from '../shared/page-state.js';
@@ -50,6 +51,7 @@ startMasks(async (masks) => (await images.request({ type: 'outline', masks })).o
 startList(detectCurrent);
 startChannels(viewer);
 startStacks();
+startMapping();
 startStatus(viewer);
 startModel();
 startCellDiameter();

@@ -20,6 +20,7 @@ import { Connection, Refused, WorkerDied } from '../engine/connection.js';
  * @property {number} black sample value that is shown black
  * @property {number} whiteLevel sample value of full brightness
  * @property {import('../engine/protocol.js').StackPlane|null} stack what it is of the stack in its files
+ * @property {Record<string, string>|null} proposal the channel of the image for each of the detector's, where that was trained on others
  * @property {import('../engine/protocol.js').Merge} merge the weights that made these layers
  * @property {string[]} warnings
  * @property {{channel: string, bitmap: ImageBitmap}[]} layers
@@ -44,7 +45,8 @@ const cache = new Map();
 const thumbnails = [];
 /** What images were opened with: their channels and weights, whether these are the detector's, the bit depth of 16-bit ones, and
  *  whether they are of a stack.
- *  @type {WeakMap<object, {channels: string[], merge: import('../engine/protocol.js').Merge, trained: boolean, depth: number|null, stack: boolean}>} */
+ *  @type {WeakMap<object, {channels: string[], merge: import('../engine/protocol.js').Merge, trained: boolean, depth: number|null, stack: boolean,
+ *    detector: import('../engine/protocol.js').Merge|undefined}>} */
 const weights = new WeakMap();
 /** Images whose weights, bit depth or plane have changed: what is shown stays until they were opened again. @type {WeakSet<object>} */
 const outdated = new WeakSet();
@@ -146,7 +148,14 @@ function openAnew() {
     const sameDepth = before.depth === null || before.depth === decidedDepth();
     const fits = fitsAll(trained, before.channels);
     const same = fits ? before.channels.every((channel) => String(before.merge[channel]) === String(trained[channel])) : !before.trained;
-    if ((same || image.merge) && sameDepth) continue;
+    if ((same || image.merge) && sameDepth) {
+      if (fits || before.detector === trained) continue;
+      // It looks the same, but what it should be mapped to is another.
+      before.detector = trained;
+      if (store.state.current === image.id) outdated.add(image);
+      else drop(image.id);
+      continue;
+    }
     letGo(image);
   }
   pump();
@@ -218,6 +227,7 @@ async function pump() {
 async function open(image) {
   const { files, fill, pages, z, t } = image;
   const { projection } = store.state;
+  const trained = detectorMerge();
   const merge = image.merge ?? detectorMerge();
   const changed = () =>
     !store.state.images.includes(image) ||
@@ -250,6 +260,7 @@ async function open(image) {
       trained: !image.merge && fitsAll(merge, channels),
       depth: outcome.bits === 16 ? depth : null,
       stack: Boolean(outcome.stack),
+      detector: trained,
     });
     if (image.channels.length === 0) image.channels = outcome.layers.map(({ channel }) => channel);
     if (store.state.current === image.id) await keep(image, outcome);
@@ -305,8 +316,9 @@ async function keep(image, outcome) {
   const { width, height, bits, black, white: whiteLevel } = outcome;
   const warnings = [...image.notes, ...outcome.warnings];
   const stack = outcome.stack ?? null;
+  const proposal = outcome.proposal ? plain(outcome.proposal) : null;
   const white = whiteOf(outcome.thumbnail.rgba);
-  const opened = { id: image.id, width, height, bits, black, whiteLevel, stack, merge: plain(outcome.merge), warnings, layers, white };
+  const opened = { id: image.id, width, height, bits, black, whiteLevel, stack, proposal, merge: plain(outcome.merge), warnings, layers, white };
   drop(image.id);
   cache.set(image.id, opened);
   if (store.state.current === image.id) store.set({ opened });
