@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::annotations::label;
 use crate::boxes::BoxXyxy;
-use crate::channels::{Channel, Merge};
+use crate::channels::{Channel, Merge, StackPlane};
 use crate::error::{Error, Result};
 use crate::masks::Rle;
 
@@ -45,6 +45,9 @@ pub struct ImageDetections {
     /// Channels that were missing and taken as black.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filled: Vec<Channel>,
+    /// What the image was of the stack in its files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<StackPlane>,
     /// The limit of detections an image, where it was reached: there may be more cells, which score no higher than the
     /// last detection here.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -39,7 +39,7 @@ pub enum Error {
     /// A TIFF file of several pages that does not say what they are, and for which nobody said that they are channels.
     #[error(
         "{file}: the file has {pages} pages and does not say whether they are channels, slices or time points; choose to read \
-         the pages as channels (--pages channels), or save one plane"
+         the pages as channels (--pages channels), slices or frames, or save one plane"
     )]
     PagesUnknown { file: String, pages: usize },
 

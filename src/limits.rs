@@ -24,8 +24,8 @@ pub const CHANNELS: usize = 8;
 pub const ANNOTATION_BYTES: u64 = 4 << 20;
 /// A table or a COCO file, which may hold the objects of many images.
 pub const TABLE_BYTES: u64 = 128 << 20;
-/// Pages of a TIFF file that are looked at; more is a film or a stack, whatever else the file says.
-pub const TIFF_PAGES: usize = 64;
+/// Pages of a TIFF file: 50 slices of 8 channels at 40 time points.
+pub const TIFF_PAGES: usize = 16_384;
 /// Elements within elements of an XML file; LabelImg nests four deep.
 pub const XML_DEPTH: usize = 16;
 /// Objects of one image. The most crowded real image known to us has some hundreds.

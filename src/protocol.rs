@@ -15,7 +15,9 @@ use crate::{
     },
     bench::{BenchResult, BenchTask},
     boxes::BoxXyxy,
-    channels::{BitDepth, Channel, ChannelFile, Glance, Groups, Merge, Pages, SampleRange},
+    channels::{
+        BitDepth, Channel, ChannelFile, ChannelMap, Glance, Groups, Merge, Pages, SampleRange, StackPlane, StackRule,
+    },
     detections::ImageDetections,
     device::{DeviceChoice, DeviceReport, Probe},
     error::Error,
@@ -208,6 +210,9 @@ pub struct ImageInput {
     /// The weights of the channels; the default of the channels that are there when absent.
     #[serde(default)]
     pub merge: Option<Merge>,
+    /// Which of its channels stand for which of the detector's, whose weights they get; the image's own weights come before.
+    #[serde(default)]
+    pub channels: Option<ChannelMap>,
     /// The weights that the detector at hand was trained with: where the image has none of its own they come before the
     /// default, provided that they name every channel of it. So it is seen as it will be detected in.
     #[serde(default)]
@@ -223,6 +228,9 @@ pub struct ImageInput {
     /// percentiles 1 and 99.8 of this image.
     #[serde(default)]
     pub range: Option<SampleRange>,
+    /// What is read of the stacks in its files; without a rule they are refused.
+    #[serde(default)]
+    pub stack: Option<StackRule>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -457,6 +465,10 @@ pub struct OpenedImage {
     pub white: f32,
     pub merge: Merge,
     pub filled: Vec<Channel>,
+    /// Which of its channels might stand for which of the detector's, where the detector was trained on others.
+    pub proposal: Option<ChannelMap>,
+    /// What the image is of the stack in its files.
+    pub stack: Option<StackPlane>,
     /// As [`Measured::orientation`].
     pub orientation: u8,
     pub warnings: Vec<String>,

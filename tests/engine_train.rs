@@ -117,6 +117,8 @@ fn images(engine: &mut Engine) -> Vec<AnnotatedInput> {
             pages: Pages::Ask,
             bit_depth: None,
             range: None,
+            stack: None,
+            channels: None,
         };
         AnnotatedInput { image, annotations: found.annotations.into_iter().next().unwrap() }
     };

@@ -294,8 +294,8 @@ fn what_a_tiff_cannot_be() {
     says(&[TiffPage::new(1, 1, 16, 1, 1).tag(339, &[5]).strip(vec![0; 2])], "complex");
     says(&[TiffPage::new(1, 1, 24, 1, 1).strip(vec![0; 3])], "have 24 bits");
     says(&[TiffPage::new(4, 1, 12, 1, 1).tag(317, &[2]).strip(vec![0; 6])], "12-bit samples are stored in tiles, as");
-    says(&[page(3).tag(259, &[7])], "JPEG inside TIFF");
-    says(&[page(3).tag(259, &[50000])], "compression 50000");
+    says(&[page(3).tag(259, &[7])], "TIFF with JPEG compression is not read; export it as OME-TIFF");
+    says(&[page(3).tag(259, &[50000])], "TIFF with Zstandard compression");
     says(&[TiffPage::new(1, 1, 8, 3, 6).strip(vec![0; 3])], "save it as grey or RGB");
     let rgb = || TiffPage::new(1, 1, 8, 3, 2).strip(vec![0; 3]);
     says(&[rgb(), rgb()], "they are in colour");

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::colour;
-use super::decode::{Decoded, Layout, Pages, decode, probe};
+use super::decode::{self, Decoded, Layout, Pages, Reading, decode, probe};
 use super::depth::{self, BitDepth};
+use super::project::Focus;
 use super::range::{BLACK, SampleRange};
 use super::set::{Channel, ChannelSet, Plane, Samples, in_words, zeros};
 use super::sniff::FileKind;
+use super::stack::{Projection, StackRule};
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -22,6 +24,14 @@ pub struct ReadOptions<'a> {
     pub depth: Option<BitDepth>,
     /// What is black and white, whatever the depth; `None` leaves it to `depth`, and for floating point to the image.
     pub range: Option<SampleRange>,
+    /// What is read of stacks; without a rule they are refused.
+    pub stack: Option<StackRule>,
+}
+
+impl ReadOptions<'_> {
+    fn reading(&self) -> Reading {
+        Reading::new(self.pages, self.stack)
+    }
 }
 
 /// Decodes the files of one image into a set of channels that fit together.
@@ -45,7 +55,7 @@ pub fn assemble<B: AsRef<[u8]>>(
 ) -> Result<ChannelSet> {
     let mut set = match files {
         [] => return Err(Error::image(name, "the image has no files")),
-        [(None, file, bytes)] => by_itself(name, decode(file, bytes.as_ref(), options.pages)?),
+        [(None, file, bytes)] => by_itself(name, decode(file, bytes.as_ref(), options.reading())?),
         _ => from_channels(name, files, options)?,
     };
     set.choose_white(options.range, options.depth);
@@ -63,24 +73,24 @@ pub fn depth_of<B: AsRef<[u8]>>(
     options: &ReadOptions,
 ) -> Result<Option<BitDepth>> {
     for (_, file, bytes) in files {
-        if probe(file, bytes.as_ref(), options.pages)?.bits != 16 {
+        if probe(file, bytes.as_ref(), options.reading())?.bits != 16 {
             return Ok(None);
         }
     }
     Ok(assemble(name, files, options)?.own_depth)
 }
 
-pub(super) fn by_itself(name: &str, decoded: Decoded) -> ChannelSet {
+pub(super) fn by_itself(name: &str, mut decoded: Decoded) -> ChannelSet {
     let (channels, colours) = match decoded.layout {
         Layout::Grey => (vec![Channel::Grey], BTreeMap::new()),
         Layout::Rgb => (vec![Channel::Red, Channel::Green, Channel::Blue], BTreeMap::new()),
         Layout::Channels if !decoded.colours.is_empty() => colour::channels(&decoded.colours),
         Layout::Channels => ((1..=limits::CHANNELS as u8).map(Channel::Index).collect(), BTreeMap::new()),
     };
-    let planes = channels.into_iter().zip(decoded.planes).collect();
-    let (warnings, pixel_size) = (decoded.warnings, decoded.pixel_size);
-    let set = ChannelSet { colours, warnings, pixel_size, ..ChannelSet::new(name, planes) };
-    with_own_depth(set, decoded.stated)
+    let planes = channels.into_iter().zip(std::mem::take(&mut decoded.planes)).collect();
+    let Decoded { warnings, pixel_size, stack, stated, .. } = decoded;
+    let set = ChannelSet { colours, warnings, pixel_size, stack, ..ChannelSet::new(name, planes) };
+    with_own_depth(set, stated)
 }
 
 fn from_channels<B: AsRef<[u8]>>(
@@ -106,13 +116,26 @@ fn from_channels<B: AsRef<[u8]>>(
     if !lacking.is_empty() {
         return Err(Error::ChannelMissing { image: name.to_owned(), missing: in_words(&lacking) });
     }
-    check_together(name, &by_channel, missing.len(), options.pages)?;
+    let reading = options.reading();
+    check_together(name, &by_channel, missing.len(), reading)?;
+    // All channels are of the slice that is in focus in all of them.
+    let sharpest = match reading.stack.filter(|rule| rule.projection == Projection::Sharpest) {
+        Some(_) => {
+            let mut focus = Focus::default();
+            for (file, bytes) in by_channel.values() {
+                focus.append(decode::focus(file, bytes, reading)?);
+            }
+            Some(focus.sharpest())
+        }
+        None => None,
+    };
 
     let mut planes = BTreeMap::new();
     let (mut warnings, mut stated) = (Vec::new(), None);
-    let mut sizes = Vec::new();
+    let (mut sizes, mut stacks) = (Vec::new(), Vec::new());
     for (channel, (file, bytes)) in by_channel {
-        let mut decoded = decode(file, bytes, options.pages)?;
+        let mut decoded = decode(file, bytes, Reading { step: sharpest, ..reading })?;
+        stacks.push(decoded.stack);
         stated = stated.max(decoded.stated);
         sizes.push(decoded.pixel_size);
         warnings.append(&mut decoded.warnings);
@@ -134,18 +157,23 @@ fn from_channels<B: AsRef<[u8]>>(
         let (verb, noun) = if missing.len() == 1 { ("is", "channel") } else { ("are", "channels") };
         warnings.push(format!("{name}: the {} {noun} {verb} filled with black", in_words(&missing)));
     }
+    if stacks.windows(2).any(|pair| pair[0] != pair[1]) {
+        let found = "their stacks have different numbers of slices or time points".to_owned();
+        return Err(Error::ChannelMismatch { image: name.to_owned(), found });
+    }
+    let stack = stacks.first().copied().flatten();
     // Files that state different sizes state none.
     let pixel_size = sizes.first().copied().flatten().filter(|_| sizes.windows(2).all(|pair| pair[0] == pair[1]));
-    let set = ChannelSet { filled: missing, warnings, pixel_size, ..ChannelSet::new(name, planes) };
+    let set = ChannelSet { filled: missing, warnings, pixel_size, stack, ..ChannelSet::new(name, planes) };
     Ok(with_own_depth(set, stated))
 }
 
 /// Refuses files that differ in size or depth, or that are too much together, from their headers alone.
-fn check_together(name: &str, files: &BTreeMap<Channel, (&str, &[u8])>, filled: usize, pages: Pages) -> Result<()> {
+fn check_together(name: &str, files: &BTreeMap<Channel, (&str, &[u8])>, filled: usize, reading: Reading) -> Result<()> {
     let mut sizes: Vec<(String, Vec<Channel>)> = Vec::new();
     let mut plane_bytes = 0;
     for (channel, (file, bytes)) in files {
-        let header = probe(file, bytes, pages)?;
+        let header = probe(file, bytes, reading)?;
         let pixels = u64::from(header.width) * u64::from(header.height);
         plane_bytes = pixels * u64::from(header.bits / 8);
         let size = format!("{} × {} with {} bit", header.width, header.height, header.bits);

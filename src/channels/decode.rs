@@ -13,9 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use super::depth::BitDepth;
 use super::jpeg;
+use super::project::Focus;
 use super::set::{Plane, Samples, zeros};
 use super::sniff::{FileKind, sniff};
+use super::stack::{Arranged, Chosen, StackPlane, StackRule, stack_sentence};
 use super::tiff;
+use super::tiff_description::Description;
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -39,6 +42,62 @@ pub enum Pages {
     Ask,
     /// One channel a page, because the user said so.
     Channels,
+    /// One slice a page.
+    Slices,
+    /// One time point a page.
+    Frames,
+}
+
+/// How a file is read that leaves something open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// What the pages of a TIFF file are that does not say it.
+    pub pages: Pages,
+    /// What is read of a stack; without a rule a stack is refused.
+    pub stack: Option<StackRule>,
+    /// Of a projection this one alone, counted from 0: the sharpest one of several files.
+    pub(super) step: Option<usize>,
+}
+
+impl From<Pages> for Reading {
+    fn from(pages: Pages) -> Self {
+        Self { pages, ..Self::default() }
+    }
+}
+
+impl Reading {
+    pub fn new(pages: Pages, stack: Option<StackRule>) -> Self {
+        Self { pages, stack, step: None }
+    }
+
+    /// Which of the pages are the image.
+    ///
+    /// # Errors
+    /// Pages of which neither the file nor the user says what they are; a stack without a rule.
+    pub(super) fn choose(self, name: &str, file: &Description, samples: usize, pages: usize) -> Result<Chosen> {
+        let all = || (0..pages).collect();
+        let arranged = |channels, slices, frames| Arranged { channels, slices, frames, pages: all() };
+        if pages == 1 {
+            return arranged(1, 1, 1).choose(name, None);
+        }
+        if let Some(sentence) = file.axes.and_then(|axes| axes.images_sentence()) {
+            return Err(Error::image(name, sentence));
+        }
+        if let Some(arranged) = file.arranged(samples, pages) {
+            return arranged.choose(name, self.stack);
+        }
+        match (self.pages, file.axes) {
+            (Pages::Slices, _) => arranged(1, pages, 1).choose(name, self.stack),
+            (Pages::Frames, _) => arranged(1, 1, pages).choose(name, self.stack),
+            (_, Some(axes)) if axes.slices > 1 || axes.frames > 1 => {
+                let stack = stack_sentence(axes.slices, axes.frames);
+                let reason = format!("{stack}. It has {pages} pages; --pages says what they are");
+                Err(Error::image(name, reason))
+            }
+            (Pages::Channels, _) => arranged(pages, 1, 1).choose(name, None),
+            (Pages::Ask, _) => Err(Error::PagesUnknown { file: name.to_owned(), pages }),
+        }
+    }
 }
 
 /// The planes of one file, all of one size and depth.
@@ -55,6 +114,8 @@ pub struct Decoded {
     pub stated: Option<BitDepth>,
     /// The side of a pixel in µm, where the file states it and it is a square.
     pub pixel_size: Option<f64>,
+    /// What it is of the stack in its file.
+    pub stack: Option<StackPlane>,
 }
 
 /// What a file claims before it is decoded.
@@ -75,18 +136,26 @@ pub(super) struct Header {
 ///
 /// # Errors
 /// [`Error::TooLarge`] over a cap; [`Error::Image`] for a file that is broken, cut off, or of a kind that is not read;
-/// [`Error::ChannelMismatch`] for a TIFF whose pages differ; [`Error::PagesUnknown`] where `pages` should be [`Pages::Ask`]
-/// and the file does not say what its pages are.
-pub fn decode(name: &str, bytes: &[u8], pages: Pages) -> Result<Decoded> {
+/// [`Error::ChannelMismatch`] for a TIFF whose pages differ; [`Error::PagesUnknown`] where the pages are [`Pages::Ask`]
+/// and the file does not say what its pages are; a stack without a rule.
+pub fn decode(name: &str, bytes: &[u8], reading: impl Into<Reading>) -> Result<Decoded> {
     match image_kind(name, bytes)? {
         FileKind::Png => decode_png(name, bytes),
         FileKind::Jpeg => decode_jpeg(name, bytes),
-        _ => tiff::decode(name, bytes, pages),
+        _ => tiff::decode(name, bytes, reading.into()),
+    }
+}
+
+/// How sharp each slice is that a projection is over; one that is not a stack has one.
+pub(super) fn focus(name: &str, bytes: &[u8], reading: Reading) -> Result<Focus> {
+    match image_kind(name, bytes)? {
+        FileKind::Tiff => tiff::focus(name, bytes, reading),
+        _ => Ok(Focus::default()),
     }
 }
 
 /// What [`decode`] would give, with its caps checked and no samples read.
-pub(super) fn probe(name: &str, bytes: &[u8], pages: Pages) -> Result<Header> {
+pub(super) fn probe(name: &str, bytes: &[u8], reading: impl Into<Reading>) -> Result<Header> {
     match image_kind(name, bytes)? {
         FileKind::Png => {
             let ihdr = Ihdr::read(name, bytes)?;
@@ -97,7 +166,7 @@ pub(super) fn probe(name: &str, bytes: &[u8], pages: Pages) -> Result<Header> {
             let frame = jpeg_frame(name, bytes)?;
             Ok(Header { width: frame.width, height: frame.height, bits: 8, planes: frame.components.into() })
         }
-        _ => tiff::probe(name, bytes, pages),
+        _ => tiff::probe(name, bytes, reading.into()),
     }
 }
 
@@ -344,6 +413,7 @@ fn read(
         colours: Vec::new(),
         stated: None,
         pixel_size: None,
+        stack: None,
     })
 }
 

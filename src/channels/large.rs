@@ -8,9 +8,10 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::assemble::{by_itself, with_own_depth};
-use super::decode::Pages;
+use super::decode::Reading;
 use super::depth::BitDepth;
 use super::group::ImageEntry;
+use super::project::Focus;
 use super::range::{BLACK, COUNTED, SampleRange, Spread};
 use super::region::RegionFile;
 use super::set::{Channel, ChannelSet, Plane, Samples};
@@ -35,7 +36,7 @@ impl LargeImage {
     ///
     /// # Errors
     /// A large file that is damaged or cannot be read in regions; channels of different sizes.
-    pub fn open(entry: &ImageEntry, fill: Vec<Channel>, pages: Pages) -> Result<Option<Self>> {
+    pub fn open(entry: &ImageEntry, fill: Vec<Channel>, reading: Reading) -> Result<Option<Self>> {
         let mut files = Vec::new();
         let mut is_large = false;
         for file in &entry.files {
@@ -44,7 +45,7 @@ impl LargeImage {
             if !is_tiff(path) {
                 return Ok(None);
             }
-            match RegionFile::open(path, pages) {
+            match RegionFile::open(path, reading) {
                 Ok(open) => {
                     is_large |= is_long || is_over(&open);
                     files.push((file.channel, open));
@@ -91,6 +92,7 @@ impl LargeImage {
         depth: Option<BitDepth>,
         blocks: Vec<[Range<usize>; 2]>,
     ) -> Result<Self> {
+        self.focus(&blocks)?;
         let bits = self.region(0..1, 0..1)?.bits();
         let range = match (range, bits) {
             (Some(range), _) => Some(range),
@@ -126,7 +128,7 @@ impl LargeImage {
         } else {
             // One file for each channel.
             let mut planes = BTreeMap::new();
-            let (mut warnings, mut stated) = (Vec::new(), None);
+            let (mut warnings, mut stated, mut stack) = (Vec::new(), None, None);
             for (channel, file) in files.iter_mut() {
                 let mut decoded = file.region(rows.clone(), columns.clone())?;
                 let (Some(channel), 1) = (*channel, decoded.planes.len()) else {
@@ -135,6 +137,7 @@ impl LargeImage {
                 };
                 warnings.append(&mut decoded.warnings);
                 stated = stated.max(decoded.stated);
+                stack = decoded.stack;
                 planes.insert(channel, decoded.planes.swap_remove(0));
             }
             let like: Option<Plane> = planes.values().next().cloned();
@@ -146,13 +149,31 @@ impl LargeImage {
                 let found = "they have samples of different bits".to_owned();
                 return Err(Error::ChannelMismatch { image: self.name.clone(), found });
             }
-            let set = ChannelSet { filled: self.fill.clone(), warnings, ..ChannelSet::new(&self.name, planes) };
+            let set = ChannelSet { filled: self.fill.clone(), warnings, stack, ..ChannelSet::new(&self.name, planes) };
             with_own_depth(set, stated)
         };
         if let Some(range) = self.range {
             (set.black, set.white) = (range.low(), range.high());
         }
         Ok(set)
+    }
+
+    /// Finds the slice that is in focus in all channels, where that was asked for.
+    fn focus(&self, blocks: &[[Range<usize>; 2]]) -> Result<()> {
+        let mut files = self.files.borrow_mut();
+        if !files.iter().any(|(_, file)| file.is_unfocused()) {
+            return Ok(());
+        }
+        let mut focus = Focus::default();
+        for block in blocks {
+            let mut channel = 0;
+            for (_, file) in files.iter_mut() {
+                channel += file.focus(&mut focus, channel, block.clone())?;
+            }
+        }
+        let best = focus.sharpest();
+        files.iter_mut().for_each(|(_, file)| file.take_step(best));
+        Ok(())
     }
 
     /// The bit depth that these regions ask for; `None` for 8 bit.

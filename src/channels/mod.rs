@@ -18,17 +18,20 @@ mod label_samples;
 mod label_tiff;
 #[cfg(not(target_arch = "wasm32"))]
 mod large;
+mod mapping;
 pub(crate) mod mask_owner;
 mod merge;
 mod naming;
 mod ome_xml;
 mod orientation;
 mod pixel_size;
+mod project;
 mod range;
 #[cfg(not(target_arch = "wasm32"))]
 mod region;
 mod set;
 mod sniff;
+mod stack;
 mod tiff;
 mod tiff_description;
 mod tiff_directory;
@@ -40,7 +43,7 @@ mod view;
 
 pub use assemble::{ReadOptions, assemble, depth_of};
 pub use crop::{crop, crop_to_jpeg};
-pub use decode::{Decoded, Layout, Pages, decode};
+pub use decode::{Decoded, Layout, Pages, Reading, decode};
 pub use depth::BitDepth;
 pub(crate) use file_name::composed;
 pub use glance::{Glance, glance};
@@ -48,6 +51,7 @@ pub use group::{ChannelFile, EntryState, FileHead, Fix, Groups, Ignored, ImageEn
 pub(crate) use label_samples::{LabelSamples, label_samples};
 #[cfg(not(target_arch = "wasm32"))]
 pub use large::LargeImage;
+pub use mapping::ChannelMap;
 pub use merge::{Merge, MergedImage, merge};
 pub use orientation::orientation;
 pub use range::SampleRange;
@@ -55,4 +59,5 @@ pub use range::SampleRange;
 pub use region::RegionFile;
 pub use set::{Channel, ChannelSet, Plane, Samples};
 pub use sniff::{FileKind, HEAD_BYTES, sniff, sniff_named};
+pub use stack::{Projection, StackPlane, StackRule};
 pub use view::{Layer, layers, thumbnail};

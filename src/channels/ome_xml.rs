@@ -1,12 +1,15 @@
 //! What OME-XML says of the planes of a file (<https://docs.openmicroscopy.org/ome-model/>).
 
+use std::collections::HashMap;
+
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::colour::{self, Colours};
 use super::depth::BitDepth;
 use super::pixel_size::{Sides, micrometres};
-use super::tiff_description::{Axes, Description};
+use super::tiff_description::{Axes, Axis, Description, USUAL_ORDER, in_order};
+use crate::limits;
 
 /// The first image of an OME-XML text; `None` for another text. What is broken ends where it breaks: a file whose pages
 /// nobody has explained is asked about.
@@ -51,8 +54,11 @@ struct Pixels {
     pixel_size: Option<Sides>,
     colours: Colours,
     names: Colours,
-    /// Page and channel, where the file says which is which.
-    places: Vec<(usize, usize)>,
+    /// Of a pixel.
+    samples: u64,
+    order: Option<[Axis; 3]>,
+    /// First page, number of pages, and first channel, slice and time point of each part of the planes.
+    parts: Vec<(u64, u64, [u64; 3])>,
 }
 
 /// The value of an attribute, whatever its prefix.
@@ -73,6 +79,7 @@ impl Pixels {
         let size = |name| number(tag, name);
         self.sizes = size("SizeC").zip(size("SizeZ")).zip(size("SizeT")).map(|((c, z), t)| [c, z, t]);
         self.significant_bits = number(tag, "SignificantBits");
+        self.order = attribute(tag, "DimensionOrder").and_then(|text| order(&text));
         let side = |axis: &str| {
             let length: f64 = attribute(tag, &format!("PhysicalSize{axis}"))?.parse().ok()?;
             let unit = attribute(tag, &format!("PhysicalSize{axis}Unit"));
@@ -83,6 +90,7 @@ impl Pixels {
     }
 
     fn channel(&mut self, tag: &BytesStart) {
+        self.samples = self.samples.max(number(tag, "SamplesPerPixel").unwrap_or(1));
         // Red, green, blue and alpha in 32 bits, written as a signed number.
         let colour = attribute(tag, "Color").and_then(|text| text.parse::<i64>().ok()).and_then(|packed| {
             let [red, green, blue, _] = (packed as u32).to_be_bytes();
@@ -94,27 +102,75 @@ impl Pixels {
     }
 
     fn tiff_data(&mut self, tag: &BytesStart) {
-        let index = |name| number(tag, name).map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-        if let (Some(page), Some(channel)) = (index("IFD"), index("FirstC")) {
-            self.places.push((page, channel));
+        // A part with a page and no count is of one page; one with neither is everything.
+        let page = number(tag, "IFD");
+        let count = number(tag, "PlaneCount").unwrap_or(if page.is_some() { 1 } else { u64::MAX });
+        let first = ["FirstC", "FirstZ", "FirstT"].map(|name| number(tag, name).unwrap_or(0));
+        if self.parts.len() <= limits::TIFF_PAGES {
+            self.parts.push((page.unwrap_or(0), count, first));
         }
+    }
+
+    /// The page of each plane that a part lists. Within a part, planes run in the order of the dimensions.
+    fn places(&self, axes: &Axes, order: [Axis; 3]) -> HashMap<[u64; 3], usize> {
+        let mut places = HashMap::new();
+        // The samples of a pixel are one plane, though they count as channels.
+        let sizes = [axes.channels / self.samples.clamp(1, axes.channels.max(1)), axes.slices, axes.frames];
+        let all = sizes.iter().fold(1u64, |all, n| all.saturating_mul(*n));
+        if all > limits::TIFF_PAGES as u64 {
+            return places;
+        }
+        for (page, count, first) in &self.parts {
+            let Some(from) = index(order, *first, sizes) else { continue };
+            for i in 0..(*count).min(all - from) {
+                let (Ok(page), Some(plane)) = (usize::try_from(page.saturating_add(i)), plane(order, from + i, sizes))
+                else {
+                    continue;
+                };
+                places.insert(plane, page);
+            }
+        }
+        places
     }
 
     fn describe(self) -> Description {
         let axes = self.sizes.map(|[channels, slices, frames]| Axes { channels, slices, frames, images: self.images });
-        let mut colours = colour::stated(self.colours, self.names);
-        // The planes need not stand in the order of the channels.
-        if !self.places.is_empty() {
-            let by_channel = colours.clone();
-            for (page, channel) in self.places {
-                if let (Some(to), Some(from)) = (colours.get_mut(page), by_channel.get(channel)) {
-                    *to = *from;
-                }
-            }
-        }
+        let order = self.order.unwrap_or(USUAL_ORDER);
+        let places = axes.map(|axes| self.places(&axes, order)).unwrap_or_default();
+        let colours = colour::stated(self.colours, self.names);
         let depth = self.significant_bits.and_then(BitDepth::stated);
-        Description { axes, colours, depth, pixel_size: self.pixel_size, at: 0 }
+        Description { axes, colours, depth, pixel_size: self.pixel_size, order, places, at: 0 }
     }
+}
+
+/// `XYZCT` and its kin, without the first two.
+fn order(text: &str) -> Option<[Axis; 3]> {
+    let axis = |letter: char| match letter {
+        'C' => Some(Axis::Channel),
+        'Z' => Some(Axis::Slice),
+        'T' => Some(Axis::Frame),
+        _ => None,
+    };
+    let axes: Vec<Axis> = text.strip_prefix("XY")?.chars().map(axis).collect::<Option<_>>()?;
+    let [a, b, c] = axes.try_into().ok()?;
+    (a != b && b != c && a != c).then_some([a, b, c])
+}
+
+/// The index of a plane; `None` for one that is not there.
+fn index(order: [Axis; 3], plane: [u64; 3], sizes: [u64; 3]) -> Option<u64> {
+    let is_there = plane.iter().zip(sizes).all(|(at, size)| *at < size);
+    is_there.then(|| in_order(order, plane, sizes))
+}
+
+/// The plane with an index.
+fn plane(order: [Axis; 3], mut index: u64, sizes: [u64; 3]) -> Option<[u64; 3]> {
+    let mut plane = [0; 3];
+    for axis in order {
+        let size = Some(sizes[axis.place()]).filter(|size| *size > 0)?;
+        plane[axis.place()] = index % size;
+        index /= size;
+    }
+    Some(plane)
 }
 
 #[cfg(test)]
@@ -162,7 +218,25 @@ mod tests {
         let packed = |rgb: u32| ((rgb << 8) | 255) as i32;
         let coloured = format!("<Channel Color='{}'/><Channel Color='{}'/>", packed(0x0000_ff00), packed(0xff));
         assert_eq!(read(&coloured).colours, [green, blue]);
-        let places = "<TiffData FirstC='1' IFD='0'/><TiffData FirstC='0' IFD='1'/>";
-        assert_eq!(read(&format!("{coloured}{places}")).colours, [blue, green]);
+    }
+
+    #[test]
+    fn pages_are_found_where_the_file_lists_them() {
+        let pages = |order: &str, parts: &str| {
+            let sizes = "SizeC='2' SizeZ='3' SizeT='1'";
+            let text = format!("<OME><Image><Pixels {sizes} DimensionOrder='{order}'>{parts}</Pixels></Image></OME>");
+            read(&text).unwrap().arranged(1, 6).unwrap().pages
+        };
+        assert_eq!(pages("XYCZT", ""), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(pages("XYZCT", "<TiffData IFD='0' PlaneCount='6'/>"), [0, 3, 1, 4, 2, 5]);
+        assert_eq!(pages("XYZCT", "<TiffData/>"), [0, 3, 1, 4, 2, 5]);
+        let swapped = "<TiffData FirstC='1' IFD='0' PlaneCount='3'/><TiffData FirstC='0' IFD='3' PlaneCount='3'/>";
+        assert_eq!(pages("XYZCT", swapped), [3, 0, 4, 1, 5, 2]);
+        let each = "<TiffData FirstC='1' IFD='0'/><TiffData FirstC='0' IFD='1'/>";
+        assert_eq!(pages("XYCZT", each)[..2], [1, 0]);
+        assert_eq!(pages("YXCZT", ""), [0, 1, 2, 3, 4, 5]);
+        let far =
+            "<TiffData FirstC='9' IFD='0' PlaneCount='18446744073709551615'/><TiffData IFD='18446744073709551615'/>";
+        assert!(read(&format!("<OME><Pixels SizeC='2' SizeZ='3' SizeT='1'>{far}</Pixels></OME>")).is_some());
     }
 }

@@ -1,7 +1,7 @@
 //! A TIFF file of any size, region by region: strips and tiles are read as they are needed, and memory does not grow with the
 //! image.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -11,9 +11,11 @@ use std::sync::Arc;
 use ::tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use ::tiff::tags::Tag;
 
-use super::decode::{Decoded, Layout, Pages, check_plausible};
+use super::decode::{Decoded, Layout, Reading, check_plausible};
+use super::project::{Focus, Fold};
 use super::set::{Plane, Samples, zeros};
 use super::sniff::FileKind;
+use super::stack::{Chosen, Projection, StackPlane};
 use super::tiff::{alpha_and_turned, broken};
 use super::tiff_description::Description;
 use super::tiff_head::head;
@@ -25,7 +27,11 @@ use crate::limits;
 /// A TIFF file that stays on the disk.
 pub struct RegionFile {
     name: String,
+    /// The pages that the image is made of.
     pages: Vec<OnDisk>,
+    /// Which of them are the planes of each step, of which there are several in a projection.
+    steps: Vec<Vec<usize>>,
+    stack: Option<StackPlane>,
     description: Description,
     warnings: Vec<String>,
     cache: Cache,
@@ -47,6 +53,22 @@ enum Access {
     Chunks,
 }
 
+/// Pages that are open at once, with a file each.
+const PAGES: usize = 256;
+
+/// The number of planes that stand one behind the other behind a single directory, as ImageJ writes files of more than 4 GiB:
+/// described, not compressed, in one piece, and all in the file.
+fn unfolded(pages: &[Page], description: &Description, bytes: u64) -> Option<usize> {
+    let [page] = pages else { return None };
+    let planes = description.axes.map_or(1, |axes| axes.pages(page.samples as u64));
+    let is_plain = page.ratio == 1 && page.tile.is_none() && !page.planar && page.rows_per_strip >= page.height;
+    let first = u64::from(page.strip?);
+    let behind = first..first.saturating_add(page.raw_bytes().saturating_mul(planes));
+    // What stands there instead, in the file of one plane out of many, is its own directory.
+    let is_there = behind.end <= bytes && !behind.contains(&page.ifd) && planes <= limits::TIFF_PAGES as u64;
+    usize::try_from(planes).ok().filter(|planes| *planes > 1 && is_plain && is_there)
+}
+
 /// Decoded chunks that were used last.
 #[derive(Default)]
 struct Cache {
@@ -60,7 +82,8 @@ impl RegionFile {
     ///
     /// # Errors
     /// A file that is no TIFF, is damaged, or is stored in a way that cannot be read in regions; the sentence says which.
-    pub fn open(path: &Path, asked: Pages) -> Result<Self> {
+    pub fn open(path: &Path, reading: impl Into<Reading>) -> Result<Self> {
+        let reading = reading.into();
         let name = path.display().to_string();
         let io = |e: std::io::Error| Error::io(path, e);
         let open = || File::open(path).map_err(io);
@@ -77,45 +100,61 @@ impl RegionFile {
             Ok(Decoder::new(BufReader::new(open()?)).map_err(|e| broken(&name, e))?.with_limits(caps))
         };
         let mut reader = decoder()?;
-        let mut pages = Vec::new();
+        let mut found = Vec::new();
         for index in 0..limits::TIFF_PAGES {
             let page = Page::read(&name, &mut reader, index)?;
             // Smaller copies are the levels of a pyramid.
             if !page.reduced {
-                let mut own = decoder()?;
-                own.seek_to_image(index).map_err(|e| broken(&name, e))?;
-                let access = Access::of(&name, &page, &mut own, open()?)?;
-                let mut page = page;
-                if matches!(access, Access::Chunks) {
-                    // The decoder has turned inverted samples already.
-                    page.photometric = BLACK_IS_ZERO;
-                }
-                pages.push(OnDisk { page, decoder: own, access });
+                found.push(page);
             }
-            if pages.len() > limits::CHANNELS || !reader.more_images() {
+            if !reader.more_images() {
                 break;
             }
             reader.next_image().map_err(|e| broken(&name, e))?;
         }
-        let mut this = Self { name, pages, description, warnings: Vec::new(), cache: Cache::default(), bytes };
-        this.check(asked)?;
+        let Some(samples) = found.first().map(|page| page.samples) else {
+            return Err(Error::image(&name, "the file holds only previews, no image"));
+        };
+        let behind = unfolded(&found, &description, bytes);
+        let planes = behind.unwrap_or(found.len());
+        let Chosen { steps, plane: stack, warning } = reading.choose(&name, &description, samples, planes)?;
+        let used: BTreeSet<usize> = steps.iter().flatten().copied().collect();
+        if used.len() > PAGES {
+            let reason =
+                format!("a projection of {} planes cannot be read in regions; choose one plane, or fewer", used.len());
+            return Err(Error::image(&name, reason));
+        }
+        let mut pages = Vec::new();
+        for plane in &used {
+            let Some(page) = found.get(if behind.is_some() { 0 } else { *plane }) else { continue };
+            let (mut page, mut own) = (page.clone(), decoder()?);
+            own.seek_to_image(page.index).map_err(|e| broken(&name, e))?;
+            let mut access = Access::of(&name, &page, &mut own, open()?)?;
+            match (&mut access, behind) {
+                (Access::Rows { offsets, .. }, Some(_)) => {
+                    let shift = page.raw_bytes().saturating_mul(*plane as u64);
+                    offsets.iter_mut().for_each(|offset| *offset = offset.saturating_add(shift));
+                }
+                // The decoder has turned inverted samples already.
+                (Access::Chunks, _) => page.photometric = BLACK_IS_ZERO,
+                _ => {}
+            }
+            pages.push(OnDisk { page, decoder: own, access });
+        }
+        let place = |plane: &usize| used.iter().position(|one| one == plane);
+        let steps = steps.iter().map(|planes| planes.iter().filter_map(place).collect()).collect();
+        let warnings = warning.into_iter().collect();
+        let mut this = Self { name, pages, steps, stack, description, warnings, cache: Cache::default(), bytes };
+        this.check()?;
         Ok(this)
     }
 
-    fn check(&mut self, asked: Pages) -> Result<()> {
+    fn check(&mut self) -> Result<()> {
         let name = &self.name;
         let Some(OnDisk { page: first, .. }) = self.pages.first() else {
-            return Err(Error::image(name, "the file holds only previews, no image"));
+            return Err(Error::image(name, "the file holds no image"));
         };
-        let axes = self.description.axes;
-        if let (Some(sentence), true) = (axes.and_then(|axes| axes.stack_sentence()), self.pages.len() > 1) {
-            return Err(Error::image(name, sentence));
-        }
-        let pages = self.pages.len();
-        let described = axes.is_some_and(|axes| axes.pages(first.samples as u64) == pages as u64);
-        if pages > 1 && !described && asked != Pages::Channels {
-            return Err(Error::PagesUnknown { file: name.clone(), pages });
-        }
+        let channels = self.steps.first().map_or(0, Vec::len);
         let pixels = u64::from(first.width) * u64::from(first.height);
         if pixels == 0 {
             return Err(Error::image(name, "its header says that it has no pixels"));
@@ -126,15 +165,14 @@ impl RegionFile {
                 let found = format!("page {} is {first}, page {} is {page}", first.index + 1, page.index + 1);
                 return Err(Error::ChannelMismatch { image: name.clone(), found });
             }
-            if pages > 1 && page.layout == Layout::Rgb {
-                let reason = format!("the file has {pages} pages, and they are in colour; save one page alone");
+            if channels > 1 && page.layout == Layout::Rgb {
+                let reason = format!("the file has {channels} pages, and they are in colour; save one page alone");
                 return Err(Error::image(name, reason));
             }
             check_plausible(name, page.raw_bytes(), usize::try_from(self.bytes).unwrap_or(usize::MAX), page.ratio)?;
         }
-        let channels: usize = self.pages.iter().map(|one| one.page.keep).sum();
-        limits::check(name, "the number of channels", channels as u64, limits::CHANNELS as u64)?;
-        self.warnings = alpha_and_turned(name, self.pages.iter().map(|one| &one.page));
+        limits::check(name, "the number of channels", (channels * first.keep) as u64, limits::CHANNELS as u64)?;
+        self.warnings.extend(alpha_and_turned(name, self.pages.iter().map(|one| &one.page)));
         Ok(())
     }
 
@@ -148,9 +186,58 @@ impl RegionFile {
         self.bytes
     }
 
-    /// Bytes of all its samples.
+    /// Bytes of the samples of its channels, in memory.
     pub fn decoded_bytes(&self) -> u64 {
-        self.pages.iter().map(|one| one.page.raw_bytes()).fold(0, u64::saturating_add)
+        let of = |place: &usize| self.pages.get(*place).map_or(0, |one| one.page.raw_bytes());
+        let plane = self.steps.iter().take(1).flatten().map(of).fold(0, u64::saturating_add);
+        // A projection holds its sums beside them.
+        if self.steps.len() > 1 { plane.saturating_mul(3) } else { plane }
+    }
+
+    /// Adds how sharp the slices of a projection are there, whose channels have the numbers from `channel` on.
+    ///
+    /// # Errors
+    /// As [`Self::region`].
+    pub(super) fn focus(&mut self, focus: &mut Focus, channel: usize, region: [Range<usize>; 2]) -> Result<usize> {
+        let [rows, columns] = region;
+        let mut channels = 0;
+        for step in 0..self.steps.len() {
+            let planes = self.step(step, &rows, &columns)?;
+            channels = planes.len();
+            planes.iter().enumerate().for_each(|(i, plane)| focus.add(step, channel + i, plane));
+        }
+        Ok(channels)
+    }
+
+    /// Whether it is a projection to the sharpest slice, which is still to be found.
+    pub(super) fn is_unfocused(&self) -> bool {
+        self.steps.len() > 1 && self.stack.is_some_and(|stack| stack.projection == Projection::Sharpest)
+    }
+
+    /// Takes this one of its slices alone.
+    pub(super) fn take_step(&mut self, step: usize) {
+        if step < self.steps.len() {
+            self.stack = self.stack.map(|stack| stack.at(step));
+            self.steps = vec![self.steps.swap_remove(step)];
+        }
+    }
+
+    /// The planes of one step, in a region that is in the image.
+    fn step(&mut self, step: usize, rows: &Range<usize>, columns: &Range<usize>) -> Result<Vec<Plane>> {
+        let (width, height) = (columns.len() as u32, rows.len() as u32);
+        let mut planes = Vec::new();
+        for index in self.steps.get(step).into_iter().flatten() {
+            let Some(one) = self.pages.get_mut(*index) else { continue };
+            let (name, cache) = (&self.name, &mut self.cache);
+            let raw: Vec<Samples> = match one.page.depth() {
+                32 => one.gather(name, *index, cache, rows, columns)?.into_iter().map(Samples::F32).collect(),
+                16 => one.gather(name, *index, cache, rows, columns)?.into_iter().map(Samples::U16).collect(),
+                _ => one.gather(name, *index, cache, rows, columns)?.into_iter().map(Samples::U8).collect(),
+            };
+            let samples = one.page.interpret(name, raw)?;
+            planes.extend(samples.into_iter().map(|samples| Plane { width, height, samples }));
+        }
+        Ok(planes)
     }
 
     /// These rows and columns of every plane, as [`super::decode`] gives them of the whole image.
@@ -163,20 +250,16 @@ impl RegionFile {
         if rows.is_empty() || columns.is_empty() {
             return Err(Error::image(&self.name, "a region outside the image was asked for"));
         }
-        let (w, h) = (columns.len() as u32, rows.len() as u32);
-        let mut planes = Vec::new();
-        for (index, one) in self.pages.iter_mut().enumerate() {
-            let (name, cache) = (&self.name, &mut self.cache);
-            let raw: Vec<Samples> = match one.page.depth() {
-                32 => one.gather(name, index, cache, &rows, &columns)?.into_iter().map(Samples::F32).collect(),
-                16 => one.gather(name, index, cache, &rows, &columns)?.into_iter().map(Samples::U16).collect(),
-                _ => one.gather(name, index, cache, &rows, &columns)?.into_iter().map(Samples::U8).collect(),
-            };
-            let samples = one.page.interpret(&self.name, raw)?;
-            planes.extend(samples.into_iter().map(|samples| Plane { width: w, height: h, samples }));
+        let mut planes = self.step(0, &rows, &columns)?;
+        if let (Some(stack), 2..) = (self.stack, self.steps.len()) {
+            let mut fold = Fold::new(stack.projection, planes);
+            for step in 1..self.steps.len() {
+                fold.add(&self.name.clone(), &self.step(step, &rows, &columns)?)?;
+            }
+            planes = fold.finish();
         }
         let first = &self.pages[0].page;
-        let layout = if self.pages.len() == 1 { first.layout } else { Layout::Channels };
+        let layout = if self.steps[0].len() == 1 { first.layout } else { Layout::Channels };
         let Description { colours, depth, pixel_size, .. } = &self.description;
         let colours = if colours.len() == planes.len() { colours.clone() } else { Vec::new() };
         Ok(Decoded {
@@ -187,6 +270,7 @@ impl RegionFile {
             colours,
             stated: depth.or(first.stated),
             pixel_size: pixel_size.and_then(super::pixel_size::square),
+            stack: self.stack,
         })
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::depth::{self, BitDepth};
 use super::range::{self, SampleRange};
+use super::stack::StackPlane;
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -163,6 +164,8 @@ pub struct ChannelSet {
     pub colours: BTreeMap<Channel, [f32; 3]>,
     /// The side of a pixel in µm, where the files state it and it is a square.
     pub pixel_size: Option<f64>,
+    /// What the image is of a stack.
+    pub stack: Option<StackPlane>,
 }
 
 impl ChannelSet {
@@ -183,6 +186,7 @@ impl ChannelSet {
             own_depth: None,
             colours: BTreeMap::new(),
             pixel_size: None,
+            stack: None,
         }
     }
 

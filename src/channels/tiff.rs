@@ -11,11 +11,13 @@ use ::tiff::decoder::{Decoder, DecodingResult, Limits};
 use ::tiff::{TiffError, tags::Tag};
 
 use super::decode::{
-    Decoded, Header, Layout, Pages, alpha_warning, check_bytes, check_plausible, check_size, grey_if_equal,
+    Decoded, Header, Layout, Reading, alpha_warning, check_bytes, check_plausible, check_size, grey_if_equal,
 };
 use super::pixel_size::square;
+use super::project::{Focus, Fold};
 use super::set::{Plane, Samples, zeros};
 use super::sniff::FileKind;
+use super::stack::{Chosen, Projection, StackPlane};
 use super::tiff_description::Description;
 use super::tiff_directory::{fits, set_number};
 use super::tiff_page::{BLACK_IS_ZERO, Page};
@@ -25,27 +27,27 @@ use crate::limits;
 
 pub(super) type Reader<'a> = Decoder<Cursor<&'a [u8]>>;
 
-pub(super) fn probe(name: &str, bytes: &[u8], asked: Pages) -> Result<Header> {
-    let file = File::read(name, bytes, asked)?;
+pub(super) fn probe(name: &str, bytes: &[u8], reading: Reading) -> Result<Header> {
+    let file = File::read(name, bytes, reading)?;
     let page = &file.pages[0];
     // A palette may turn out to be grey; three planes are the most.
-    let planes = if page.palette.is_some() { 3 } else { page.keep * file.pages.len() };
+    let planes = if page.palette.is_some() { 3 } else { page.keep * file.chosen.steps[0].len() };
     Ok(Header { width: page.width, height: page.height, bits: page.depth(), planes })
 }
 
-pub(super) fn decode(name: &str, bytes: &[u8], asked: Pages) -> Result<Decoded> {
-    let File { pages, warnings, description } = File::read(name, bytes, asked)?;
-    let mut shown = as_intensities(name, bytes, &pages)?;
-    let mut planes = Vec::new();
-    for page in &pages {
-        if let (Some(strip), 1..) = (page.strip, page.shift) {
-            set(name, shown.to_mut(), page, Tag::StripOffsets, strip.saturating_add(page.shift))?;
-        }
-        let mut reader = open(name, &shown)?;
-        reader.seek_to_image(page.index).map_err(|e| broken(name, e))?;
-        planes.extend(read_page(name, &mut reader, page)?);
-    }
-    let mut layout = match (pages.len(), pages[0].layout) {
+/// How sharp each slice is that a projection is over.
+pub(super) fn focus(name: &str, bytes: &[u8], reading: Reading) -> Result<Focus> {
+    let file = File::read(name, bytes, reading)?;
+    let mut shown = as_intensities(name, bytes, &file.pages)?;
+    file.focus(name, &mut shown)
+}
+
+pub(super) fn decode(name: &str, bytes: &[u8], reading: Reading) -> Result<Decoded> {
+    let file = File::read(name, bytes, reading)?;
+    let mut shown = as_intensities(name, bytes, &file.pages)?;
+    let (mut planes, stack) = file.planes(name, &mut shown, reading.step)?;
+    let File { pages, warnings, description, chosen } = file;
+    let mut layout = match (chosen.steps[0].len(), pages[0].layout) {
         (1, layout) => layout,
         _ => Layout::Channels,
     };
@@ -56,18 +58,20 @@ pub(super) fn decode(name: &str, bytes: &[u8], asked: Pages) -> Result<Decoded> 
     let colours = if description.colours.len() == planes.len() { description.colours } else { Vec::new() };
     let stated = description.depth.or(pages[0].stated);
     let pixel_size = description.pixel_size.and_then(square);
-    Ok(Decoded { kind: FileKind::Tiff, layout, planes, warnings, colours, stated, pixel_size })
+    Ok(Decoded { kind: FileKind::Tiff, layout, planes, warnings, colours, stated, pixel_size, stack })
 }
 
-/// The pages that are the image: at least one, all of one size and depth, within the caps.
+/// The pages of a file: at least one, all of one size and depth, and which of them are the image, within the caps.
 struct File {
     pages: Vec<Page>,
     warnings: Vec<String>,
     description: Description,
+    /// At least one step of at least one page.
+    chosen: Chosen,
 }
 
 impl File {
-    fn read(name: &str, bytes: &[u8], asked: Pages) -> Result<Self> {
+    fn read(name: &str, bytes: &[u8], reading: Reading) -> Result<Self> {
         if !fits(bytes, limits::TIFF_PAGES) {
             return Err(Error::image(name, "the TIFF file is truncated or damaged: it claims more than it holds"));
         }
@@ -76,11 +80,10 @@ impl File {
         let mut warnings = Vec::new();
         let first = reader.ifd_pointer().map_or(0, |pointer| pointer.0);
         let description = Description::read(bytes, first);
-        let stack = description.axes.and_then(|axes| axes.stack_sentence());
         for index in 0.. {
             if index >= limits::TIFF_PAGES {
-                let many = format!("the file has more than {} pages; save one image alone", limits::TIFF_PAGES);
-                return Err(Error::image(name, stack.unwrap_or(many)));
+                let many = format!("the file has more than {} pages; save a part of it", limits::TIFF_PAGES);
+                return Err(Error::image(name, many));
             }
             match Page::read(name, &mut reader, index)? {
                 page if page.reduced => {
@@ -93,14 +96,63 @@ impl File {
             }
             reader.next_image().map_err(|e| broken(name, e))?;
         }
-        let mut this = Self { pages, warnings, description };
+        let chosen = Chosen { steps: Vec::new(), plane: None, warning: None };
+        let mut this = Self { pages, warnings, description, chosen };
         this.unfold(name, bytes.len())?;
-        if let (Some(sentence), true) = (stack, this.pages.len() > 1) {
-            return Err(Error::image(name, sentence));
-        }
+        let Some(first) = this.pages.first() else {
+            return Err(Error::image(name, "the file holds only previews, no image"));
+        };
+        this.chosen = reading.choose(name, &this.description, first.samples, this.pages.len())?;
         let warnings = this.check(name, bytes.len())?;
-        this.check_meaning(name, asked)?;
         Ok(Self { warnings, ..this })
+    }
+
+    /// The planes of one step, channel by channel.
+    fn step(&self, name: &str, shown: &mut Cow<'_, [u8]>, pages: &[usize]) -> Result<Vec<Plane>> {
+        let mut planes = Vec::new();
+        for page in pages.iter().filter_map(|page| self.pages.get(*page)) {
+            if let (Some(strip), true) = (page.strip, page.is_unfolded) {
+                set(name, shown.to_mut(), page, Tag::StripOffsets, strip.saturating_add(page.shift))?;
+            }
+            let mut reader = open(name, shown)?;
+            reader.seek_to_image(page.index).map_err(|e| broken(name, e))?;
+            planes.extend(read_page(name, &mut reader, page)?);
+        }
+        Ok(planes)
+    }
+
+    fn focus(&self, name: &str, shown: &mut Cow<'_, [u8]>) -> Result<Focus> {
+        let mut focus = Focus::default();
+        for (step, pages) in self.chosen.steps.iter().enumerate() {
+            let planes = self.step(name, shown, pages)?;
+            planes.iter().enumerate().for_each(|(channel, plane)| focus.add(step, channel, plane));
+        }
+        Ok(focus)
+    }
+
+    /// The planes of the image, and what they are of a stack.
+    fn planes(
+        &self,
+        name: &str,
+        shown: &mut Cow<'_, [u8]>,
+        known: Option<usize>,
+    ) -> Result<(Vec<Plane>, Option<StackPlane>)> {
+        let Chosen { steps, plane, .. } = &self.chosen;
+        let Some((projection, plane)) = plane.map(|plane| (plane.projection, plane)).filter(|_| steps.len() > 1) else {
+            return Ok((self.step(name, shown, &steps[0])?, *plane));
+        };
+        if projection == Projection::Sharpest {
+            let best = match known.filter(|step| *step < steps.len()) {
+                Some(step) => step,
+                None => self.focus(name, shown)?.sharpest(),
+            };
+            return Ok((self.step(name, shown, &steps[best])?, Some(plane.at(best))));
+        }
+        let mut fold = Fold::new(projection, self.step(name, shown, &steps[0])?);
+        for pages in &steps[1..] {
+            fold.add(name, &self.step(name, shown, pages)?)?;
+        }
+        Ok((fold.finish(), Some(plane)))
     }
 
     /// Finds the planes that stand one behind the other behind a single directory, as ImageJ writes large files and
@@ -125,22 +177,10 @@ impl File {
                 format!("the file keeps {planes} planes behind one directory; open it in Fiji and save it again");
             return Err(Error::image(name, reason));
         }
-        // More are a stack in any case, or over the cap of channels.
-        let planes = planes.min(limits::CHANNELS as u64 + 1);
+        limits::check(name, "the number of planes", planes, limits::TIFF_PAGES as u64)?;
         let shifts = (0..planes).map(|plane| u32::try_from(plane * size).unwrap_or(u32::MAX));
-        self.pages = shifts.map(|shift| Page { shift, ..page.clone() }).collect();
+        self.pages = shifts.map(|shift| Page { shift, is_unfolded: true, ..page.clone() }).collect();
         Ok(())
-    }
-
-    /// Refuses pages of which neither the file nor the user says that they are channels.
-    fn check_meaning(&self, name: &str, asked: Pages) -> Result<()> {
-        let pages = self.pages.len();
-        let described =
-            |samples: usize| self.description.axes.is_some_and(|axes| axes.pages(samples as u64) == pages as u64);
-        if pages == 1 || described(self.pages[0].samples) || asked == Pages::Channels {
-            return Ok(());
-        }
-        Err(Error::PagesUnknown { file: name.to_owned(), pages })
     }
 
     fn check(&self, name: &str, file_bytes: usize) -> Result<Vec<String>> {
@@ -148,13 +188,16 @@ impl File {
             return Err(Error::image(name, "the file holds only previews, no image"));
         };
         let pixels = check_size(name, first.width, first.height)?;
+        // Pages of one plane of the image.
+        let channels = self.chosen.steps.first().map_or(0, Vec::len);
         let mut warnings = self.warnings.clone();
+        warnings.extend(self.chosen.warning.clone());
         for page in &self.pages {
             if (page.width, page.height, page.depth()) != (first.width, first.height, first.depth()) {
                 let found = format!("page {} is {first}, page {} is {page}", first.index + 1, page.index + 1);
                 return Err(Error::ChannelMismatch { image: name.to_owned(), found });
             }
-            if self.pages.len() > 1 && (page.layout == Layout::Rgb || page.palette.is_some()) {
+            if channels > 1 && (page.layout == Layout::Rgb || page.palette.is_some()) {
                 let reason =
                     format!("the file has {} pages, and they are in colour; save one page alone", self.pages.len());
                 return Err(Error::image(name, reason));
@@ -162,19 +205,20 @@ impl File {
             check_plausible(name, page.raw_bytes(), file_bytes, page.ratio)?;
         }
         warnings.extend(alpha_and_turned(name, self.pages.iter()));
-        let channels: usize = self.pages.iter().map(|page| page.keep).sum();
-        if self.pages.len() > limits::CHANNELS {
+        if channels > limits::CHANNELS {
             let reason = format!(
-                "the file has {} pages, and an image at most {} channels; if it is a stack, save one slice or time point, or a \
-                 projection",
+                "the file has {} pages, and an image at most {} channels; if it is a stack, read its pages as slices (--pages slices)",
                 self.pages.len(),
                 limits::CHANNELS
             );
             return Err(Error::image(name, reason));
         }
-        limits::check(name, "the number of channels", channels as u64, limits::CHANNELS as u64)?;
-        let planes = if first.palette.is_some() { 3 } else { self.pages.iter().map(|page| page.samples).sum() };
-        check_bytes(name, pixels, planes, first.depth())?;
+        let kept: usize = channels * first.keep;
+        limits::check(name, "the number of channels", kept as u64, limits::CHANNELS as u64)?;
+        let planes = if first.palette.is_some() { 3 } else { channels * first.samples };
+        // A projection holds the sums, or one more plane, beside the planes that it makes.
+        let sums = if self.chosen.steps.len() > 1 { 2 } else { 0 };
+        check_bytes(name, pixels, planes * (1 + sums), first.depth())?;
         Ok(warnings)
     }
 }

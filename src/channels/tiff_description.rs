@@ -1,15 +1,18 @@
 //! What a TIFF file says of its pages: OME-XML, ImageJ, tifffile, LSM and MetaMorph.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::colour::{self, Colours};
 use super::depth::BitDepth;
 use super::ome_xml;
 use super::pixel_size::{self, Sides};
+use super::stack::Arranged;
 use super::tiff_directory::{read_number, tag_bytes};
 
 /// What the description of a file says of all its planes.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Description {
     /// `None` where it says nothing.
     pub axes: Option<Axes>,
@@ -17,9 +20,23 @@ pub(super) struct Description {
     pub colours: Colours,
     pub depth: Option<BitDepth>,
     pub pixel_size: Option<Sides>,
+    /// Which axis of the planes runs fastest through the pages, which next, and which slowest.
+    pub order: [Axis; 3],
+    /// The pages of planes, by channel, slice and time point, where the file lists them and `order` does not tell.
+    pub places: HashMap<[u64; 3], usize>,
     /// Where the text of the description stands in the file.
     pub at: usize,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Axis {
+    Channel,
+    Slice,
+    Frame,
+}
+
+/// ImageJ's, and that of most files.
+pub(super) const USUAL_ORDER: [Axis; 3] = [Axis::Channel, Axis::Slice, Axis::Frame];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Axes {
@@ -36,6 +53,13 @@ const LSM_INFO: u16 = 34_412;
 const IMAGEJ_COUNTS: u16 = 50_838;
 const IMAGEJ_METADATA: u16 = 50_839;
 const MICRO_MANAGER: u16 = 51_123;
+
+impl Default for Description {
+    fn default() -> Self {
+        let (axes, colours, depth, pixel_size) = (None, Colours::new(), None, None);
+        Self { axes, colours, depth, pixel_size, order: USUAL_ORDER, places: HashMap::new(), at: 0 }
+    }
+}
 
 impl Description {
     /// From the directory at `ifd`, the first of the file.
@@ -60,18 +84,52 @@ impl Axes {
         [channels, self.slices, self.frames, self.images].iter().fold(1, |all, n| all.saturating_mul(*n))
     }
 
-    /// Why the planes are not channels of one image.
-    pub fn stack_sentence(&self) -> Option<String> {
-        let Self { slices, frames, images, .. } = *self;
-        if images > 1 {
-            return Some(format!("the file holds {images} images; save each of them as a file of its own"));
-        }
-        let count = |n: u64, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
-        (slices > 1 || frames > 1).then(|| {
-            let size = format!("{} and {}", count(slices, "slice"), count(frames, "time point"));
-            format!("the file is a stack of {size}; save one of them, or a projection")
-        })
+    /// Why the planes are not those of one stack.
+    pub fn images_sentence(&self) -> Option<String> {
+        let images = self.images;
+        (images > 1).then(|| format!("the file holds {images} images; save each of them as a file of its own"))
     }
+}
+
+impl Description {
+    /// Which page is which plane, in a file of that many pages with that many samples a pixel; `None` where the description is
+    /// of another number of pages, or of none.
+    pub fn arranged(&self, samples: usize, pages: usize) -> Option<Arranged> {
+        let axes = self.axes.filter(|axes| axes.images == 1 && axes.pages(samples as u64) == pages as u64)?;
+        let count = |n: u64| usize::try_from(n).ok();
+        let channels = if axes.channels == samples as u64 { 1 } else { count(axes.channels)? };
+        let (slices, frames) = (count(axes.slices)?, count(axes.frames)?);
+        let mut arranged = Arranged { slices, frames, channels, pages: Vec::with_capacity(pages) };
+        for t in 0..frames {
+            for z in 0..slices {
+                for c in 0..channels {
+                    let (plane, sizes) = ([c, z, t].map(|n| n as u64), [channels, slices, frames].map(|n| n as u64));
+                    let page = match self.places.get(&plane) {
+                        Some(page) => *page,
+                        None => count(in_order(self.order, plane, sizes))?,
+                    };
+                    arranged.pages.push(Some(page).filter(|page| *page < pages)?);
+                }
+            }
+        }
+        Some(arranged)
+    }
+}
+
+impl Axis {
+    /// Among channel, slice and time point.
+    pub fn place(self) -> usize {
+        match self {
+            Self::Channel => 0,
+            Self::Slice => 1,
+            Self::Frame => 2,
+        }
+    }
+}
+
+/// The index of a plane, its channel, slice and time point, where the axes run in that order and have those sizes.
+pub(super) fn in_order(order: [Axis; 3], plane: [u64; 3], sizes: [u64; 3]) -> u64 {
+    order.iter().rev().fold(0, |index, axis| index * sizes[axis.place()] + plane[axis.place()])
 }
 
 /// UTF-16 where it must be, else UTF-8, else Latin-1: programs declare the one and write a µ of the other, and what matters
@@ -155,12 +213,22 @@ fn tifffile(text: &str) -> Option<Description> {
         return Some(Description::default());
     }
     let mut axes = Axes { channels: 1, slices: 1, frames: 1, images: 1 };
+    let mut order = Vec::new();
     for (name, size) in names.chars().zip(shape) {
         match name.to_ascii_uppercase() {
             'X' | 'Y' | 'S' => {}
-            'C' => axes.channels = size,
-            'Z' => axes.slices = size,
-            'T' => axes.frames = size,
+            'C' => {
+                axes.channels = size;
+                order.push(Axis::Channel);
+            }
+            'Z' => {
+                axes.slices = size;
+                order.push(Axis::Slice);
+            }
+            'T' => {
+                axes.frames = size;
+                order.push(Axis::Frame);
+            }
             // Positions, tiles, angles and the like; `Q` and `I` stand for what the writer did not know.
             'Q' | 'I' if size > 1 => return Some(Description::default()),
             _ => axes.images = axes.images.saturating_mul(size),
@@ -168,7 +236,12 @@ fn tifffile(text: &str) -> Option<Description> {
     }
     let names = value.get("Channel").and_then(|channel| channel.get("Name")).and_then(Value::as_array);
     let names = names.into_iter().flatten().map(|name| name.as_str().and_then(colour::of_name)).collect();
-    Some(Description { axes: Some(axes), colours: colour::stated(Vec::new(), names), ..Description::default() })
+    // The last one runs fastest; what is not named has one place.
+    order.reverse();
+    order.extend(USUAL_ORDER.iter().filter(|axis| !order.contains(axis)).copied().collect::<Vec<_>>());
+    let order = [order[0], order[1], order[2]];
+    let colours = colour::stated(Vec::new(), names);
+    Some(Description { axes: Some(axes), colours, order, ..Description::default() })
 }
 
 /// Zeiss: the channels are samples of a pixel, the pages slices and time points.
@@ -245,11 +318,16 @@ mod tests {
     }
 
     #[test]
-    fn stacks_in_words() {
-        let axes = |slices, frames, images| Axes { channels: 2, slices, frames, images }.stack_sentence();
-        assert_eq!(axes(1, 1, 1), None);
-        assert!(axes(5, 1, 1).unwrap().contains("a stack of 5 slices and 1 time point;"));
-        assert!(axes(1, 2, 1).unwrap().contains("1 slice and 2 time points"));
-        assert!(axes(1, 1, 3).unwrap().contains("holds 3 images"));
+    fn pages_are_found_in_every_order() {
+        let described = |text: &str| tifffile(text).unwrap().arranged(1, 12).unwrap().pages;
+        assert_eq!(described(r#"{"shape": [2, 3, 2, 9, 9], "axes": "TZCYX"}"#), (0..12).collect::<Vec<_>>());
+        let slices_first = described(r#"{"shape": [2, 2, 3, 9, 9], "axes": "TCZYX"}"#);
+        assert_eq!(slices_first, [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11]);
+        let channels_last = described(r#"{"shape": [2, 2, 3, 9, 9], "axes": "CTZYX"}"#);
+        assert_eq!(channels_last, [0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11]);
+        let text = r#"{"shape": [3, 9, 9, 3], "axes": "ZYXS"}"#;
+        assert_eq!(tifffile(text).unwrap().arranged(3, 3).unwrap().pages, [0, 1, 2]);
+        assert!(tifffile(text).unwrap().arranged(3, 4).is_none(), "another number of pages");
+        assert!(tifffile(r#"{"shape": [3, 9, 9], "axes": "RYX"}"#).unwrap().arranged(1, 3).is_none(), "images");
     }
 }

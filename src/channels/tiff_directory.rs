@@ -56,6 +56,8 @@ pub(super) fn fits(bytes: &[u8], pages: usize) -> bool {
     let check = || {
         let numbers = Numbers::new(bytes)?;
         let mut link = if numbers.big_tiff { 8 } else { 4 };
+        // Directories that lie over one another could claim the bytes of the file any number of times.
+        let mut left = bytes.len();
         for _ in 0..pages {
             let ifd = numbers.position(link)?;
             if ifd == 0 {
@@ -63,6 +65,7 @@ pub(super) fn fits(bytes: &[u8], pages: usize) -> bool {
             }
             let (entries, next) = numbers.directory(ifd)?;
             let long = |e: &Entry| e.tag < 32_768 && e.count.saturating_mul(size_of_kind(e.kind)) > bytes.len() as u64;
+            left = left.checked_sub(entries.len() * 12)?;
             if entries.iter().any(long) {
                 return None;
             }

@@ -1,5 +1,6 @@
 //! One page of a TIFF file: its tags, checked, and the meaning of its samples.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{Read, Seek};
 #[cfg(not(target_arch = "wasm32"))]
@@ -49,6 +50,8 @@ pub(super) struct Page {
     pub strip: Option<u32>,
     /// Bytes behind them at which those of this plane stand: planes may follow one another behind one directory.
     pub shift: u32,
+    /// One of such planes.
+    pub is_unfolded: bool,
     /// What the camera digitised to, where the largest possible sample is stated.
     pub stated: Option<BitDepth>,
 }
@@ -57,6 +60,25 @@ const WHITE_IS_ZERO: u16 = 0;
 pub(super) const BLACK_IS_ZERO: u16 = 1;
 const RGB: u16 = 2;
 const PALETTE: u16 = 3;
+
+/// What every program can write and is read here.
+pub(super) const WAY_OUT: &str = "export it as OME-TIFF, uncompressed or with LZW or Deflate";
+
+/// A compression that is not read, in words.
+fn compression(number: u32) -> Cow<'static, str> {
+    Cow::Borrowed(match number {
+        2 | 3 => "TIFF with fax compression",
+        6 | 7 => "TIFF with JPEG compression",
+        33_003 | 33_005 | 34_712 => "TIFF with JPEG 2000 compression",
+        34_887 => "TIFF with LERC compression",
+        34_925 => "TIFF with LZMA compression",
+        34_926 | 50_000 => "TIFF with Zstandard compression",
+        34_927 | 50_001 => "TIFF with WebP compression",
+        22_610 | 34_934 | 34_892 => "TIFF with JPEG XR or lossy JPEG compression",
+        50_002 | 52_546 => "TIFF with JPEG XL compression",
+        other => return Cow::Owned(format!("TIFF with compression {other}")),
+    })
+}
 
 impl Page {
     /// The page that the reader stands on.
@@ -74,10 +96,7 @@ impl Page {
             0x8005 => 128,
             // A white line may take one bit.
             4 => u64::from(width),
-            6 | 7 => {
-                return refuse("JPEG inside TIFF is not read; save it uncompressed, or with LZW or Deflate".into());
-            }
-            other => return refuse(format!("TIFF compression {other} is not read; save it uncompressed, or with LZW")),
+            other => return refuse(format!("{} is not read; {WAY_OUT}", compression(other))),
         };
         let bits = first(Tag::BitsPerSample, 1)?;
         let coding = match (first(Tag::SampleFormat, 1)?, bits) {
@@ -159,6 +178,7 @@ impl Page {
             ratio,
             strip,
             shift: 0,
+            is_unfolded: false,
             stated,
         })
     }
@@ -364,6 +384,7 @@ mod tests {
             ratio: 1,
             strip: None,
             shift: 0,
+            is_unfolded: false,
             stated: None,
         }
     }

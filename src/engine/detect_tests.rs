@@ -54,6 +54,8 @@ fn input() -> ImageInput {
         pages: Pages::Ask,
         bit_depth: None,
         range: None,
+        stack: None,
+        channels: None,
     }
 }
 

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::ops::Range;
 
-use super::{Engine, Observer, Stages, choose_merge};
-use crate::channels::{self, BitDepth, LargeImage, Merge, MergedImage, SampleRange};
+use super::{Asked, Engine, Observer, Stages, choose_merge};
+use crate::channels::{self, BitDepth, ChannelMap, LargeImage, Merge, MergedImage, SampleRange};
 use crate::detections::ImageDetections;
 use crate::error::Result;
 use crate::predict::{self, DetectOptions, Found};
@@ -32,6 +32,8 @@ impl Source for Merged<'_> {
 pub struct SetOptions<'a> {
     /// The weights of the channels.
     pub merge: Option<&'a Merge>,
+    /// Which channel stands for which of the detector's.
+    pub channels: Option<&'a ChannelMap>,
     /// What counts as full brightness in 16-bit samples.
     pub bit_depth: Option<BitDepth>,
     /// What is black and white in samples of any depth.
@@ -55,8 +57,9 @@ impl Engine {
         let (active, detector) = (self.device()?, self.detector()?);
         let size = image.size();
         let image = image.settled(set.range, set.bit_depth.or(detector.config.bit_depth), tiles::blocks(size))?;
-        let first = image.region(0..1, 0..1)?;
-        let merge = choose_merge(&first, set.merge, detector.config.merge.as_ref());
+        let mut first = image.region(0..1, 0..1)?;
+        let asked = Asked { merge: set.merge, channels: set.channels };
+        let merge = choose_merge(&mut first, asked, detector.config.merge.as_ref())?;
         let source = Merged { image: &image, merge: &merge };
         let stages = Stages { observer, tile: Cell::new((0, 1)) };
         let found = predict::detect(detector, &source, options, &stages).await;
@@ -71,6 +74,7 @@ impl Engine {
             height,
             detections,
             filled: first.filled,
+            stack: first.stack,
             limit_reached,
             merge: Some(merge),
         };

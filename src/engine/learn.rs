@@ -179,6 +179,7 @@ impl Engine {
                 detections,
                 merge: Some(merge),
                 filled: set.filled,
+                stack: set.stack,
                 limit_reached,
             });
             truths.push(annotations);

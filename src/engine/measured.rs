@@ -74,6 +74,8 @@ mod tests {
             pages: Default::default(),
             bit_depth: None,
             range: None,
+            stack: None,
+            channels: None,
         };
         let bbox = BoxXyxy::new([10.0, 20.0, 30.0, 50.0], 96, 96).unwrap();
         let detections = vec![Detection { bbox, label: "x".into(), score: f32::NAN, mask: None }];

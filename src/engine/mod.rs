@@ -22,7 +22,7 @@ pub use crate::observe::{NoObserver, Observer};
 use crate::{
     annotations::{attach, gather::Options, recognise::recognise, reference},
     bench,
-    channels::{self, BitDepth, Channel, ChannelSet, FileHead, Merge, MergedImage, ReadOptions},
+    channels::{self, BitDepth, Channel, ChannelMap, ChannelSet, FileHead, Merge, MergedImage, ReadOptions},
     detections::ImageDetections,
     device::{self, ActiveDevice},
     error::{Error, Result},
@@ -247,7 +247,8 @@ impl Engine {
         observer: &impl Observer,
     ) -> Result<(ImageDetections, Vec<String>)> {
         set.check()?;
-        let opened = merged(set, merge, self.detector()?.config.merge.as_ref())?;
+        let asked = Asked { merge, channels: None };
+        let opened = merged(set, asked, self.detector()?.config.merge.as_ref())?;
         self.detect_on(opened, options, observer).await
     }
 
@@ -277,6 +278,7 @@ impl Engine {
             detections,
             merge: Some(merge),
             filled: set.filled,
+            stack: set.stack,
             limit_reached,
         };
         Ok((detections, set.warnings))
@@ -352,19 +354,35 @@ impl<'a> Seen<'a> {
 fn merged_image_with(image: &ImageInput, seen: Seen) -> Result<Opened> {
     let depth = image.bit_depth.or(seen.bit_depth);
     let set = channels::assemble(&image.name, &files_of(image), &options_of(image, depth))?;
-    merged(set, image.merge.as_ref(), seen.merge.or(image.detector_merge.as_ref()))
+    let asked = Asked { merge: image.merge.as_ref(), channels: image.channels.as_ref() };
+    merged(set, asked, seen.merge.or(image.detector_merge.as_ref()))
 }
 
-/// The merge of a set: its own, else that of a detector that names every channel, else the default.
-fn choose_merge(set: &ChannelSet, own: Option<&Merge>, trained_with: Option<&Merge>) -> Merge {
+/// What was asked for of the weights of channels.
+#[derive(Debug, Clone, Copy, Default)]
+struct Asked<'a> {
+    merge: Option<&'a Merge>,
+    channels: Option<&'a ChannelMap>,
+}
+
+/// The merge of a set: its own, else the detector's weights for the channels that were mapped, else those of a detector that
+/// names every channel, else the default; where the detector does not, that is said.
+fn choose_merge(set: &mut ChannelSet, asked: Asked, trained_with: Option<&Merge>) -> Result<Merge> {
+    if let Some(own) = asked.merge {
+        return Ok(own.clone());
+    }
+    if let Some(map) = asked.channels {
+        return map.merge(trained_with);
+    }
     let channels = set.channels();
     let fits = |merge: &&Merge| channels.iter().all(|channel| merge.weights(*channel).is_some());
-    own.or(trained_with.filter(fits)).cloned().unwrap_or_else(|| Merge::for_set(set))
+    set.warnings.extend(trained_with.and_then(|merge| ChannelMap::mismatch(merge, &channels)));
+    Ok(trained_with.filter(fits).cloned().unwrap_or_else(|| Merge::for_set(set)))
 }
 
 /// Channels as one image: by their own weights, else by those of a detector that name every channel, else by the default.
-fn merged(set: ChannelSet, own: Option<&Merge>, trained_with: Option<&Merge>) -> Result<Opened> {
-    let merge = choose_merge(&set, own, trained_with);
+fn merged(mut set: ChannelSet, asked: Asked, trained_with: Option<&Merge>) -> Result<Opened> {
+    let merge = choose_merge(&mut set, asked, trained_with)?;
     let merged_image = channels::merge(&set, &merge)?;
     Ok(Opened { set, merge, merged_image })
 }
@@ -374,7 +392,7 @@ fn files_of(image: &ImageInput) -> Vec<(Option<Channel>, String, &Vec<u8>)> {
 }
 
 fn options_of(image: &ImageInput, depth: Option<BitDepth>) -> ReadOptions<'_> {
-    ReadOptions { fill: &image.fill, pages: image.pages, depth, range: image.range }
+    ReadOptions { fill: &image.fill, pages: image.pages, depth, range: image.range, stack: image.stack }
 }
 
 /// The bit depth that an image by itself asks for; `None` for 8 bit.
@@ -392,6 +410,10 @@ fn open(image: &ImageInput, side: u32) -> Result<OpenedImage> {
         .map(|layer| LayerImage { channel: layer.channel, rgba: layer.rgba })
         .collect();
     let (width, height, rgba) = channels::thumbnail(&merged_image, side);
+    let channels = set.channels();
+    let trained = image.detector_merge.as_ref();
+    let others = trained.filter(|trained| ChannelMap::mismatch(trained, &channels).is_some());
+    let proposal = others.map(|trained| ChannelMap::proposed(trained, &channels));
     Ok(OpenedImage {
         name: image.name.clone(),
         width: merged_image.width,
@@ -401,6 +423,8 @@ fn open(image: &ImageInput, side: u32) -> Result<OpenedImage> {
         white: set.white,
         merge,
         filled: set.filled,
+        proposal,
+        stack: set.stack,
         orientation: orientation(image),
         warnings: set.warnings,
         layers,

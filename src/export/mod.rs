@@ -287,7 +287,7 @@ where
     };
     let split = |image: Result<(ImageDetections, Option<Table>)>| {
         let (image, table) = image?;
-        let ImageDetections { image, file, width, height, detections, merge, filled, limit_reached } = image;
+        let ImageDetections { image, file, width, height, detections, merge, filled, stack, limit_reached } = image;
         let header = ImageAnnotations { image, file, width, height, ..ImageAnnotations::default() };
         let mut extra = Map::new();
         if let Some(merge) = merge {
@@ -295,6 +295,9 @@ where
         }
         if !filled.is_empty() {
             extra.insert("filled".to_owned(), serde_json::to_value(filled).map_err(failed)?);
+        }
+        if let Some(stack) = stack {
+            extra.insert("stack".to_owned(), serde_json::to_value(stack).unwrap_or_default());
         }
         if let Some(limit) = limit_reached {
             extra.insert("limit_reached".to_owned(), limit.into());

@@ -19,6 +19,7 @@ fn image(name: &str) -> ImageDetections {
         detections,
         merge,
         filled,
+        stack: None,
         limit_reached: None,
     }
 }

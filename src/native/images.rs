@@ -1,7 +1,7 @@
 //! The files of an image, read for the engine.
 
 use crate::{
-    channels::{BitDepth, Groups, ImageEntry, LargeImage, Merge, Pages, SampleRange},
+    channels::{BitDepth, ChannelMap, Groups, ImageEntry, LargeImage, Merge, Pages, Reading, SampleRange, StackRule},
     engine::SetOptions,
     error::{Error, Result},
     files,
@@ -16,6 +16,8 @@ pub struct ImageOptions {
     /// The weights of the channels. Without them those that the detector was trained with, provided that they name every
     /// channel of the image, else [`Merge::for_set`].
     pub merge: Option<Merge>,
+    /// Which channels stand for which of the detector's. `merge` comes before.
+    pub channels: Option<ChannelMap>,
     /// What the pages of a TIFF file are that does not say it.
     pub pages: Pages,
     /// What counts as full brightness in 16-bit samples. Without it what the detector was trained with, else what the
@@ -24,6 +26,8 @@ pub struct ImageOptions {
     /// What is black and white in samples of any depth. Without it `bit_depth` counts, and for floating point the percentiles
     /// 1 and 99.8 of each image.
     pub range: Option<SampleRange>,
+    /// What is read of stacks. Without a rule they are refused.
+    pub stack: Option<StackRule>,
 }
 
 impl ImageOptions {
@@ -40,14 +44,19 @@ impl ImageOptions {
             .iter()
             .map(|file| Ok(ImageFile { bytes: files::read_file(file.file.as_ref())?, file: file.clone() }))
             .collect::<Result<_>>()?;
-        let (name, merge) = (entry.name.clone(), self.merge.clone());
-        let Self { pages, bit_depth, range, .. } = *self;
-        Ok(ImageInput { name, files, fill, merge, detector_merge: None, pages, bit_depth, range })
+        let (name, merge, channels) = (entry.name.clone(), self.merge.clone(), self.channels.clone());
+        let Self { pages, bit_depth, range, stack, .. } = *self;
+        Ok(ImageInput { name, files, fill, merge, channels, detector_merge: None, pages, bit_depth, range, stack })
     }
 
     /// What holds for all images of a set, for those that are too large for memory.
     pub fn for_set(&self) -> SetOptions<'_> {
-        SetOptions { merge: self.merge.as_ref(), bit_depth: self.bit_depth, range: self.range }
+        SetOptions {
+            merge: self.merge.as_ref(),
+            channels: self.channels.as_ref(),
+            bit_depth: self.bit_depth,
+            range: self.range,
+        }
     }
 
     /// Opens an image that is over the limits of images in memory; `None` for one that [`Self::read`] reads.
@@ -58,7 +67,7 @@ impl ImageOptions {
     pub fn open_large(&self, entry: &ImageEntry) -> Result<Option<LargeImage>> {
         entry.check()?;
         let fill = if self.fill_missing { entry.missing.clone() } else { Vec::new() };
-        LargeImage::open(entry, fill, self.pages)
+        LargeImage::open(entry, fill, Reading::new(self.pages, self.stack))
     }
 }
 

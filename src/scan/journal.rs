@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Called, Source, done::Done, lock::FolderLock};
 use crate::{
-    channels::{BitDepth, Merge, SampleRange},
+    channels::{BitDepth, ChannelMap, Merge, SampleRange, StackRule},
     detections::ImageDetections,
     error::{Error, Result},
     export,
@@ -26,6 +26,9 @@ pub struct ScanSettings {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_class: bool,
     pub merge: Option<Merge>,
+    /// Which channels stood for which of the detector's, where the user said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<ChannelMap>,
     /// Detections of one image; as many as there are cells when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_detections: Option<usize>,
@@ -38,6 +41,9 @@ pub struct ScanSettings {
     /// What was black and white in samples of any depth, where the user gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<SampleRange>,
+    /// What was read of stacks, where the user said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<StackRule>,
 }
 
 /// The first line of a journal. Version 1 did not say what the images were.

@@ -11,7 +11,7 @@ fn samples(image: &SynthImage, channel: Channel) -> Vec<f32> {
     match &image.set.planes[&channel].samples {
         Samples::U8(v) => v.iter().map(|&v| f32::from(v) / 255.0).collect(),
         Samples::U16(v) => v.iter().map(|&v| f32::from(v) / 65_535.0).collect(),
-        Samples::F32(v) => v.clone(),
+        Samples::F32(_) => panic!("not 8 or 16 bit"),
     }
 }
 
@@ -26,7 +26,7 @@ fn hash(image: &SynthImage) -> String {
         match &plane.samples {
             Samples::U8(v) => sha.update(v),
             Samples::U16(v) => v.iter().for_each(|v| sha.update(v.to_le_bytes())),
-            Samples::F32(v) => v.iter().for_each(|v| sha.update(v.to_le_bytes())),
+            Samples::F32(_) => panic!("not 8 or 16 bit"),
         }
     }
     for object in &image.objects {

@@ -58,6 +58,16 @@ test('pages that a TIFF does not explain are asked about, and taken for channels
   await done();
 });
 
+test('pages that a TIFF does not explain can be the slices of a stack', { timeout: SLOW }, async () => {
+  const { page, done } = await openPage({ query: '?device=cpu&test' });
+  await add(page, { 'a.tif': pages([200, 100, 50]) });
+  await imagesListed(page, 1);
+  await page.click('#fix-otherwise');
+  await page.waitForFunction(() => globalThis.cytobox.store.state.opened?.stack?.slices === 3);
+  assert.equal(await page.textContent('#stack-z-value'), '2/3');
+  await done();
+});
+
 test('16-bit images of a project have one full brightness, whichever is opened', { timeout: SLOW }, async () => {
   const { page, done } = await openPage({ query: '?device=cpu&test' });
   await add(page, { 'a.png': png(800), 'b.png': png(800, 65_535), 'c.png': png(4000) });

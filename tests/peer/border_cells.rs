@@ -91,6 +91,7 @@ fn main() {
                     detections: detected.detections,
                     merge: None,
                     filled: Vec::new(),
+                    stack: None,
                     limit_reached: detected.limit_reached,
                 };
                 (annotations, detections)

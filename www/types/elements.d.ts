@@ -31,6 +31,7 @@ export interface Elements {
   'ignored': HTMLElementTagNameMap['button'];
   'channels': HTMLElementTagNameMap['div'];
   'weights': HTMLElementTagNameMap['button'];
+  'map-channels': HTMLElementTagNameMap['button'];
   'show-boxes': HTMLElementTagNameMap['button'];
   'show-masks': HTMLElementTagNameMap['button'];
   'show-labels': HTMLElementTagNameMap['button'];
@@ -46,9 +47,19 @@ export interface Elements {
   'problem': HTMLElementTagNameMap['div'];
   'problem-sentence': HTMLElementTagNameMap['p'];
   'fix': HTMLElementTagNameMap['button'];
+  'fix-otherwise': HTMLElementTagNameMap['button'];
   'alerts': HTMLElementTagNameMap['div'];
   'notices': HTMLElementTagNameMap['div'];
   'warnings': HTMLElementTagNameMap['p'];
+  'stack-tools': HTMLElementTagNameMap['div'];
+  'projection': HTMLElementTagNameMap['select'];
+  'stack-z-row': HTMLElementTagNameMap['span'];
+  'stack-z': HTMLElementTagNameMap['input'];
+  'stack-z-value': HTMLElementTagNameMap['output'];
+  'stack-t-row': HTMLElementTagNameMap['span'];
+  'stack-t': HTMLElementTagNameMap['input'];
+  'stack-t-value': HTMLElementTagNameMap['output'];
+  'stack-words': HTMLElementTagNameMap['output'];
   'black': HTMLElementTagNameMap['input'];
   'black-value': HTMLElementTagNameMap['output'];
   'white': HTMLElementTagNameMap['input'];

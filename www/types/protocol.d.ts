@@ -177,6 +177,12 @@ export interface ChannelFile {
   file: string;
 }
 
+/**
+ * The channel of an image for each channel of a detector; those that are not named are black. In words and on the command line
+ * `red=channel1,blue=grey`, the detector's channel first; in JSON a map.
+ */
+export type ChannelMap = Record<string, Channel>;
+
 /** A chart. */
 export interface Chart {
   xLabel: string;
@@ -807,6 +813,8 @@ export interface ImageDetections {
   merge?: Merge | null;
   /** Channels that were missing and taken as black. */
   filled?: Channel[];
+  /** What the image was of the stack in its files. */
+  stack?: StackPlane | null;
   /**
    * The limit of detections an image, where it was reached: there may be more cells, which score no higher than the
    * last detection here.
@@ -854,6 +862,8 @@ export interface ImageInput {
   fill?: Channel[];
   /** The weights of the channels; the default of the channels that are there when absent. */
   merge?: Merge | null;
+  /** Which of its channels stand for which of the detector's, whose weights they get; the image's own weights come before. */
+  channels?: ChannelMap | null;
   /**
    * The weights that the detector at hand was trained with: where the image has none of its own they come before the
    * default, provided that they name every channel of it. So it is seen as it will be detected in.
@@ -871,6 +881,8 @@ export interface ImageInput {
    * percentiles 1 and 99.8 of this image.
    */
   range?: SampleRange | null;
+  /** What is read of the stacks in its files; without a rule they are refused. */
+  stack?: StackRule | null;
 }
 
 /** Image-level labels, as Kaggle's HPA table has them. */
@@ -1077,6 +1089,10 @@ export interface OpenedImage {
   white: number;
   merge: Merge;
   filled: Channel[];
+  /** Which of its channels might stand for which of the detector's, where the detector was trained on others. */
+  proposal: ChannelMap | null;
+  /** What the image is of the stack in its files. */
+  stack: StackPlane | null;
   /** As `Measured::orientation`. */
   orientation: number;
   warnings: string[];
@@ -1185,7 +1201,11 @@ export type Pages =
   /** Nobody knows: `Error::PagesUnknown`. */
   | 'ask'
   /** One channel a page, because the user said so. */
-  | 'channels';
+  | 'channels'
+  /** One slice a page. */
+  | 'slices'
+  /** One time point a page. */
+  | 'frames';
 
 /** One cell to look at. */
 export interface Picture {
@@ -1260,6 +1280,20 @@ export interface Progress {
   /** Parts in all. */
   total: number;
 }
+
+/** How the slices of a stack become one image. In JSON and on the command line `plane`, `max`, `mean`, `sharpest`. */
+export type Projection =
+  /** One slice. */
+  | 'plane'
+  /** The greatest sample of each pixel. */
+  | 'max'
+  /** The mean of each pixel; of whole numbers it is rounded, so that it keeps their depth. */
+  | 'mean'
+  /**
+   * The slice in focus: that with the greatest autocorrelation measure of Vollath (F4), summed over the channels, of which
+   * each counts alike. All channels are of this slice.
+   */
+  | 'sharpest';
 
 export type ProtocolEvent =
   /** The engine listens. Messages sent before this one are lost. */
@@ -1376,6 +1410,31 @@ export interface ShapeOptions {
   width?: HeadWidth | null;
   fpnChannels?: number | null;
   representation?: number | null;
+}
+
+/** What an image is of the stack in its file. */
+export interface StackPlane {
+  slices: number;
+  frames: number;
+  projection: Projection;
+  /** Counted from 1; none where all slices were projected. */
+  z?: number | null;
+  /** Counted from 1; none where all time points were projected. */
+  t?: number | null;
+}
+
+/**
+ * What is made of the stacks of a set.
+ *
+ * A projection is over the slices of one time point; in a file that has time points alone it is over these, unless `t` picks
+ * one.
+ */
+export interface StackRule {
+  projection: Projection;
+  /** The slice, counted from 1; the middle one when absent. Only `Projection::Plane` has one. */
+  z?: number | null;
+  /** The time point, counted from 1; the first one when absent. */
+  t?: number | null;
 }
 
 /** What a training run starts from. */

@@ -27,6 +27,13 @@ pub struct Options {
     channels: Channels,
 }
 
+impl Options {
+    /// How the images are read.
+    pub fn images(&self) -> anyhow::Result<ImageOptions> {
+        self.channels.options()
+    }
+}
+
 /// Every annotated image of a folder; the others, and everything odd, are said.
 pub fn read(session: &mut Session, folder: &Path, options: &Options) -> anyhow::Result<Vec<AnnotatedInput>> {
     let Options { skip_bad, number_pieces, .. } = *options;

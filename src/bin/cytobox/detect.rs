@@ -197,6 +197,8 @@ fn settings(arguments: &Arguments, model: String, options: &ImageOptions, by_cla
         diameter: arguments.diameter,
         bit_depth: options.bit_depth,
         range: options.range,
+        channels: options.channels.clone(),
+        stack: options.stack,
     }
 }
 

@@ -4,12 +4,18 @@ use std::{path::PathBuf, time::Instant};
 
 use cytobox::{
     device::DeviceChoice,
+    engine,
     evaluate::{self, Evaluation, Measure},
     native::{bundled::Bundled, session::unexpected},
     protocol::{Command, EvaluateOptions, Outcome},
 };
 
+use indicatif::ProgressBar;
+
 use crate::{data, detect, images, output::say};
+
+/// Images that are opened to see which channels they have; a folder has one kind as a rule.
+const SURVEYED: usize = 8;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  cytobox evaluate --data cells/test --model mine.safetensors --json")]
@@ -45,7 +51,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut session = data::open(arguments.device)?;
     let images = data::read(&mut session, &arguments.data, &arguments.options)?;
     let (name, bytes) = images::detector(arguments.model.as_deref(), || Bundled::for_annotated(&images))?;
-    session.load(name, bytes)?;
+    let trained = session.load(name, bytes)?.config.merge;
+    let few = images.iter().step_by(images.len().div_ceil(SURVEYED).max(1));
+    // What cannot be read is named when its turn comes.
+    let sets = few.filter_map(|image| engine::merged_image(&image.image).ok()).map(|opened| opened.set);
+    images::warn_of_channels(&ProgressBar::hidden(), trained.as_ref(), &arguments.options.images()?, sets);
     let (count, started) = (images.len(), Instant::now());
     let measure = if arguments.masks { Measure::Masks } else { Measure::Boxes };
     let (max_detections, diameter) = (arguments.max_detections.map(|n| n as usize), arguments.diameter);

@@ -1,15 +1,20 @@
 //! What the commands over images share: finding them, reading them, the progress bar.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::Read,
     path::{Path, PathBuf},
+    sync::Mutex,
     time::Duration,
 };
 
 use anyhow::{Context, bail};
 use cytobox::{
-    channels::{self, BitDepth, Groups, HEAD_BYTES, Ignored, ImageEntry, Pages, SampleRange},
+    channels::{
+        self, BitDepth, ChannelMap, ChannelSet, Groups, HEAD_BYTES, Ignored, ImageEntry, Merge, Pages, Projection,
+        SampleRange, StackRule,
+    },
     engine,
     files::{self, Found},
     native::{
@@ -28,7 +33,11 @@ pub struct Channels {
     /// Weights of the channels into red, green and blue as JSON, such as '{"red":[1,0,0],"yellow":[0.5,0.5,0]}'.
     #[arg(long, value_name = "JSON")]
     merge: Option<String>,
-    /// What the pages of a TIFF file are that does not say it: ask (such a file is refused) or channels.
+    /// Which channel of the images stands for which of the detector's, such as red=channel1,blue=grey: the detector's first. Those
+    /// that are not named are black.
+    #[arg(long, value_name = "MAP", value_parser = channel_map, conflicts_with = "merge")]
+    channels: Option<ChannelMap>,
+    /// What the pages of a TIFF file are that does not say it: ask (such a file is refused), channels, slices or frames.
     #[arg(long, default_value = "ask", value_parser = pages)]
     pages: Pages,
     /// Bits of the camera, for 16-bit images: 12 makes 4095 full brightness. Without it the detector's own counts, else what
@@ -39,15 +48,33 @@ pub struct Channels {
     /// images, and for 32-bit ones the percentiles 1 and 99.8 of each image.
     #[arg(long, value_name = "BLACK,WHITE", value_parser = range, allow_hyphen_values = true)]
     range: Option<SampleRange>,
+    /// Slice of a stack, counted from 1. Without --z and --projection a stack is refused.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "projection")]
+    z: Option<u32>,
+    /// Time point of a stack, counted from 1; the first one unless told.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    t: Option<u32>,
+    /// How the slices of a stack become one image: plane (the middle one; --z names another), max, mean, or sharpest (the one in
+    /// focus). In a file that has time points alone they are projected, unless --t picks one.
+    #[arg(long, value_parser = projection)]
+    projection: Option<Projection>,
 }
 
 fn pages(text: &str) -> Result<Pages, String> {
-    serde_json::from_value(text.into()).map_err(|_| "pages are ask or channels".into())
+    serde_json::from_value(text.into()).map_err(|_| "pages are ask, channels, slices or frames".into())
 }
 
 fn bit_depth(text: &str) -> Result<BitDepth, String> {
     let bits = text.parse().map_err(|_| "a bit depth is a number from 9 to 16".to_owned())?;
     BitDepth::new(bits).map_err(|e| e.to_string())
+}
+
+fn channel_map(text: &str) -> Result<ChannelMap, String> {
+    text.parse().map_err(|e: cytobox::Error| e.to_string())
+}
+
+fn projection(text: &str) -> Result<Projection, String> {
+    text.parse().map_err(|e: cytobox::Error| e.to_string())
 }
 
 fn range(text: &str) -> Result<SampleRange, String> {
@@ -61,9 +88,12 @@ const SURVEYED: usize = 64;
 
 impl Channels {
     pub fn options(&self) -> anyhow::Result<ImageOptions> {
-        let Self { fill_missing, pages, bit_depth, range, .. } = *self;
+        let Self { fill_missing, pages, bit_depth, range, z, t, projection, .. } = *self;
+        let is_told = z.is_some() || t.is_some() || projection.is_some();
+        let stack = is_told.then(|| StackRule { projection: projection.unwrap_or_default(), z, t });
         let merge = self.merge.as_deref().map(|json| serde_json::from_str(json).context("--merge")).transpose()?;
-        Ok(ImageOptions { fill_missing, merge, pages, bit_depth, range })
+        let channels = self.channels.clone();
+        Ok(ImageOptions { fill_missing, merge, channels, pages, bit_depth, range, stack })
     }
 }
 
@@ -121,9 +151,22 @@ pub fn find(paths: &[PathBuf]) -> anyhow::Result<(Groups, Failures)> {
     Ok((groups, failures))
 }
 
-/// Says what is odd about an image.
+/// Says what is odd about an image. A sentence that names none holds for many, and is said once.
 pub fn warn(bar: &ProgressBar, warnings: &[String]) {
-    bar.suspend(|| warnings.iter().for_each(|warning| eprintln!("{warning}")));
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let is_new = |warning: &&String| SAID.lock().is_ok_and(|mut said| said.insert((*warning).clone()));
+    bar.suspend(|| warnings.iter().filter(is_new).for_each(|warning| eprintln!("{warning}")));
+}
+
+/// Says which channels a detector expects that images do not have, once for all that are alike.
+pub fn warn_of_channels(
+    bar: &ProgressBar,
+    trained: Option<&Merge>,
+    options: &ImageOptions,
+    sets: impl Iterator<Item = ChannelSet>,
+) {
+    let Some(trained) = trained.filter(|_| options.merge.is_none() && options.channels.is_none()) else { return };
+    sets.for_each(|set| warn(bar, ChannelMap::mismatch(trained, &set.channels()).as_slice()));
 }
 
 /// A bar with time left, which a pipe does not see.

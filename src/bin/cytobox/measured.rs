@@ -177,9 +177,9 @@ impl Drop for KeptTables {
 /// The channels of an image as its files have them. Samples are measured as they are; what counts as full brightness is for
 /// pictures.
 pub fn channels_of(image: ImageInput) -> cytobox::Result<ChannelSet> {
-    let ImageInput { name, files, fill, pages, bit_depth, range, .. } = image;
+    let ImageInput { name, files, fill, pages, bit_depth, range, stack, .. } = image;
     let files: Vec<_> = files.into_iter().map(|f| (f.file.channel, f.file.file, f.bytes)).collect();
-    channels::assemble(&name, &files, &ReadOptions { fill: &fill, pages, depth: bit_depth, range })
+    channels::assemble(&name, &files, &ReadOptions { fill: &fill, pages, depth: bit_depth, range, stack })
 }
 
 /// The channels of an image that was detected, which may have been in an earlier run and from another folder.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use cytobox::{
-    channels::{self, ChannelSet, Merge},
+    channels::{self, ChannelSet, Merge, StackRule},
     detections::ImageDetections,
     export, files,
     measure::Table,
@@ -46,6 +46,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut options = arguments.channels.options()?;
     options.bit_depth = options.bit_depth.or(settings.bit_depth);
     options.range = options.range.or(settings.range);
+    options.stack = options.stack.or(settings.stack);
+    options.channels = options.channels.or_else(|| settings.channels.clone());
     let folder = std::path::absolute(&arguments.results)?;
     let name = folder.file_name().map_or_else(|| "Cells".to_owned(), |name| name.to_string_lossy().into_owned());
     let title = arguments.title.clone().unwrap_or(name);
@@ -87,11 +89,18 @@ fn facts(settings: &ScanSettings, journal: &Journal) -> Vec<(String, String)> {
     if let Some(merge) = &settings.merge {
         facts.push(("Weights of the channels", weights(merge)));
     }
+    if let Some(channels) = &settings.channels {
+        facts.push(("Channels", channels.to_string()));
+    }
     if let Some(limit) = settings.max_detections {
         facts.push(("Limit of detections per image", limit.to_string()));
     }
     if let Some(depth) = settings.bit_depth {
         facts.push(("Bit depth", format!("{} ({} is full brightness)", depth.bits(), depth.full_scale())));
+    }
+    if let Some(StackRule { projection, z, t }) = settings.stack {
+        let of = |what: &str, n: Option<u32>| n.map(|n| format!(", {what} {n}")).unwrap_or_default();
+        facts.push(("Stacks", format!("{}{}{}", projection.name(), of("z", z), of("t", t))));
     }
     if let Some(range) = settings.range {
         facts.push(("Intensity range", format!("{} is black, {} is white", range.low(), range.high())));

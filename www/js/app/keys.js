@@ -6,6 +6,7 @@ import { detectAll, detectCurrent } from '../detect/detect.js';
 import { byId, el, openDialog } from '../ui/dom.js';
 import { openDownload } from '../detect/download-results.js';
 import { stepImage } from '../images/list.js';
+import { stepPlane } from '../images/stacks.js';
 import { toggleMode } from './modes.js';
 import { setGuide } from './next-step.js';
 import { store } from '../shared/page-state.js';
@@ -27,6 +28,7 @@ const PAGE = [
   ['B, M, L', 'toggle boxes, masks, labels'],
   ['G', 'show annotations with the detections, and vice versa'],
   ['Shift+1 … Shift+8', 'toggle a channel'],
+  [', and .', 'previous, next slice of a stack; with Shift, time point'],
   ['?', 'this list'],
 ];
 
@@ -131,6 +133,9 @@ export function openShortcuts() {
   ]);
 }
 
+/** By their place: with Shift they write other characters on every keyboard. @type {Record<string, number>} */
+const PLANE_KEYS = { Comma: -1, Period: 1 };
+
 /** @type {Record<string, () => void>} */
 const SINGLE = {
   a: () => stepImage(-1),
@@ -189,11 +194,13 @@ export function startKeys(annotateTools) {
       event.preventDefault();
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey || (event.repeat && !'ad'.includes(event.key))) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || (event.repeat && !'ad'.includes(event.key) && !PLANE_KEYS[event.code])) return;
     if (event.key === '?') {
       openShortcuts();
     } else if (!singleKeys()) {
       return;
+    } else if (PLANE_KEYS[event.code]) {
+      stepPlane(event.shiftKey ? 't' : 'z', PLANE_KEYS[event.code]);
     } else if (event.shiftKey && /^Digit[1-8]$/.test(event.code)) {
       toggleNthChannel(Number(event.code.slice(5)) - 1);
     } else if (!event.shiftKey && SINGLE[event.key]) {

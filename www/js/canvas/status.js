@@ -1,6 +1,7 @@
 /** The line under the canvas: what the image is, where the pointer is, and the zoom. */
 import { byId } from '../ui/dom.js';
 import { level } from '../shared/levels.js';
+import { stackWords } from '../shared/stacks.js';
 import { currentImage, store } from '../shared/page-state.js';
 
 /** @param {import('./viewer.js').Viewer} viewer */
@@ -31,6 +32,7 @@ export function startStatus(viewer) {
       const depth = bits === 8 ? '8 bit' : `${bits} bit, ${black ? `black = ${level(black, bits)}, ` : ''}white = ${level(whiteLevel, bits)}`;
       facts.push(`${opened.width} × ${opened.height}`, depth);
     }
+    if (opened?.stack) facts.push(stackWords(opened.stack));
     if (image?.fill.length) facts.push(`${image.fill.join(', ')} filled with black`);
     byId('facts').textContent = facts.join(' · ');
     const warnings = byId('warnings');

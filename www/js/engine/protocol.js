@@ -13,6 +13,8 @@
  * @typedef {import('../../types/protocol.d.ts').Recognised} Recognised
  * @typedef {import('../../types/protocol.d.ts').ImageInput} ImageInput
  * @typedef {import('../../types/protocol.d.ts').OpenedImage} OpenedImage
+ * @typedef {import('../../types/protocol.d.ts').StackPlane} StackPlane
+ * @typedef {import('../../types/protocol.d.ts').StackRule} StackRule
  * @typedef {import('../../types/protocol.d.ts').Rle} Rle
  * @typedef {import('../../types/protocol.d.ts').Detection} Detection
  * @typedef {import('../../types/protocol.d.ts').ImageDetections} ImageDetections

@@ -107,7 +107,7 @@ function drawRange() {
  * Gives weights to one image, or to all with the same channels. @param {import('../engine/protocol.js').Merge|null} merge
  * @param {boolean} everywhere
  */
-function applyMerge(merge, everywhere) {
+export function applyMerge(merge, everywhere) {
   const current = currentImage();
   if (!current) return;
   const like = current.channels.join();

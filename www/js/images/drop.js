@@ -146,6 +146,8 @@ function merged(entry, old) {
     missing: entry.missing,
     fill: old?.absent ? old.fill : [],
     pages: old?.absent ? old.pages : 'ask',
+    ...(old?.absent && old.z ? { z: old.z } : {}),
+    ...(old?.absent && old.t ? { t: old.t } : {}),
     problem: usable ? null : { code: entry.problems[0]?.code ?? 'image', sentence: sentences.join('. ') },
     notes: usable ? sentences : [],
     failure: '',

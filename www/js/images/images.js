@@ -19,6 +19,8 @@ import { Connection, Refused, WorkerDied } from '../engine/connection.js';
  * @property {number} bits
  * @property {number} black sample value that is shown black
  * @property {number} whiteLevel sample value of full brightness
+ * @property {import('../engine/protocol.js').StackPlane|null} stack what it is of the stack in its files
+ * @property {Record<string, string>|null} proposal the channel of the image for each of the detector's, where that was trained on others
  * @property {import('../engine/protocol.js').Merge} merge the weights that made these layers
  * @property {string[]} warnings
  * @property {{channel: string, bitmap: ImageBitmap}[]} layers
@@ -41,10 +43,12 @@ export const connection = new Connection('images', (sentence) => {
 const cache = new Map();
 /** Images with a thumbnail, in the order of making. @type {number[]} */
 const thumbnails = [];
-/** What images were opened with: their channels and weights, whether these are the detector's, and the bit depth of 16-bit ones.
- *  @type {WeakMap<object, {channels: string[], merge: import('../engine/protocol.js').Merge, trained: boolean, depth: number|null}>} */
+/** What images were opened with: their channels and weights, whether these are the detector's, the bit depth of 16-bit ones, and
+ *  whether they are of a stack.
+ *  @type {WeakMap<object, {channels: string[], merge: import('../engine/protocol.js').Merge, trained: boolean, depth: number|null, stack: boolean,
+ *    detector: import('../engine/protocol.js').Merge|undefined}>} */
 const weights = new WeakMap();
-/** Images whose weights or bit depth have changed: what is shown stays until they were opened again. @type {WeakSet<object>} */
+/** Images whose weights, bit depth or plane have changed: what is shown stays until they were opened again. @type {WeakSet<object>} */
 const outdated = new WeakSet();
 /** @type {number[]} */
 let wanted = [];
@@ -65,8 +69,14 @@ export function wantThumbnails(ids) {
 export async function inputOf(image) {
   const depth = await bitDepth(survey);
   const { name, fill, pages } = image;
+  const stack = stackRule(image);
   const files = await bytesOf(image);
-  return { name, files, fill, pages, merge: image.merge ?? undefined, detectorMerge: detectorMerge(), bitDepth: depth ?? undefined };
+  return { name, files, fill, pages, stack, merge: image.merge ?? undefined, detectorMerge: detectorMerge(), bitDepth: depth ?? undefined };
+}
+
+/** What is read of its files where they are a stack. @param {import('../shared/page-state.js').ImageEntry} image @returns {import('../engine/protocol.js').StackRule} */
+function stackRule({ z, t }) {
+  return { projection: store.state.projection, ...(z ? { z } : {}), ...(t ? { t } : {}) };
 }
 
 /** The bits that an image by itself asks for; 0 for an 8-bit one. @param {import('../shared/page-state.js').ImageEntry} image */
@@ -76,7 +86,7 @@ async function survey(image) {
   const { name, fill, pages } = image;
   const files = await bytesOf(image);
   const transfer = files.map((file) => file.bytes.buffer);
-  const { depth } = await connection.request({ type: 'survey', image: { name, files, fill, pages } }, { transfer });
+  const { depth } = await connection.request({ type: 'survey', image: { name, files, fill, pages, stack: stackRule(image) } }, { transfer });
   return depth ?? 0;
 }
 
@@ -138,12 +148,35 @@ function openAnew() {
     const sameDepth = before.depth === null || before.depth === decidedDepth();
     const fits = fitsAll(trained, before.channels);
     const same = fits ? before.channels.every((channel) => String(before.merge[channel]) === String(trained[channel])) : !before.trained;
-    if ((same || image.merge) && sameDepth) continue;
-    weights.delete(image);
-    if (store.state.current === image.id) outdated.add(image);
-    else forget(image);
+    if ((same || image.merge) && sameDepth) {
+      if (fits || before.detector === trained) continue;
+      // It looks the same, but what it should be mapped to is another.
+      before.detector = trained;
+      if (store.state.current === image.id) outdated.add(image);
+      else drop(image.id);
+      continue;
+    }
+    letGo(image);
   }
   pump();
+}
+
+/** Opens an image again; the current one stays on the screen until then. @param {import('../shared/page-state.js').ImageEntry} image */
+export function openAgain(image) {
+  letGo(image);
+  pump();
+}
+
+/** @param {import('../shared/page-state.js').ImageEntry} image */
+function letGo(image) {
+  weights.delete(image);
+  if (store.state.current === image.id) outdated.add(image);
+  else forget(image);
+}
+
+/** Whether an image was opened and is of a stack. @param {import('../shared/page-state.js').ImageEntry} image */
+export function isOfStack(image) {
+  return weights.get(image)?.stack ?? false;
 }
 
 /**
@@ -192,10 +225,19 @@ async function pump() {
 
 /** @param {import('../shared/page-state.js').ImageEntry} image */
 async function open(image) {
-  const { files, fill, pages } = image;
+  const { files, fill, pages, z, t } = image;
+  const { projection } = store.state;
+  const trained = detectorMerge();
   const merge = image.merge ?? detectorMerge();
   const changed = () =>
-    !store.state.images.includes(image) || image.files !== files || image.fill !== fill || image.pages !== pages || (image.merge ?? detectorMerge()) !== merge;
+    !store.state.images.includes(image) ||
+    image.files !== files ||
+    image.fill !== fill ||
+    image.pages !== pages ||
+    image.z !== z ||
+    image.t !== t ||
+    store.state.projection !== projection ||
+    (image.merge ?? detectorMerge()) !== merge;
   try {
     const input = await inputOf(image);
     const depth = input.bitDepth ?? null;
@@ -212,7 +254,14 @@ async function open(image) {
     image.orientation = outcome.orientation;
     if (image.state === 'new') image.state = 'ready';
     const channels = outcome.layers.map(({ channel }) => channel);
-    weights.set(image, { channels, merge: plain(outcome.merge), trained: !image.merge && fitsAll(merge, channels), depth: outcome.bits === 16 ? depth : null });
+    weights.set(image, {
+      channels,
+      merge: plain(outcome.merge),
+      trained: !image.merge && fitsAll(merge, channels),
+      depth: outcome.bits === 16 ? depth : null,
+      stack: Boolean(outcome.stack),
+      detector: trained,
+    });
     if (image.channels.length === 0) image.channels = outcome.layers.map(({ channel }) => channel);
     if (store.state.current === image.id) await keep(image, outcome);
   } catch (error) {
@@ -266,8 +315,10 @@ async function keep(image, outcome) {
   }
   const { width, height, bits, black, white: whiteLevel } = outcome;
   const warnings = [...image.notes, ...outcome.warnings];
+  const stack = outcome.stack ?? null;
+  const proposal = outcome.proposal ? plain(outcome.proposal) : null;
   const white = whiteOf(outcome.thumbnail.rgba);
-  const opened = { id: image.id, width, height, bits, black, whiteLevel, merge: plain(outcome.merge), warnings, layers, white };
+  const opened = { id: image.id, width, height, bits, black, whiteLevel, stack, proposal, merge: plain(outcome.merge), warnings, layers, white };
   drop(image.id);
   cache.set(image.id, opened);
   if (store.state.current === image.id) store.set({ opened });

@@ -135,8 +135,12 @@ export function startList(tryAgain) {
     if (!image || !sentence) return;
     put(byId('problem-sentence'), sentence);
     const fix = byId('fix');
-    const { label, run } = fixFor(image, tryAgain);
+    const { label, run, other } = fixFor(image, tryAgain);
     put(fix, label);
     fix.onclick = run;
+    const second = byId('fix-otherwise');
+    second.hidden = !other;
+    put(second, other?.label ?? '');
+    second.onclick = other?.run ?? null;
   });
 }

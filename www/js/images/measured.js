@@ -21,6 +21,7 @@ import { shownDetections, store } from '../shared/page-state.js';
  * @property {number[]} cells numbers of the cells that were measured, in the order of the rows
  * @property {Map<number, number>} rows by the number of the cell
  * @property {number|null} pixelSize that was asked for
+ * @property {string} plane of a stack that was measured
  *
  * @typedef {{name: string, stem: string}} Names the file that tables name, and what its own files are called
  */
@@ -66,7 +67,13 @@ export function measuredOf(image, kind) {
 export function isMeasured(image, kind) {
   const known = measuredOf(image, kind);
   const numbers = cellNumbers(image, kind);
-  return known !== null && known.pixelSize === pixelSize && known.cells.length === numbers.length && numbers.every((one, at) => one === known.cells[at]);
+  return (
+    known !== null &&
+    known.pixelSize === pixelSize &&
+    known.plane === planeOf(image) &&
+    known.cells.length === numbers.length &&
+    numbers.every((one, at) => one === known.cells[at])
+  );
 }
 
 /** Cells of an image as the engine measures them; annotations have no score. @param {ImageEntry} image @param {Kind} kind @param {string} file @returns {ImageDetections} */
@@ -79,11 +86,16 @@ function outgoing(image, kind, file) {
   return { image: image.name, file, width: image.size?.width ?? 0, height: image.size?.height ?? 0, detections };
 }
 
-/** @param {import('../engine/protocol.js').PackedTable} table @param {number[]} cells @returns {Measured} */
-function kept({ columns, values }, cells) {
+/** @param {import('../engine/protocol.js').PackedTable} table @param {number[]} cells @param {string} plane @returns {Measured} */
+function kept({ columns, values }, cells, plane) {
   const numbers = new Float64Array(values.buffer, values.byteOffset, values.byteLength / 8);
   const places = new Map(columns.map((column, at) => [headerOf(column), at]));
-  return { columns, values: numbers, places, cells, rows: new Map(cells.map((cell, row) => [cell, row])), pixelSize };
+  return { columns, values: numbers, places, cells, rows: new Map(cells.map((cell, row) => [cell, row])), pixelSize, plane };
+}
+
+/** Which plane of a stack an image is now. @param {ImageEntry} image */
+function planeOf({ z, t }) {
+  return [store.state.projection, z, t].join();
 }
 
 /** The table as it crosses to the worker, of these rows or of all. @param {Measured} measured @param {number[]} [rows] @returns {import('../engine/protocol.js').PackedTable} */
@@ -105,6 +117,7 @@ export async function measureCells(image, kind, { names, formats = [], needsTabl
   const cells = outgoing(image, kind, names.name);
   const holder = holderOf(image, kind);
   const numbers = cellNumbers(image, kind);
+  const plane = planeOf(image);
   const files = formats.filter((format) => format !== 'measurements');
   const known = isMeasured(image, kind) ? measuredOf(image, kind) : null;
   const needsImage = files.includes('geojson') || (needsTable && !known);
@@ -137,7 +150,7 @@ export async function measureCells(image, kind, { names, formats = [], needsTabl
   }
   let table = known;
   if (input && holder) {
-    table = kept(answer.table, numbers);
+    table = kept(answer.table, numbers, plane);
     tables.set(holder, table);
     store.touch('measured');
   }

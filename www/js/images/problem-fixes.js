@@ -10,14 +10,15 @@ function absent(image) {
 
 /**
  * @param {import('../shared/page-state.js').ImageEntry} image @param {() => void} tryAgain detects in it once more
- * @returns {{label: string, run: () => void}}
+ * @returns {{label: string, run: () => void, other?: {label: string, run: () => void}}} `other`: a second way
  */
 export function fixFor(image, tryAgain) {
   if (!image.problem) return { label: 'Try again', run: tryAgain };
   if (image.problem.code === 'pages-unknown') {
     const alike = store.state.images.filter(({ problem }) => problem?.code === 'pages-unknown');
-    const label = alike.length > 1 ? `Use pages as channels in all ${alike.length} such images` : 'Use pages as channels';
-    return { label, run: () => takePagesForChannels(alike) };
+    const all = alike.length > 1 ? ` in all ${alike.length} such images` : '';
+    const as = (/** @type {'channels'|'slices'} */ what) => ({ label: `Use pages as ${what}${all}`, run: () => takePagesFor(what, alike) });
+    return { ...as('channels'), other: as('slices') };
   }
   const missing = absent(image);
   if (missing.length === 0) return { label: image.absent ? 'Choose its files…' : 'Choose other files…', run: () => byId('pick-files').click() };
@@ -25,18 +26,18 @@ export function fixFor(image, tryAgain) {
 }
 
 /**
- * Takes every page of a TIFF file that does not say what they are for a channel; it is kept with the image.
- * @param {import('../shared/page-state.js').ImageEntry[]} images
+ * Takes every page of a TIFF file that does not say what they are for a channel or a slice; it is kept with the image.
+ * @param {'channels'|'slices'} what @param {import('../shared/page-state.js').ImageEntry[]} images
  */
-function takePagesForChannels(images) {
+function takePagesFor(what, images) {
   for (const image of images) {
-    image.pages = 'channels';
+    image.pages = what;
     image.problem = null;
     image.state = 'new';
     forget(image);
   }
   store.touch('images');
-  announce(`The pages of ${plural(images.length, 'image')} are now used as channels.`);
+  announce(`The pages of ${plural(images.length, 'image')} are now used as ${what}.`);
 }
 
 /**

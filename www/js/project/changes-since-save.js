@@ -108,6 +108,6 @@ export class Delta {
 
 /** @param {import('../shared/page-state.js').ImageEntry} image @returns {Snapshot} */
 function snapshot(image) {
-  const { name, files, channels, missing, fill, pages, problem, notes, merge, size, absent, annotations, result } = image;
-  return { base: [name, files, channels, missing, fill, pages, problem, notes, merge, size, absent], annotations, result, stale: result?.stale ?? false };
+  const { name, files, channels, missing, fill, pages, z, t, problem, notes, merge, size, absent, annotations, result } = image;
+  return { base: [name, files, channels, missing, fill, pages, z, t, problem, notes, merge, size, absent], annotations, result, stale: result?.stale ?? false };
 }

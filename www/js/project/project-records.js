@@ -9,7 +9,9 @@
  * @property {string[]} channels
  * @property {string[]} missing
  * @property {string[]} fill
- * @property {'ask'|'channels'} pages
+ * @property {'ask'|'channels'|'slices'|'frames'} pages
+ * @property {number} [z]
+ * @property {number} [t]
  * @property {{code: string, sentence: string}|null} problem
  * @property {string[]} notes
  * @property {import('../engine/protocol.js').Merge|null} merge
@@ -35,6 +37,7 @@ export const SETTINGS = /** @type {const} */ ([
   'evaluation',
   'imageLabels',
   'bitDepth',
+  'projection',
   'cellDiameter',
 ]);
 
@@ -53,6 +56,30 @@ function box(value, what) {
   const [x1, y1, x2, y2] = value.map((one) => number(one, what, 0, limits.IMAGE_SIDE));
   demand(x1 < x2 && y1 < y2, `${what} is not a box: x2 and y2 must be greater than x1 and y1`);
   return [x1, y1, x2, y2];
+}
+
+const PAGES = /** @type {const} */ (['ask', 'channels', 'slices', 'frames']);
+const PROJECTIONS = /** @type {const} */ (['plane', 'max', 'mean', 'sharpest']);
+
+/** The slice and the time point, where they are there. @param {any} value @param {string} what @returns {{z?: number, t?: number}} */
+function plane({ z, t }, what) {
+  const at = (/** @type {unknown} */ one) => whole(one, `the plane of ${what}`, 1, limits.PLANES);
+  return { ...(z === undefined || z === null ? {} : { z: at(z) }), ...(t === undefined || t === null ? {} : { t: at(t) }) };
+}
+
+/** @param {any} value @param {string} what @returns {{stack?: import('../engine/protocol.js').StackPlane}} */
+function stack(value, what) {
+  if (value === undefined || value === null) return {};
+  demand(isObject(value), `the stack of ${what} cannot be read`);
+  const [slices, frames] = [value.slices, value.frames].map((one) => whole(one, `the stack of ${what}`, 1, limits.PLANES));
+  return { stack: { slices, frames, projection: projection(value.projection), ...plane(value, what) } };
+}
+
+/** @param {unknown} value */
+function projection(value) {
+  const found = PROJECTIONS.find((one) => one === value);
+  demand(found !== undefined, 'the projection is not one that there is');
+  return found;
 }
 
 /** @returns {import('../engine/protocol.js').Rle|null} @param {unknown} value @param {string} what */
@@ -150,6 +177,7 @@ export function readResult(value, what) {
       detections,
       merge: merge(found.merge, what),
       filled: texts(found.filled, what),
+      ...stack(found.stack, what),
       ...(found.limit_reached === undefined || found.limit_reached === null ? {} : { limit_reached: whole(found.limit_reached, what, 1, limits.DETECTIONS) }),
     },
     seconds: number(value.seconds, what, 0),
@@ -182,7 +210,8 @@ export function readImage(value, what) {
     channels: texts(value.channels, what),
     missing: texts(value.missing, what),
     fill: texts(value.fill, what),
-    pages: value.pages === 'channels' ? 'channels' : 'ask',
+    pages: PAGES.find((one) => one === value.pages) ?? 'ask',
+    ...plane(value, what),
     problem: isObject(problem) ? { code: text(problem.code, what), sentence: text(problem.sentence, what, limits.SENTENCE_CHARS) } : null,
     notes: list(value.notes ?? [], what, limits.CHANNELS * 4, (one, name) => text(one, name, limits.SENTENCE_CHARS)),
     merge: merge(value.merge, `the weights of ${what}`),
@@ -209,6 +238,7 @@ const SETTING_READERS = {
   curves: (value) => (value === null ? null : readCurves(value)),
   evaluation: (value) => (value === null ? null : readEvaluation(value)),
   bitDepth: (value) => (value === null ? null : whole(value, 'the bit depth', limits.BIT_DEPTHS[0], limits.BIT_DEPTHS[1])),
+  projection,
   cellDiameter: (value) => (value === null ? null : number(value, 'the cell diameter', limits.DIAMETERS[0], limits.DIAMETERS[1])),
   imageLabels: (value) =>
     new Map(
@@ -231,7 +261,7 @@ export function readSetting(name, value) {
 
 /** @param {import('../shared/page-state.js').ImageEntry} image @returns {ImageRecord} */
 export function imageRecord(image) {
-  const { name, channels, missing, fill, pages, notes, merge, size, problem } = image;
+  const { name, channels, missing, fill, pages, z, t, notes, merge, size, problem } = image;
   const files =
     image.absent ??
     image.files.map(({ file, blob }) => ({
@@ -241,7 +271,7 @@ export function imageRecord(image) {
       modified: blob.lastModified,
     }));
   const lasting = problem && !image.absent && !PASSING.has(problem.code) ? problem : null;
-  return { name, files, channels, missing, fill, pages, problem: lasting, notes, merge, size };
+  return { name, files, channels, missing, fill, pages, ...(z ? { z } : {}), ...(t ? { t } : {}), problem: lasting, notes, merge, size };
 }
 
 /**

@@ -15,6 +15,8 @@ export const NAME_CHARS = 1_024;
 export const MASK_RUNS = 1 << 20;
 /** Characters of a sentence that is kept with an image. */
 export const SENTENCE_CHARS = 2_000;
+/** Slices or time points of a stack: all pages of a TIFF file. */
+export const PLANES = 16_384;
 /** Diameters of cells that a user may give, in pixels of the images. */
 export const DIAMETERS = [1, 10_000];
 /** Images of one project; thousands are usual. */

@@ -18,7 +18,9 @@ const HIDDEN = 250;
  * @property {string[]} channels as its files name them; of an image by itself known when it is opened
  * @property {string[]} missing channels whose file is not there
  * @property {string[]} fill channels to be black on the user's word
- * @property {'ask'|'channels'} pages what the pages of its TIFF file are that does not say it; `channels` on the user's word
+ * @property {'ask'|'channels'|'slices'|'frames'} pages what the pages of its TIFF file are that does not say it; anything but `ask` on the user's word
+ * @property {number} [z] the slice of its stack that the user chose, counted from 1; the middle one when absent
+ * @property {number} [t] the time point, counted from 1; the first one when absent
  * @property {{code: string, sentence: string}|null} problem why nothing can be done with it as it is
  * @property {string[]} notes what is odd about it and hinders nothing
  * @property {string} failure why its last run failed
@@ -113,6 +115,8 @@ export const store = createStore({
   remarks: [],
   /** Labels of whole images, by image, as a table of the Atlas gives them. @type {Map<string, string[]>} */ imageLabels: new Map(),
   /** Bits of the camera, for 16-bit images; null until one is there. Kept with the project. @type {number|null} */ bitDepth: null,
+  /** How the slices of stacks become images, the same for all of them. Kept with the project. @type {'plane'|'max'|'mean'|'sharpest'} */
+  projection: 'plane',
   /** √(width · height) of the cells in pixels of the images; null leaves it to the detector. Kept with the project. @type {number|null} */
   cellDiameter: null,
   /** Another tab edits this project; this one only looks. */ readOnly: false,
