@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { countPixels, readWindow } from '../../www/js/annotate/mask-window.js';
 import { annotatePage, click, drag, near, press, selected } from './drawing.mjs';
-import { SLOW, annotate, boxCount, boxRows, imagesListed, openPage, placeOf, screenshot, settled } from './page.mjs';
+import { SLOW, annotate, boxCount, boxRows, imagesListed, openPage, placeOf, saveAnnotations, screenshot, settled } from './page.mjs';
 
 /** The objects of the open image, as the project keeps them. */
 function objects(page) {
@@ -134,6 +134,12 @@ test('the brush begins a cell, adds to it and takes from it; the box follows, an
   assert.equal(await boxCount(page), 2);
   assert.match(await page.textContent('#live'), /box was deleted/);
   await isOneStep(page, 'Outline erased');
+
+  // The engine reads what was painted: the file has the same areas.
+  const wanted = (await objects(page)).map(areaOf);
+  const coco = JSON.parse((await saveAnnotations(page, ['coco'])).bytes);
+  assert.deepEqual(coco.annotations.map(({ area }) => area), wanted);
+  assert.ok(coco.annotations.every(({ segmentation }) => segmentation));
   await done();
 });
 

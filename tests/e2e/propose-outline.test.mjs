@@ -78,6 +78,7 @@ test('an outline is proposed as soon as a box is drawn, follows its corner, and 
 
   // Several keys in a row are one step, and then the outline is that of the new place.
   for (let i = 0; i < 3; i += 1) await page.keyboard.press('Alt+ArrowRight');
+  await settled(page);
   await page.waitForFunction(() => document.querySelector('#undo').title.startsWith('Outline proposed'), null, { timeout: SLOW });
   await page.keyboard.press('Control+z');
   await page.keyboard.press('Control+z');

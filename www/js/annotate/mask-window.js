@@ -142,20 +142,15 @@ export function moveWindow(window, box) {
 }
 
 /**
- * A window that holds the box too. It grows by half its side at a time, so that a long stroke does not copy it at every step.
+ * A window that holds the box too. It grows to all sides by half its length, so that a long stroke copies it a few times and not at every step.
  * @param {MaskWindow} window @param {Box} box within the image @param {Size} size of the image
  */
 export function widened(window, box, size) {
   const old = extentOf(window);
-  const [x1, y1, x2, y2] = unionOf(old, box);
-  if (x1 === old[0] && y1 === old[1] && x2 === old[2] && y2 === old[3]) return window;
-  const [dx, dy] = [(x2 - x1) >> 1, (y2 - y1) >> 1];
-  return moveWindow(window, [
-    x1 < old[0] ? Math.max(0, x1 - dx) : x1,
-    y1 < old[1] ? Math.max(0, y1 - dy) : y1,
-    x2 > old[2] ? Math.min(size.width, x2 + dx) : x2,
-    y2 > old[3] ? Math.min(size.height, y2 + dy) : y2,
-  ]);
+  const both = unionOf(old, box);
+  if (both.every((side, at) => side === old[at])) return window;
+  const margin = Math.max(both[2] - both[0], both[3] - both[1]) >> 1;
+  return moveWindow(window, withMargin(both, margin, size));
 }
 
 /** The run lengths of what is set and lies in the image. @param {MaskWindow} window @param {Size} size of the image @returns {Rle} */

@@ -4,7 +4,7 @@ import { neighbourOf } from './neighbours.js';
 import { OutlineTool } from './outline-tool.js';
 import { mergeObjects } from './outlines.js';
 import { boxAt, pending } from '../canvas/annotation-layer.js';
-import { currentImage, store } from '../shared/page-state.js';
+import { store } from '../shared/page-state.js';
 import { announce, notify } from '../ui/dom.js';
 
 /** @typedef {import('./mask-shapes.js').Place} Place */
@@ -64,7 +64,7 @@ export class MergeTool extends OutlineTool {
       return;
     }
     store.set({ selectedBox: other });
-    if (other !== null && currentImage()) announce(`${currentObjects()[other].label}: choose the cell to merge it with.`);
+    if (other !== null) announce(`${currentObjects()[other].label}: choose the cell to merge it with.`);
   }
 
   /** @param {number|null} index */

@@ -11,7 +11,6 @@ import { currentImage, store } from '../shared/page-state.js';
 import { announce } from '../ui/dom.js';
 
 /** @typedef {import('./mask-shapes.js').Place} Place */
-/** @typedef {import('../canvas/viewer.js').Point} Point */
 
 const ARROWS = /** @type {Record<string, [number, number]>} */ ({ ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] });
 /** Pixels of the image that an arrow key goes with Shift. */
@@ -68,11 +67,6 @@ export class OutlineTool {
   forgetPlace() {
     this.#place = null;
     painting.cross = null;
-  }
-
-  /** Whether the keyboard has been moved. */
-  get hasPlace() {
-    return this.#place !== null;
   }
 
   blur() {

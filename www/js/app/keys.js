@@ -61,7 +61,7 @@ const ANNOTATE = [
 const OUTLINES = [
   ['V', 'draw, move and resize boxes'],
   ['P, R', 'brush, eraser; Shift for the other one'],
-  ['[ and ], Shift+wheel, Alt+wheel', 'size of the brush'],
+  ['[ and ]', 'smaller, larger brush; or the wheel with Shift or Alt'],
   ['N, Esc', 'begin a new cell'],
   ['Ctrl+click', 'with the brush, select another cell'],
   ['T', 'polygon; Backspace removes a corner, Shift while closing cuts it out'],
