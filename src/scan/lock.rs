@@ -43,6 +43,8 @@ const TRIES: usize = 5;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Holder {
     host: String,
+    /// Tells machines of one name apart.
+    machine: String,
     pid: u32,
     /// Nanoseconds since 1970.
     started: u64,
@@ -53,7 +55,7 @@ struct Holder {
 impl Holder {
     fn new() -> Self {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { host: host(), pid: process::id(), started: started.as_nanos() as u64, beat: 0 }
+        Self { host: host(), machine: machine(), pid: process::id(), started: started.as_nanos() as u64, beat: 0 }
     }
 
     fn read(path: &Path) -> std::io::Result<Option<Self>> {
@@ -61,7 +63,7 @@ impl Holder {
     }
 
     fn is(&self, other: &Self) -> bool {
-        (&self.host, self.pid, self.started) == (&other.host, other.pid, other.started)
+        (&self.machine, self.pid, self.started) == (&other.machine, other.pid, other.started)
     }
 
     fn write(&self, file: &mut File) -> std::io::Result<()> {
@@ -190,7 +192,7 @@ fn release_stale(path: &Path, pace: Pace, say: &mut dyn FnMut(&str)) -> Result<(
         // Another process was faster: this is no longer the file that was opened.
         return Ok(());
     }
-    let is_here = found.as_ref().is_some_and(|holder| holder.host == host() && holder.host != NOWHERE);
+    let is_here = found.as_ref().is_some_and(|holder| holder.machine == machine() && holder.machine != NOWHERE);
     let is_gone = match (&advisory, &found) {
         (Err(TryLockError::WouldBlock), _) => return Err(in_use(path, found.as_ref())),
         // Nobody on this machine holds what this process just got.
@@ -255,6 +257,12 @@ fn host() -> String {
     if name.is_empty() { NOWHERE.to_owned() } else { name }
 }
 
+/// Containers of one machine share it, and clones of a machine do not. Where there is none, the name must do.
+fn machine() -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    boot.map(|id| id.trim().to_owned()).ok().filter(|id| !id.is_empty()).unwrap_or_else(host)
+}
+
 /// Where that cannot be told, a process is taken to live.
 fn is_alive(pid: u32) -> bool {
     !Path::new("/proc/self").exists() || Path::new(&format!("/proc/{pid}")).exists()
@@ -272,9 +280,12 @@ mod tests {
         (lock, said)
     }
 
-    fn left_behind(out: &Path, host: &str) {
-        let holder = Holder { host: host.into(), pid: u32::MAX, started: 1, beat: 7 };
-        fs::write(out.join(LOCK), serde_json::to_vec(&holder).unwrap()).unwrap();
+    fn elsewhere(beat: u64) -> Holder {
+        Holder { host: "node07".into(), machine: "another".into(), pid: 1, started: 1, beat }
+    }
+
+    fn left_behind(out: &Path, holder: &Holder) {
+        fs::write(out.join(LOCK), serde_json::to_vec(holder).unwrap()).unwrap();
     }
 
     fn files(out: &Path) -> usize {
@@ -297,7 +308,7 @@ mod tests {
     #[test]
     fn the_lock_of_a_process_that_was_killed_here_is_taken_over_at_once() {
         let out = tempfile::tempdir().unwrap();
-        left_behind(out.path(), &host());
+        left_behind(out.path(), &Holder { pid: u32::MAX, ..Holder::new() });
         let started = std::time::Instant::now();
         let (lock, said) = take(out.path());
         assert!(lock.is_ok() && said.contains("taken over") && started.elapsed() < QUICK.watch, "{said}");
@@ -308,7 +319,7 @@ mod tests {
     #[test]
     fn the_lock_of_another_machine_is_watched_first() {
         let out = tempfile::tempdir().unwrap();
-        left_behind(out.path(), "node07");
+        left_behind(out.path(), &elsewhere(7));
         let started = std::time::Instant::now();
         let (lock, said) = take(out.path());
         assert!(lock.is_ok() && started.elapsed() >= QUICK.watch && said.contains("node07"), "{said}");
@@ -316,12 +327,11 @@ mod tests {
 
         // One that counts on is alive.
         let path = out.path().join(LOCK);
-        left_behind(out.path(), "node07");
+        left_behind(out.path(), &elsewhere(7));
         let counts = thread::spawn(move || {
             for beat in 8..40 {
                 thread::sleep(QUICK.beat);
-                let holder = Holder { host: "node07".into(), pid: 1, started: 1, beat };
-                fs::write(&path, serde_json::to_vec(&holder).unwrap()).unwrap();
+                fs::write(&path, serde_json::to_vec(&elsewhere(beat)).unwrap()).unwrap();
             }
         });
         let refused = take(out.path()).0.unwrap_err().to_string();
@@ -333,7 +343,7 @@ mod tests {
     fn a_lock_that_another_took_is_noticed_and_left_to_it() {
         let out = tempfile::tempdir().unwrap();
         let lock = take(out.path()).0.unwrap();
-        left_behind(out.path(), "node07");
+        left_behind(out.path(), &elsewhere(7));
         thread::sleep(4 * QUICK.beat);
         assert!(lock.check().unwrap_err().to_string().contains("another process"));
         drop(lock);
@@ -343,8 +353,8 @@ mod tests {
     #[test]
     fn of_many_that_want_a_stale_lock_one_gets_it() {
         let out = tempfile::tempdir().unwrap();
-        for host in [host(), "node07".to_owned()] {
-            left_behind(out.path(), &host);
+        for stale in [Holder { pid: u32::MAX, ..Holder::new() }, elsewhere(7)] {
+            left_behind(out.path(), &stale);
             let all: Vec<_> = (0..8)
                 .map(|_| {
                     let out = out.path().to_owned();
@@ -352,7 +362,7 @@ mod tests {
                 })
                 .collect();
             let locks: Vec<FolderLock> = all.into_iter().filter_map(|thread| thread.join().unwrap()).collect();
-            assert_eq!(locks.len(), 1, "{host}");
+            assert_eq!(locks.len(), 1, "{stale:?}");
             drop(locks);
             assert_eq!(files(out.path()), 0);
         }
