@@ -1,7 +1,7 @@
 /** The brush and the eraser: a drag paints into the selected outline or takes out of it; without a selection it begins a cell. */
 import { currentObjects, nextLabel } from './annotations.js';
 import { stepBrushSize } from './choose-tool.js';
-import { extentOf, readWindow, unionOf } from './mask-window.js';
+import { extentOf, maskBox, readWindow, unionOf } from './mask-window.js';
 import { OutlineTool } from './outline-tool.js';
 import { pixelsOf, setOutline } from './outlines.js';
 import { Stroke } from './stroke.js';
@@ -16,6 +16,7 @@ import { currentImage, store } from '../shared/page-state.js';
 import { announce, notify } from '../ui/dom.js';
 
 /** @typedef {import('./mask-shapes.js').Place} Place */
+/** @typedef {import('./mask-window.js').MaskWindow} MaskWindow */
 /** @typedef {import('../shared/page-state.js').AnnotatedObject} AnnotatedObject */
 /** @typedef {import('../canvas/geometry.js').Box} Box */
 /** @typedef {import('../canvas/viewer.js').Point} Point */
@@ -27,6 +28,7 @@ const PEN_ERASER = 32;
  * @typedef {Object} Painting
  * @property {Stroke} stroke
  * @property {MaskPicture} picture
+ * @property {string} color
  * @property {import('../shared/page-state.js').ImageEntry|null} image
  * @property {AnnotatedObject|null} object as it was; null for a new one
  * @property {number|null} index of the object
@@ -39,6 +41,11 @@ const PEN_ERASER = 32;
 export class BrushTool extends OutlineTool {
   /** @type {Painting|null} */ #painting = null;
   /** Enter has lowered the brush. */ #lowered = false;
+  /**
+   * What the last stroke left, so that the next one on the same cell need not read it again.
+   * @type {{mask: object, window: MaskWindow, picture: MaskPicture, color: string}|null}
+   */
+  #last = null;
 
   get isBusy() {
     return this.#painting !== null;
@@ -133,20 +140,22 @@ export class BrushTool extends OutlineTool {
       notify('Select a cell to erase from.');
       return false;
     }
-    const window = object && erases ? pixelsOf(object, image.size) : object?.mask ? readWindow(object.mask) : null;
-    const before = object?.mask ? area(object.mask) : (window?.pixels.length ?? 0);
     const label = object?.label ?? nextLabel();
-    const picture = this.#pictureOf(object, window, label);
+    const { color } = classStyle(label);
+    const { window, picture } = this.#canvasOf(object, image.size, erases, color);
+    const before = object?.mask ? area(object.mask) : (window?.pixels.length ?? 0);
+    const used = object?.mask ? maskBox(object.mask) : window && extentOf(window);
     Object.assign(painting, { picture, painted: null });
     this.#painting = {
       stroke: new Stroke(window, image.size, store.state.brushSize, erases ? 0 : 1),
       before,
       picture,
+      color,
       image,
       object,
       index,
       label,
-      box: window ? extentOf(window) : null,
+      box: used,
       erases,
     };
     this.#paint(place);
@@ -154,14 +163,18 @@ export class BrushTool extends OutlineTool {
   }
 
   /**
-   * The picture of the last stroke goes on where it shows this very mask; its outline may not be traced yet.
-   * @param {AnnotatedObject|null} object @param {import('./mask-window.js').MaskWindow|null} window @param {string} label
+   * What is there already, to be painted on, and its picture: of the last stroke where that left this very mask.
+   * @param {AnnotatedObject|null} object @param {import('../canvas/geometry.js').Size} size @param {boolean} erases @param {string} color
+   * @returns {{window: MaskWindow|null, picture: MaskPicture}}
    */
-  #pictureOf(object, window, label) {
-    if (object?.mask && painting.painted?.mask === object.mask) return painting.painted.picture;
-    const picture = new MaskPicture(classStyle(label).color);
+  #canvasOf(object, size, erases, color) {
+    const last = this.#last;
+    this.#last = null;
+    if (last && object?.mask === last.mask && color === last.color) return last;
+    const window = object && erases ? pixelsOf(object, size) : object?.mask ? readWindow(object.mask) : null;
+    const picture = new MaskPicture(color);
     if (window) picture.start(window, object?.mask ? maskPath(object.mask) : null);
-    return picture;
+    return { window, picture };
   }
 
   /** @param {Place} place */
@@ -188,7 +201,9 @@ export class BrushTool extends OutlineTool {
     if (!setOutline(current.erases ? 'Erased' : 'Painted', index, current.stroke.window, { before: current.before })) return;
     const { selectedBox } = store.state;
     const mask = selectedBox === null ? null : currentObjects()[selectedBox]?.mask;
-    painting.painted = mask ? { mask, picture: current.picture } : null;
+    const { picture, color, stroke } = current;
+    painting.painted = mask ? { mask, picture } : null;
+    this.#last = mask && stroke.window ? { mask, window: stroke.window, picture, color } : null;
   }
 
   /** Where an object is now; a proposal that came meanwhile gives way to the stroke. @param {AnnotatedObject} object @param {number|null} index where it was */
