@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::ops::Range;
 
-use super::{Asked, Engine, Observer, Stages, choose_merge};
+use super::images::{Asked, choose_merge};
+use super::{Engine, Observer, Stages};
 use crate::channels::{self, BitDepth, ChannelMap, LargeImage, Merge, MergedImage, SampleRange};
 use crate::detections::ImageDetections;
 use crate::error::Result;

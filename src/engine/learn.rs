@@ -1,6 +1,7 @@
 //! Training and evaluation: images are decoded here, everything else is `train`'s and `evaluate`'s.
 
-use super::{Engine, Host, Opened, Seen, merged_image_with, model_report, survey};
+use super::images::{Opened, Seen, display_name, merged_image_with, survey};
+use super::{Engine, Host, model_report};
 use crate::{
     annotations::{ImageAnnotations, check, dataset},
     channels::{BitDepth, Merge},
@@ -172,7 +173,7 @@ impl Engine {
             active.check()?;
             let Found { detections, limit_reached } = detected?;
             found.push(ImageDetections {
-                file: super::display_name(&image),
+                file: display_name(&image),
                 image: image.name,
                 width: merged_image.width,
                 height: merged_image.height,

@@ -1,6 +1,6 @@
 //! Cells of one image, measured and cut out.
 
-use super::{files_of, merged_image, options_of};
+use super::images::{files_of, merged_image, options_of};
 use crate::boxes::BoxXyxy;
 use crate::channels;
 use crate::detections::ImageDetections;

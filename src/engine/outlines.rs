@@ -1,6 +1,7 @@
 //! Outlines of boxes that a person drew: only the first on an image costs the backbone.
 
-use super::{Engine, Observer, Seen, merged_image_with};
+use super::images::{Seen, merged_image_with};
+use super::{Engine, Observer};
 use crate::boxes::BoxXyxy;
 use crate::error::{Error, Result};
 use crate::model::Scale;
