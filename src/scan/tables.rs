@@ -10,7 +10,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use super::{Results, Source, journal::Lines};
+use super::{Results, Source, done::read_source, journal::Lines};
 use crate::{
     error::{Error, Result},
     measure::{Column, PackedTable, Table},
@@ -113,11 +113,7 @@ impl ShardTables {
 
 /// The image of a line, and its first file; `None` for a line that cannot be read.
 pub(super) fn source_of(line: &[u8]) -> Option<(Source, String)> {
-    #[derive(Deserialize)]
-    struct Known {
-        source: Source,
-    }
-    let Known { source } = serde_json::from_slice(line).ok()?;
+    let source = read_source(line)?;
     let first = source.first()?.to_owned();
     Some((source, first))
 }
