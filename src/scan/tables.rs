@@ -146,7 +146,7 @@ mod tests {
         };
         let mut table = Table::new(vec![Column::new("area", Some("px²"))]);
         // serde_json reads this one unit in the last place away from what it wrote.
-        let numbers = [0.1 + 0.2, 1.0 / 3.0, 5e-324, 9_007_199_254_740_993.5e3, f64::MAX];
+        let numbers = [0.1 + 0.2, 1.0 / 3.0, 5e-324, 9.007_199_254_740_993e18, f64::MAX];
         numbers.into_iter().for_each(|number| table.push(vec![Value::from(number)]));
         let mut tables = ShardTables::open(out.path(), &results([2, 5]), false).unwrap();
         for name in ["a", "b"] {
