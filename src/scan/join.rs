@@ -122,13 +122,15 @@ impl Joined {
         if !force && Journal::begun_with(out).is_some() {
             let journal = Journal::open_telling(out, settings, false, say)?;
             let own: HashSet<&str> = self.images.iter().map(|place| place.image.source.as_str()).collect();
-            if journal.sources().any(|source| source.first().is_none_or(|first| !own.contains(first))) {
+            let sources = journal.sources().collect::<Result<Vec<Source>>>()?;
+            if sources.iter().any(|source| source.first().is_none_or(|first| !own.contains(first))) {
                 let reason =
                     "has results of images that are not in these shards; use another --out, or --force to start over";
                 return Err(Error::Usage(format!("{} {reason}", out.display())));
             }
         }
         let mut journal = Journal::open_telling(out, settings, true, say)?;
+        journal.expect(self.images.len());
         let mut readers = self.folders.iter().map(|folder| Journal::lines(folder)).collect::<Result<Vec<_>>>()?;
         for place in &self.images {
             let Some((_, lines)) = readers.get_mut(place.folder) else { continue };

@@ -6,7 +6,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Called, Source, done::Done, lock::FolderLock};
+use super::{
+    Called, Source,
+    done::{Done, read_source},
+    lock::FolderLock,
+};
 use crate::{
     channels::{BitDepth, ChannelMap, Merge, SampleRange, StackRule},
     detections::ImageDetections,
@@ -176,14 +180,14 @@ impl Journal {
             self.cut(before);
             return Err(error);
         }
-        self.done.add(image, source);
+        self.done.add(image, &source);
         Ok(())
     }
 
     /// As [`Self::push`], without waiting for the disk: for what can be made again.
     pub(super) fn push_unsynced(&mut self, image: &ImageDetections, source: Source) -> Result<()> {
         self.add(image, &source)?;
-        self.done.add(image, source);
+        self.done.add(image, &source);
         Ok(())
     }
 
@@ -230,23 +234,31 @@ impl Journal {
         self.end = end;
     }
 
+    /// Makes room for so many more images.
+    pub fn expect(&mut self, images: usize) {
+        self.done.expect(images);
+    }
+
     /// Where the files of each of [`Journal::images`] lie.
-    pub fn sources(&self) -> impl Iterator<Item = &Source> {
-        self.done.sources()
+    pub fn sources(&self) -> Box<dyn Iterator<Item = Result<Source>> + Send + '_> {
+        self.each(|line| read_source(line).ok_or_else(|| "it does not say which image it is of".to_owned()))
     }
 
     /// The finished images in the order in which they were done; a journal that can no longer be opened is one error.
     pub fn images(&self) -> Box<dyn Iterator<Item = Result<ImageDetections>> + Send + '_> {
-        let file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(e) => return Box::new(std::iter::once(Err(Error::io(&self.path, e)))),
+        self.each(export::read_jsonl_line)
+    }
+
+    fn each<'a, T: Send + 'a>(
+        &'a self,
+        read: impl Fn(&[u8]) -> Result<T, String> + Send + 'a,
+    ) -> Box<dyn Iterator<Item = Result<T>> + Send + 'a> {
+        let lines = match Lines::open(self.path.clone()) {
+            Ok(lines) => lines,
+            Err(error) => return Box::new(std::iter::once(Err(error))),
         };
-        let lines = BufReader::new(file).split(b'\n').skip(1).enumerate();
-        let image = |line: std::io::Result<Vec<u8>>| {
-            let line = line.map_err(|e| Error::io(&self.path, e))?;
-            export::read_jsonl_line(&line).map_err(|reason| Error::io(&self.path, reason))
-        };
-        Box::new(lines.filter(|(at, _)| self.done.has_line(*at)).map(move |(_, line)| image(line)))
+        let lines = lines.skip(1).enumerate().filter(|(at, line)| line.is_err() || self.done.has_line(*at));
+        Box::new(lines.map(move |(_, line)| read(&line?.1).map_err(|reason| Error::io(&self.path, reason))))
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use super::{Results, Source, journal::Lines};
+use super::{Results, Source, done::read_source, journal::Lines};
 use crate::{
     error::{Error, Result},
     measure::{Column, PackedTable, Table},
@@ -113,11 +113,7 @@ impl ShardTables {
 
 /// The image of a line, and its first file; `None` for a line that cannot be read.
 pub(super) fn source_of(line: &[u8]) -> Option<(Source, String)> {
-    #[derive(Deserialize)]
-    struct Known {
-        source: Source,
-    }
-    let Known { source } = serde_json::from_slice(line).ok()?;
+    let source = read_source(line)?;
     let first = source.first()?.to_owned();
     Some((source, first))
 }
@@ -150,7 +146,7 @@ mod tests {
         };
         let mut table = Table::new(vec![Column::new("area", Some("px²"))]);
         // serde_json reads this one unit in the last place away from what it wrote.
-        let numbers = [0.1 + 0.2, 1.0 / 3.0, 5e-324, 9_007_199_254_740_993.5e3, f64::MAX];
+        let numbers = [0.1 + 0.2, 1.0 / 3.0, 5e-324, 9.007_199_254_740_993e18, f64::MAX];
         numbers.into_iter().for_each(|number| table.push(vec![Value::from(number)]));
         let mut tables = ShardTables::open(out.path(), &results([2, 5]), false).unwrap();
         for name in ["a", "b"] {

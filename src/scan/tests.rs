@@ -188,7 +188,7 @@ fn names_of_many_images_are_found_at_once() {
         let wanted = Called::new("a", &format!("{i}/a.png"), Path::new("/plate"));
         let place = source(&format!("/plate/{i}/a.png"), 1);
         let Called { image, file, .. } = done.name_for(&wanted, &place);
-        done.add(&ImageDetections { image, file, ..Default::default() }, place);
+        done.add(&ImageDetections { image, file, ..Default::default() }, &place);
     }
     assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
 }

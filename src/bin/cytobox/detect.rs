@@ -126,6 +126,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let is_done = |entry: &ImageEntry| Source::of(entry).is_ok_and(|source| journal.is_done(&source));
     let pending: Vec<&ImageEntry> = own.iter().copied().filter(|entry| !is_done(entry)).collect();
+    journal.expect(pending.len());
     let before = own.len() - pending.len();
     if before > 0 {
         eprintln!("{before} images were done before; --force does them again");
@@ -229,13 +230,18 @@ fn measure_shard(
     let mut tables = ShardTables::open(&arguments.out, &results, arguments.force)?;
     // What the folder no longer holds cannot be measured, and is not asked for.
     let own: HashSet<Source> = own.iter().filter_map(|entry| Source::of(entry).ok()).collect();
-    let pending: Vec<bool> = journal.sources().map(|source| own.contains(source) && !tables.has(source)).collect();
+    let is_pending = |source: cytobox::Result<Source>| {
+        let source = source?;
+        cytobox::Result::Ok(own.contains(&source) && !tables.has(&source))
+    };
+    let pending = journal.sources().map(is_pending).collect::<cytobox::Result<Vec<bool>>>()?;
     let bar = images::progress_bar(pending.iter().filter(|is_pending| **is_pending).count());
     let items = journal.images().zip(journal.sources()).zip(&pending).filter(|(_, is_pending)| **is_pending);
-    let work = |_, ((image, source), _): ((cytobox::Result<ImageDetections>, &_), &bool)| {
-        let image = image?;
-        let table = output.measure(&image, source);
-        Ok((image.image, source.clone(), table))
+    type Finished = (cytobox::Result<ImageDetections>, cytobox::Result<Source>);
+    let work = |_, ((image, source), _): (Finished, &bool)| {
+        let (image, source) = (image?, source?);
+        let table = output.measure(&image, &source);
+        Ok((image.image, source, table))
     };
     in_order(output.jobs, items, work, |done: cytobox::Result<_>| {
         let (name, source, table) = done?;

@@ -56,8 +56,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut failures = Failures::default();
     let bar = images::progress_bar(journal.len());
     for (image, source) in journal.images().zip(journal.sources()) {
-        let image = image?;
-        let table = look_at(&image, source, &options, &arguments.measuring, &mut report).unwrap_or_else(|e| {
+        let (image, source) = (image?, source?);
+        let table = look_at(&image, &source, &options, &arguments.measuring, &mut report).unwrap_or_else(|e| {
             failures.add(&bar, &image.image, &e);
             report.problem(format!("{}: not measured: {e}", image.image));
             Table::default()

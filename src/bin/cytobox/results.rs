@@ -123,21 +123,21 @@ impl Output {
             Tables::Kept(tables) => Box::new(tables.map(Some)),
         };
         let items = journal.images().zip(journal.sources()).zip(&names).zip(given);
-        let work =
-            |_, (((image, source), name), given): (((cytobox::Result<ImageDetections>, &Source), &String), _)| {
-                let image: ImageDetections = image?;
-                let table = match given {
-                    Some(table) => Ok(table?),
-                    None if needs_samples => self.measure(&image, source).map(Some),
-                    None => Ok(None),
-                };
-                let (table, failed) = match table {
-                    Ok(table) => (table, None),
-                    Err(error) => (None, Some(error)),
-                };
-                let written = Written::new(&formats, &image, name, table)?;
-                Ok((image, written, failed))
+        type Finished<'a> = ((cytobox::Result<ImageDetections>, cytobox::Result<Source>), &'a String);
+        let work = |_, (((image, source), name), given): (Finished, _)| {
+            let (image, source) = (image?, source?);
+            let table = match given {
+                Some(table) => Ok(table?),
+                None if needs_samples => self.measure(&image, &source).map(Some),
+                None => Ok(None),
             };
+            let (table, failed) = match table {
+                Ok(table) => (table, None),
+                Err(error) => (None, Some(error)),
+            };
+            let written = Written::new(&formats, &image, name, table)?;
+            Ok((image, written, failed))
+        };
         in_order(self.jobs, items, work, |done: cytobox::Result<_>| {
             let (image, written, failed) = done?;
             images::warn(&bar, &files.add(&image, written)?);
