@@ -14,6 +14,7 @@
 
 mod file;
 mod layers;
+#[cfg(not(target_arch = "wasm32"))]
 mod write;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+#[cfg(not(target_arch = "wasm32"))]
 pub use write::write;
 
 use file::{Place, Values, WeightsFile};
