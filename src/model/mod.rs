@@ -10,6 +10,7 @@
 
 pub mod anchors;
 pub mod architecture;
+pub mod box_head;
 pub mod coco;
 pub mod config;
 pub mod counts;
