@@ -3,9 +3,6 @@
 
 mod common;
 mod keras_files;
-#[path = "common/scene.rs"]
-#[allow(dead_code)] // Its configuration is another detector's.
-mod scene;
 
 use burn::tensor::{Device, Tensor};
 use cytobox::boxes::Corners;
@@ -18,11 +15,8 @@ use cytobox::model::rpn::{TopN, filter_proposals, read_predictions};
 use cytobox::model::transform::NetworkInput;
 use cytobox::model::{Detector, DetectorConfig, Dialect};
 use cytobox::predict::{self, DetectOptions};
-use cytobox::train::augment::Augment;
-use cytobox::train::{TrainConfig, Trainable, Trainer};
 use cytobox::weights;
 use keras_files::{Case, Recorded};
-use scene::{SIDE, example};
 use serde_json::{Value, json};
 
 /// The root mean square of a stage's errors, of that of its values.
@@ -283,7 +277,7 @@ fn end_to_end(check: &Check, detector: &Detector) {
     // Where the input was not the same, an overlap at the threshold may fall either way.
     assert!(lost.len() * 50 <= if check.exact { 0 } else { expected.shape[0] }, "{}: {lost:?}", case.name);
     assert!(moved * 20 <= expected.shape[0], "{}", case.name);
-    assert!(other <= if check.exact { 1e-3 } else { 1e-2 } * pixels, "{}", case.name);
+    assert!(other <= if check.exact { 1e-3 } else { 2e-2 } * pixels, "{}", case.name);
 }
 
 fn every_stage(name: &str) {
@@ -361,29 +355,6 @@ fn a_written_file_is_the_original_again() {
     let changes = serde_json::from_value(json!({ "dialect": "torchvision" })).unwrap();
     let refused = weights::convert(&here, &torch, &changes).unwrap_err().to_string();
     assert!(refused.contains("write .safetensors") && !torch.exists(), "{refused}");
-}
-
-/// Fine-tuned for twenty steps on an image it learns it, with its own conventions.
-#[test]
-fn twenty_steps_lower_the_loss() {
-    let Some(file) = keras_files::weights("mrcnn-r50", 3) else { return };
-    let (mut detector, _) = weights::load("file", &std::fs::read(&file).unwrap(), &Device::flex()).unwrap();
-    (detector.config.min_size, detector.config.max_size) = (SIDE as u32, SIDE as u32);
-    (detector.config.rpn_pre_nms_top_n_train, detector.config.rpn_post_nms_top_n_train) = (400, 100);
-    detector.config.box_batch_size_per_image = 64;
-    let mut train = TrainConfig {
-        trainable: Trainable::Heads,
-        augment: Augment::none(),
-        batch_size: 1,
-        validation_share: 0.0,
-        ..TrainConfig::fine_tune()
-    };
-    train.schedule.warmup_steps = 0;
-    let mut trainer = Trainer::new(train, detector, vec![example(0)], vec![]).unwrap();
-    let losses: Vec<f32> = (0..20).map(|_| pollster::block_on(trainer.step()).unwrap().0.losses.total()).collect();
-    println!("{losses:?}");
-    let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
-    assert!(mean(&losses[15..]) < 0.8 * mean(&losses[..5]), "{losses:?}");
 }
 
 #[test]

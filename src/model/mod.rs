@@ -10,6 +10,7 @@
 
 pub mod anchors;
 pub mod architecture;
+pub mod box_head;
 mod box_masks;
 pub mod coco;
 pub mod config;

@@ -65,7 +65,9 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<StateDict<'static>> {
         // What has no place is not read, however large it is.
         match target {
             Some(target) => reader.take(place, target, weights.values(place)?)?,
-            None => drop(reader.state.left_out.push(format!("{}/{}", place.group, place.path))),
+            None => {
+                reader.state.left_out.push(format!("{}/{}", place.group, place.path));
+            }
         }
     }
     if !is_matterport {
