@@ -226,7 +226,7 @@ fn what_does_not_belong_together_is_refused_and_nothing_is_written() {
     };
     refused(&done[..2], &["missing: shard 3/3"]);
     refused(&[&done[..], &done[..1]].concat(), &["shard 1/3 is there twice"]);
-    refused(&[images.clone()], &["not the output of `cytobox detect --shard`"]);
+    refused(std::slice::from_ref(&images), &["not the output of `cytobox detect --shard`"]);
 
     let other = |name: &str, options: &[&str], words: &[&str]| {
         let shard = folder.path().join(name);

@@ -99,7 +99,7 @@ impl Finder<'_> {
             let work = |_, entry| (entry, self.prepare(entry));
             // The writer's error ends it, and is the one that is told.
             let _ = in_order(jobs, images.iter().copied(), work, |(entry, image)| {
-                send.send((entry, image.and_then(|image| self.find(image))))
+                send.send((entry, image.and_then(|image| self.find(image)))).map_err(drop)
             });
             drop(send);
             writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
