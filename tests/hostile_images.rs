@@ -130,7 +130,7 @@ fn valid() -> Vec<(String, Vec<u8>)> {
 fn feed(bytes: &[u8]) {
     LARGEST.set(0);
     let by_itself = decode("x.png", bytes);
-    let options = ReadOptions { fill: &Channel::HPA, pages: Pages::Channels, depth: None };
+    let options = ReadOptions { fill: &Channel::HPA, pages: Pages::Channels, ..ReadOptions::default() };
     let set = assemble("x", &[(Some(Channel::Green), "x_green.png".to_owned(), bytes)], &options);
     if let Ok(decoded) = by_itself {
         let plane = &decoded.planes[0];

@@ -44,7 +44,7 @@ pub fn images(bytes: &[u8]) {
         assert!(decoded.colours.is_empty() || decoded.colours.len() == decoded.planes.len());
         decoded.planes.iter().for_each(sound_plane);
     }
-    let options = ReadOptions { fill: &Channel::HPA, pages: Pages::Channels, depth: None };
+    let options = ReadOptions { fill: &Channel::HPA, pages: Pages::Channels, ..ReadOptions::default() };
     for channel in [None, Some(Channel::Green)] {
         if let Ok(set) = channels::assemble("a", &[(channel, "a.png".to_owned(), bytes)], &options) {
             merged(&set);
