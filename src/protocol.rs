@@ -106,7 +106,7 @@ pub enum Command {
     /// [`Outcome::MeasuredCells`].
     MeasureCells {
         cells: ImageDetections,
-        image: Option<ImageInput>,
+        image: Option<Box<ImageInput>>,
         name: String,
         formats: Vec<MeasuredFormat>,
         /// The side of a pixel in µm, which comes before what the files state.

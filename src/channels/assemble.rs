@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::colour;
-use super::decode::{self, Decoded, Layout, Pages, Reading, decode, probe};
+use super::decode::{self, Decoded, Layout, decode, probe};
 use super::depth::{self, BitDepth};
 use super::project::Focus;
 use super::range::{BLACK, SampleRange};
+use super::reading::{Pages, Reading};
 use super::set::{Channel, ChannelSet, Plane, Samples, in_words, zeros};
 use super::sniff::FileKind;
 use super::stack::{Projection, StackRule};

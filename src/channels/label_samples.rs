@@ -6,8 +6,9 @@ use std::io::Cursor;
 
 use png::{BitDepth, ColorType, Decoder, Limits};
 
-use super::decode::{Pages, probe};
+use super::decode::probe;
 use super::label_tiff;
+use super::reading::Pages;
 use super::set::zeros;
 use super::sniff::{FileKind, sniff};
 use crate::error::{Error, Result};

@@ -8,11 +8,11 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::assemble::{by_itself, with_own_depth};
-use super::decode::Reading;
 use super::depth::BitDepth;
 use super::group::ImageEntry;
 use super::project::Focus;
 use super::range::{BLACK, COUNTED, SampleRange, Spread};
+use super::reading::Reading;
 use super::region::RegionFile;
 use super::set::{Channel, ChannelSet, Plane, Samples};
 use super::sniff::{FileKind, HEAD_BYTES, sniff};
@@ -36,7 +36,8 @@ impl LargeImage {
     ///
     /// # Errors
     /// A large file that is damaged or cannot be read in regions; channels of different sizes.
-    pub fn open(entry: &ImageEntry, fill: Vec<Channel>, reading: Reading) -> Result<Option<Self>> {
+    pub fn open(entry: &ImageEntry, fill: Vec<Channel>, reading: impl Into<Reading>) -> Result<Option<Self>> {
+        let reading = reading.into();
         let mut files = Vec::new();
         let mut is_large = false;
         for file in &entry.files {

@@ -27,6 +27,7 @@ mod orientation;
 mod pixel_size;
 mod project;
 mod range;
+mod reading;
 #[cfg(not(target_arch = "wasm32"))]
 mod region;
 mod set;
@@ -43,7 +44,7 @@ mod view;
 
 pub use assemble::{ReadOptions, assemble, depth_of};
 pub use crop::{crop, crop_to_jpeg};
-pub use decode::{Decoded, Layout, Pages, Reading, decode};
+pub use decode::{Decoded, Layout, decode};
 pub use depth::BitDepth;
 pub(crate) use file_name::composed;
 pub use glance::{Glance, glance};
@@ -55,6 +56,7 @@ pub use mapping::ChannelMap;
 pub use merge::{Merge, MergedImage, merge};
 pub use orientation::orientation;
 pub use range::SampleRange;
+pub use reading::{Pages, Reading};
 #[cfg(not(target_arch = "wasm32"))]
 pub use region::RegionFile;
 pub use set::{Channel, ChannelSet, Plane, Samples};

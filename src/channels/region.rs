@@ -11,8 +11,9 @@ use std::sync::Arc;
 use ::tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use ::tiff::tags::Tag;
 
-use super::decode::{Decoded, Layout, Reading, check_plausible};
+use super::decode::{Decoded, Layout, check_plausible};
 use super::project::{Focus, Fold};
+use super::reading::Reading;
 use super::set::{Plane, Samples, zeros};
 use super::sniff::FileKind;
 use super::stack::{Chosen, Projection, StackPlane};
@@ -20,7 +21,7 @@ use super::tiff::{alpha_and_turned, broken};
 use super::tiff_description::Description;
 use super::tiff_head::head;
 use super::tiff_page::{BLACK_IS_ZERO, Page};
-use super::tiff_sample::{Coding, real, reals};
+use super::tiff_sample::Sample;
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -300,47 +301,6 @@ impl Access {
             ));
         }
         Ok(Self::Chunks)
-    }
-}
-
-/// A sample as [`super::decode`] gives it.
-trait Sample: Copy + Default {
-    /// The samples `from..from + out.len()` of decoded ones; `false` where there are fewer or others.
-    fn copy(result: &DecodingResult, from: usize, out: &mut [Self]) -> bool;
-    fn from_bytes(bytes: &[u8], coding: Coding, little: bool) -> Self;
-}
-
-impl Sample for u8 {
-    fn copy(result: &DecodingResult, from: usize, out: &mut [u8]) -> bool {
-        let DecodingResult::U8(v) = result else { return false };
-        v.get(from..from + out.len()).map(|from| out.copy_from_slice(from)).is_some()
-    }
-
-    fn from_bytes(bytes: &[u8], _: Coding, _: bool) -> u8 {
-        bytes[0]
-    }
-}
-
-impl Sample for u16 {
-    fn copy(result: &DecodingResult, from: usize, out: &mut [u16]) -> bool {
-        let DecodingResult::U16(v) = result else { return false };
-        v.get(from..from + out.len()).map(|from| out.copy_from_slice(from)).is_some()
-    }
-
-    fn from_bytes(bytes: &[u8], _: Coding, little: bool) -> u16 {
-        let pair = [bytes[0], bytes[1]];
-        if little { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) }
-    }
-}
-
-impl Sample for f32 {
-    fn copy(result: &DecodingResult, from: usize, out: &mut [f32]) -> bool {
-        reals(result, from, out)
-    }
-
-    fn from_bytes(bytes: &[u8], coding: Coding, little: bool) -> f32 {
-        // `Page::read` lets no other coding through.
-        real(bytes, coding, little).unwrap_or(f32::NAN)
     }
 }
 

@@ -10,11 +10,10 @@ use std::io::{Cursor, ErrorKind};
 use ::tiff::decoder::{Decoder, DecodingResult, Limits};
 use ::tiff::{TiffError, tags::Tag};
 
-use super::decode::{
-    Decoded, Header, Layout, Reading, alpha_warning, check_bytes, check_plausible, check_size, grey_if_equal,
-};
+use super::decode::{Decoded, Header, Layout, alpha_warning, check_bytes, check_plausible, check_size, grey_if_equal};
 use super::pixel_size::square;
 use super::project::{Focus, Fold};
+use super::reading::Reading;
 use super::set::{Plane, Samples, zeros};
 use super::sniff::FileKind;
 use super::stack::{Chosen, Projection, StackPlane};

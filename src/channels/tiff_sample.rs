@@ -39,7 +39,7 @@ pub(super) fn reals(data: &DecodingResult, from: usize, out: &mut [f32]) -> bool
 
 /// One sample of as many bytes as there are, as it lies in a file.
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) fn real(bytes: &[u8], coding: Coding, little: bool) -> Option<f32> {
+fn real(bytes: &[u8], coding: Coding, little: bool) -> Option<f32> {
     macro_rules! number {
         ($kind:ty) => {{
             let bytes = bytes.try_into().ok()?;
@@ -60,4 +60,49 @@ pub(super) fn real(bytes: &[u8], coding: Coding, little: bool) -> Option<f32> {
         (Coding::Float, 8) => number!(f64) as f32,
         _ => return None,
     })
+}
+
+/// A sample as [`super::decode`] gives it.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) trait Sample: Copy + Default {
+    /// The samples `from..from + out.len()` of decoded ones; `false` where there are fewer or others.
+    fn copy(result: &DecodingResult, from: usize, out: &mut [Self]) -> bool;
+    fn from_bytes(bytes: &[u8], coding: Coding, little: bool) -> Self;
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Sample for u8 {
+    fn copy(result: &DecodingResult, from: usize, out: &mut [u8]) -> bool {
+        let DecodingResult::U8(v) = result else { return false };
+        v.get(from..from + out.len()).map(|from| out.copy_from_slice(from)).is_some()
+    }
+
+    fn from_bytes(bytes: &[u8], _: Coding, _: bool) -> u8 {
+        bytes[0]
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Sample for u16 {
+    fn copy(result: &DecodingResult, from: usize, out: &mut [u16]) -> bool {
+        let DecodingResult::U16(v) = result else { return false };
+        v.get(from..from + out.len()).map(|from| out.copy_from_slice(from)).is_some()
+    }
+
+    fn from_bytes(bytes: &[u8], _: Coding, little: bool) -> u16 {
+        let pair = [bytes[0], bytes[1]];
+        if little { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) }
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Sample for f32 {
+    fn copy(result: &DecodingResult, from: usize, out: &mut [f32]) -> bool {
+        reals(result, from, out)
+    }
+
+    fn from_bytes(bytes: &[u8], coding: Coding, little: bool) -> f32 {
+        // `Page::read` lets no other coding through.
+        real(bytes, coding, little).unwrap_or(f32::NAN)
+    }
 }

@@ -120,7 +120,7 @@ impl Engine {
                 Ok(Outcome::Files { files: export::export_measured(&images, &tables, &classes, &formats)? })
             }
             Command::MeasureCells { cells, image, name, formats, pixel_size } => {
-                measured::cells(&cells, image.as_ref(), &name, &formats, pixel_size)
+                measured::cells(&cells, image.as_deref(), &name, &formats, pixel_size)
             }
             Command::WriteTables { images } => Ok(Outcome::Files { files: export::tables(&images)? }),
             Command::CropCells { image, boxes, side } => {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use cytobox::annotations::dataset::ImageInfo;
 use cytobox::annotations::{ImageAnnotations, Object, Parsed, check, coco, csv, gather, labelme, via, voc, yolo};
 use cytobox::boxes::BoxXyxy;
-use cytobox::channels::{self, Channel, ChannelSet, Merge, Pages, Plane, ReadOptions};
+use cytobox::channels::{self, Channel, ChannelSet, Merge, Pages, Plane, Projection, ReadOptions, Reading, StackRule};
 use cytobox::masks::LabelImage;
 use cytobox::train::checkpoint::Checkpoint;
 use cytobox::weights::{self, StateDict, pickle, safetensors};
@@ -38,8 +38,16 @@ const SIZE: [u32; 2] = [64, 48];
 
 /// PNG, JPEG and TIFF: as an image by itself, as one channel of a set, and merged.
 pub fn images(bytes: &[u8]) {
-    for pages in [Pages::Ask, Pages::Channels] {
-        let Ok(decoded) = channels::decode("a.png", bytes, pages) else { continue };
+    let stack = |pages, projection| Reading::new(pages, Some(StackRule { projection, z: None, t: None }));
+    let readings = [
+        Reading::from(Pages::Ask),
+        Reading::from(Pages::Channels),
+        stack(Pages::Slices, Projection::Mean),
+        stack(Pages::Frames, Projection::Sharpest),
+        stack(Pages::Ask, Projection::Max),
+    ];
+    for reading in readings {
+        let Ok(decoded) = channels::decode("a.png", bytes, reading) else { continue };
         assert!((1..=limits::CHANNELS).contains(&decoded.planes.len()), "{} planes", decoded.planes.len());
         assert!(decoded.colours.is_empty() || decoded.colours.len() == decoded.planes.len());
         decoded.planes.iter().for_each(sound_plane);
