@@ -314,9 +314,8 @@ fn resnet101_at_full_size() {
     every_stage("r101_c3_hpa");
 }
 
-/// The other recorded cases, which need minutes and have nothing that those above have not.
+/// The other recorded cases.
 #[test]
-#[ignore = "slow"]
 fn the_other_recordings() {
     for name in ["r50_c3_crop", "r50_c3_synthetic", "r101_c81_hpa"] {
         every_stage(name);

@@ -213,7 +213,7 @@ fn only_what_memory_does_not_take_is_read_in_regions() {
     for (channel, width) in [("red", 9000), ("green", 9000), ("blue", 9000), ("yellow", 9000)] {
         fs::write(folder.path().join(format!("x_{channel}.tif")), tiff(&[page(width)], false)).unwrap();
     }
-    let open = |groups: &Groups| LargeImage::open(&groups.images[0], vec![], Pages::Ask.into());
+    let open = |groups: &Groups| LargeImage::open(&groups.images[0], vec![], Pages::Ask);
     assert!(open(&find(&["small.tif"])).unwrap().is_none());
     let wide = open(&find(&["wide.tif"])).unwrap().unwrap();
     assert_eq!(wide.size(), [2, 9000]);
