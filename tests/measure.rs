@@ -6,6 +6,7 @@ mod golden;
 use std::io::Read;
 
 use cytobox::boxes::BoxXyxy;
+use cytobox::channels::{Projection, StackPlane};
 use cytobox::detections::{Detection, ImageDetections};
 use cytobox::export::{MeasuredFormat, measured_file};
 use cytobox::masks::{LabelImage, Rle};
@@ -297,8 +298,10 @@ fn other_programs_read_the_same_cells() {
     }
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    let stack = StackPlane { slices: 5, frames: 4, projection: Projection::Plane, z: Some(3), t: Some(2) };
+    let image = ImageDetections { stack: Some(stack), ..detections() };
     for format in MeasuredFormat::ALL.into_iter().filter(|format| *format != MeasuredFormat::Measurements) {
-        let found = measured_file(format, &detections(), &table_of(&detections())).unwrap().unwrap();
+        let found = measured_file(format, &image, &table_of(&image)).unwrap().unwrap();
         write(&format!("a{}", found.ending), &found.bytes);
     }
     let many = measured_file(MeasuredFormat::Labels, &crowd(), &Table::default()).unwrap().unwrap();

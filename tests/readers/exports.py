@@ -78,6 +78,7 @@ def main():
     rois = sorted(roifile.roiread(folder / "a_rois.zip"), key=lambda roi: roi.name)
     assert [roi.name for roi in rois] == [f"{n:04} {cell['label']}" for n, cell in enumerate(cells, 1)]
     for roi, mask in zip(rois, masks):
+        assert (roi.c_position, roi.z_position, roi.t_position) == (0, 3, 2)
         y, x = np.nonzero(mask)
         assert (roi.left, roi.top, roi.right, roi.bottom) == (x.min(), y.min(), x.max() + 1, y.max() + 1)
     print(f"{len(cells)} cells: tifffile, Pillow, shapely and roifile find the same")

@@ -1,10 +1,11 @@
 //! Outlines for ImageJ's ROI Manager: a zip with one `.roi` file for each cell.
 //!
 //! The format is that of `ij/io/RoiEncoder.java` of ImageJ: big-endian, 64 bytes of header, the coordinates, and a second header
-//! that says where the name stands. A cell of one outline is a polygon; one with holes or of several pieces is a composite.
+//! that says where the name stands and which plane of a stack it is on. A cell of one outline is a polygon; one with holes or of several pieces is a composite.
 
 use super::{archive::zip, cells};
 use crate::annotations::names;
+use crate::channels::StackPlane;
 use crate::detections::ImageDetections;
 use crate::error::Result;
 use crate::export::NamedBytes;
@@ -28,7 +29,7 @@ pub(super) fn archive(image: &ImageDetections) -> Result<Vec<u8>> {
     for (i, (cell, detection)) in cells(image).iter().zip(&image.detections).enumerate() {
         let outlines = cell.pixels(image.width, image.height)?.outlines();
         let name = format!("{:04} {}", i + 1, detection.label);
-        if let Some(bytes) = roi(&name, &outlines) {
+        if let Some(bytes) = roi(&name, &outlines, image.stack) {
             let name = format!("{:04} {}.roi", i + 1, names::safe_name(&detection.label));
             files.push(NamedBytes { name, bytes });
         }
@@ -36,8 +37,9 @@ pub(super) fn archive(image: &ImageDetections) -> Result<Vec<u8>> {
     zip(&files)
 }
 
-/// One `.roi` file of closed polygons along the edges of pixels; `None` without polygons.
-fn roi(name: &str, outlines: &[Vec<[f32; 2]>]) -> Option<Vec<u8>> {
+/// One `.roi` file of closed polygons along the edges of pixels; `None` without polygons. It shows on the slice and the time
+/// point that it was found on, in every channel, and where these were projected on all of them.
+fn roi(name: &str, outlines: &[Vec<[f32; 2]>], stack: Option<StackPlane>) -> Option<Vec<u8>> {
     let corners = || outlines.iter().flatten();
     let first = corners().next()?;
     let [left, top, right, bottom] = corners()
@@ -71,6 +73,9 @@ fn roi(name: &str, outlines: &[Vec<[f32; 2]>]) -> Option<Vec<u8>> {
     put(&mut bytes, 60, &i32::try_from(header2).ok()?.to_be_bytes());
     bytes.extend(coordinates);
     let mut second = [0; HEADER];
+    for (at, position) in [(8, stack.and_then(|plane| plane.z)), (12, stack.and_then(|plane| plane.t))] {
+        put(&mut second, at, &position.unwrap_or(0).to_be_bytes());
+    }
     put(&mut second, 16, &i32::try_from(header2 + HEADER).ok()?.to_be_bytes());
     put(&mut second, 20, &i32::try_from(name.len()).ok()?.to_be_bytes());
     bytes.extend(second);
