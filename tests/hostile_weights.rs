@@ -151,7 +151,7 @@ fn tensors_that_do_not_fit_are_refused() {
     };
     refused_for(&rename(CONV, "something.else"), "lacks");
     refused_for(&rename("rpn.head.cls_logits.bias", "rpn.head.conv.bias"), "twice");
-    refused_for(&rename("rpn.head.cls_logits.bias", "rpn.head.conv.1.0.weight"), "v2");
+    refused_for(&rename("rpn.head.cls_logits.bias", "rpn.head.conv.1.0.weight"), "lacks");
 }
 
 #[test]

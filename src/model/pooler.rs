@@ -41,7 +41,9 @@ impl MultiScaleRoiAlign {
         input: [usize; 2],
         output_size: usize,
     ) -> Self {
-        let align = Self::new(level_heights, image_height, output_size, config.roi_sampling_ratio);
+        // torchvision's padding is small enough for its inference; a square input may be half padding.
+        let height = if config.roi_rule == RoiRule::Align { image_height } else { input[0] };
+        let align = Self::new(level_heights, height, output_size, config.roi_sampling_ratio);
         Self { rule: config.roi_rule, input, ..align }
     }
 
