@@ -79,7 +79,9 @@ impl Step {
             Step::Native => vec![Need::Vulkan, Need::Python],
             Step::Workflows => vec![Need::Node, Need::Snakemake, Need::Slurm],
             Step::Wasm => vec![Need::WasmTarget, Need::WasmBindgen, Need::WasmPack, Need::Chromium, Need::Chromedriver],
-            Step::E2e => [page::NEEDS.as_slice(), &[Need::Chromium, Need::Node, Need::Playwright]].concat(),
+            Step::E2e => {
+                [page::NEEDS.as_slice(), &[Need::Chromium, Need::Node, Need::Playwright, Need::Python]].concat()
+            }
         }
     }
 }
@@ -201,6 +203,8 @@ fn perform(workspace: &Workspace, installer: &mut Installer, report: &mut Report
                 .args(files_ending(&workspace.root.join("tests/bench"), ".test.mjs")?);
             // One test compares the page with the command line.
             node.env("CYTOBOX_PROGRAM", workspace.program());
+            // Another makes weights files with it.
+            node.env("PYTHON", python(installer)?);
             if let Some(chromium) = install::chromium(workspace) {
                 node.env("CHROME", chromium);
             }

@@ -189,6 +189,6 @@ mod tests {
         let values: Vec<f32> = (0..24).map(|v| v as f32).collect();
         let (out, shape) = permuted(&values, &[2, 3, 4], &[2, 0, 1]);
         assert_eq!(shape, [4, 2, 3]);
-        assert_eq!(out[(3 * 2 + 1) * 3 + 2], values[(1 * 3 + 2) * 4 + 3]);
+        assert_eq!(out[(3 * 2 + 1) * 3 + 2], values[(3 + 2) * 4 + 3]);
     }
 }
