@@ -5,7 +5,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { SLOW, imagesListed, openPage } from './page.mjs';
+import { SLOW, imagesListed, openPage, settled } from './page.mjs';
 
 const RESULTS = path.join(path.dirname(fileURLToPath(import.meta.url)), 'results');
 const [WIDTH, HEIGHT, SLICES, FRAMES] = [96, 64, 5, 2];
@@ -56,6 +56,7 @@ async function cell(page, wanted) {
     const stack = globalThis.cytobox.store.state.opened?.stack;
     return stack && Object.entries(plane).every(([key, value]) => (stack[key] ?? null) === value);
   }, wanted, { timeout: 60_000 });
+  await settled(page);
   return page.evaluate(() => {
     const canvas = new OffscreenCanvas(1, 1);
     const context = canvas.getContext('2d');
