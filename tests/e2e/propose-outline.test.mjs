@@ -2,7 +2,22 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SLOW, TEST_IMAGE, annotate, boxRows, channelFiles, detect, drop, engineReady, imagesListed, loadModel, openPage, placeOf, screenshot, settled } from './page.mjs';
+import {
+  SLOW,
+  TEST_IMAGE,
+  annotate,
+  boxRows,
+  channelFiles,
+  detect,
+  drop,
+  engineReady,
+  imagesListed,
+  loadModel,
+  openPage,
+  placeOf,
+  screenshot,
+  settled,
+} from './page.mjs';
 
 /** What the table says of the outline of each box. */
 async function outlines(page) {
@@ -48,7 +63,9 @@ test('an outline is proposed as soon as a box is drawn, follows its corner, and 
   await engineReady(page);
   await loadModel(page);
   await detect(page);
-  const cells = await page.evaluate(() => globalThis.cytobox.store.state.images[0].result.detections.detections.map(({ box, mask }) => ({ box: [...box], mask: Boolean(mask) })));
+  const cells = await page.evaluate(() =>
+    globalThis.cytobox.store.state.images[0].result.detections.detections.map(({ box, mask }) => ({ box: [...box], mask: Boolean(mask) })),
+  );
   assert.ok(cells[0].mask && cells.length > 2);
   await annotate(page);
   const [x1, y1, x2, y2] = cells[0].box.map(Math.round);
@@ -59,10 +76,18 @@ test('an outline is proposed as soon as a box is drawn, follows its corner, and 
   // While the corner moves, the outline of a moment ago is there.
   await page.waitForFunction(() => import('/js/canvas/annotation-layer.js').then(({ pending }) => Boolean(pending.draft?.mask)), null, { timeout: SLOW });
   await page.mouse.move(...(await placeOf(page, x2, y2)));
-  const before = await page.evaluate(() => performance.now());
+  await page.evaluate(() => {
+    const { store } = globalThis.cytobox;
+    addEventListener('pointerup', () => (globalThis.dragEnded = performance.now()), { capture: true, once: true });
+    const end = store.subscribe(['annotations'], ({ images }) => {
+      if (!images[0].annotations?.objects[0]?.proposed) return;
+      globalThis.outlinedAfter = performance.now() - globalThis.dragEnded;
+      end();
+    });
+  });
   await page.mouse.up();
   await outlined(page, 'proposed');
-  console.log(`${((await page.evaluate(() => performance.now())) - before).toFixed(0)} ms from the end of the drag to its outline, with the features there`);
+  console.log(`${(await page.evaluate(() => globalThis.outlinedAfter)).toFixed(0)} ms from the end of the drag to its outline, with the features there`);
   const drawn = await overlap(page, 0, 0);
   assert.ok(drawn > 0.85, `IoU ${drawn} with the mask of the detection of this box`);
   await screenshot(page, 'proposed-outline-light');

@@ -7,7 +7,7 @@ import { compute, ensure, explain, wantedDiameter } from '../engine/engine.js';
 import { Cancelled } from '../engine/connection.js';
 import { inputOf } from '../images/images.js';
 import { pending } from '../canvas/annotation-layer.js';
-import { medianDiameter } from '../canvas/geometry.js';
+import { medianDiameter, sameBox } from '../canvas/geometry.js';
 import { commit, currentObjects, refused } from './annotations.js';
 import { busy, currentImage, store } from '../shared/page-state.js';
 
@@ -30,6 +30,8 @@ let soon;
 /** The one that waits while another is asked; a newer one takes its place, as a hand is faster than a network. @type {Question|null} */
 let waiting = null;
 let asking = false;
+/** The last answer: a drag ends where its outline was asked for a moment before. @type {{key: string, model: object|null, box: Box, label: string, mask: Rle|null}|null} */
+let answered = null;
 /** The detector for which proposals failed: it is said once. @type {object|null} */
 let failed = null;
 
@@ -51,8 +53,7 @@ async function outlinesOf(image, objects, signal) {
   const drawn = image.annotations?.objects.map(({ box }) => box) ?? [];
   const command = /** @type {const} */ ({
     type: 'outlineBoxes',
-    // All that an image is read by.
-    key: JSON.stringify([image.id, image.merge, image.fill, image.pages, store.state.bitDepth]),
+    key: keyOf(image),
     boxes: objects.map(({ box }) => box),
     labels: objects.map(({ label }) => label),
     diameter: wantedDiameter() ?? medianDiameter([...drawn, ...objects.map(({ box }) => box)]),
@@ -65,6 +66,23 @@ async function outlinesOf(image, objects, signal) {
   return masks ?? objects.map(() => null);
 }
 
+/** All that an image is read by. @param {ImageEntry} image */
+function keyOf({ id, merge, fill, pages, z, t }) {
+  const { bitDepth, projection } = store.state;
+  return JSON.stringify([id, merge, fill, pages, z, t, projection, bitDepth]);
+}
+
+/** @param {Question} question @returns {Promise<Rle|null>} */
+async function outlineOf({ image, box, label }) {
+  if (whyNot()) return null;
+  const { model } = store.state;
+  const key = keyOf(image);
+  if (answered && answered.key === key && answered.model === model && answered.label === label && sameBox(answered.box, box)) return answered.mask;
+  const [mask] = await outlinesOf(image, [{ box, label }]);
+  answered = { key, model, box, label, mask };
+  return mask;
+}
+
 /** @param {Question} question */
 function ask(question) {
   waiting?.done(null);
@@ -75,11 +93,11 @@ function ask(question) {
 async function answerAll() {
   asking = true;
   while (waiting) {
-    const { image, box, label, done } = waiting;
+    const question = waiting;
+    const { done } = question;
     waiting = null;
     try {
-      const [mask] = whyNot() ? [null] : await outlinesOf(image, [{ box, label }]);
-      done(mask);
+      done(await outlineOf(question));
     } catch (error) {
       done(null);
       tell(error);
