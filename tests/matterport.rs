@@ -363,3 +363,34 @@ fn a_configuration_round_trip_keeps_the_conventions() {
     assert_eq!(config.num_classes(), 81);
     assert_eq!(DetectorConfig::from_json(&config.to_json().unwrap()).unwrap(), config);
 }
+
+/// Keras's classification network is a backbone to start from; it was trained on B, G, R.
+#[test]
+fn a_keras_classifier_is_a_backbone_to_start_from() {
+    for network in ["imagenet-r50", "imagenet-r50-notop"] {
+        let Some(file) = keras_files::weights(network, 3) else { return };
+        let bytes = std::fs::read(&file).unwrap();
+        let config = DetectorConfig {
+            backbone: cytobox::model::Backbone::ResNet50,
+            fpn_channels: 8,
+            representation_size: 8,
+            ..DetectorConfig::default()
+        };
+        let loaded = weights::load_into(config, "resnet50.h5", &bytes, false, 1, &Device::flex());
+        let (detector, report) = loaded.unwrap();
+        assert!(report.missing.iter().all(|name| !name.starts_with("backbone.body")), "{report:?}");
+        assert!(report.loaded.iter().all(|name| name.starts_with("backbone.body")), "{report:?}");
+        println!("{network}: {} tensors, unexpected: {:?}", report.loaded.len(), report.unexpected);
+        let state = pollster::block_on(weights::save::state_dict(&detector, weights::Precision::F32)).unwrap();
+        let kernel = state.tensors["backbone.body.conv1.weight"].values().unwrap();
+        // Of filter 5, row 2, column 3: there [row, column, channel, filter], here [filter, channel, row, column].
+        let there = keras_files::values(&file, "conv1", 0);
+        let ratio = |channel: usize| {
+            kernel[((5 * 3 + channel) * 7 + 2) * 7 + 3] / there[((2 * 7 + 3) * 3 + (2 - channel)) * 64 + 5]
+        };
+        // A folded norm scales a whole filter.
+        assert!(
+            (ratio(0) - ratio(1)).abs() < 1e-3 * ratio(0).abs() && (ratio(2) - ratio(1)).abs() < 1e-3 * ratio(0).abs()
+        );
+    }
+}

@@ -57,6 +57,22 @@ assert len(first) == 384, len(first)
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// The values of the n-th weight of a layer.
+pub fn values(file: &Path, layer: &str, weight: usize) -> Vec<f32> {
+    const SCRIPT: &str = r#"
+import h5py, sys
+file = h5py.File(sys.argv[1])
+text = lambda v: v.decode() if isinstance(v, bytes) else v
+group = file[sys.argv[2]]
+sys.stdout.buffer.write(group[text(group.attrs["weight_names"][int(sys.argv[3])])][()].astype("<f4").tobytes())
+"#;
+    let python = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
+    let output =
+        Command::new(python).args(["-c", SCRIPT]).arg(file).args([layer, &weight.to_string()]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
 /// One recorded case.
 pub struct Case {
     pub name: String,
