@@ -60,7 +60,7 @@ def make_detector(program, folder, out):
 
 
 def detect(arguments, out, more=()):
-    command = [arguments.cytobox, "detect", f"{arguments.folder}/images", "--out", out]
+    command = [arguments.cytobox, "detect", f"{arguments.folder}/images-{arguments.images}", "--out", out]
     command += ["--model", f"{arguments.folder}/detector.safetensors", "--device", "cpu", "--score", "0"]
     command += ["--max-detections", "4", "--format", FORMATS, "--with-measurements", *more]
     log = open(f"{out}.log", "ab")
@@ -157,8 +157,9 @@ def main():
     arguments = parser.parse_args()
     folder = arguments.folder = os.path.abspath(arguments.folder)
     os.makedirs(folder, exist_ok=True)
-    if not os.path.isdir(f"{folder}/images"):
-        make_images(f"{folder}/images", arguments.images)
+    images = f"{folder}/images-{arguments.images}"
+    if not os.path.isdir(images):
+        make_images(images, arguments.images)
     if not os.path.exists(f"{folder}/detector.safetensors"):
         make_detector(arguments.cytobox, folder, f"{folder}/detector.safetensors")
     outs = [f"{folder}/one", f"{folder}/joined", *(f"{folder}/shard{k + 1}" for k in range(arguments.shards))]
