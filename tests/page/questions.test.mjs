@@ -17,8 +17,8 @@ test('the nearer to the threshold, the more in doubt; what is sure either way is
     [...doubts].sort((a, b) => b.worth - a.worth).map(({ number }) => number),
     [3, 2, 4, 1],
   );
-  assert.match(doubts[1].reason, /0\.72, just above the threshold 0\.70/);
-  assert.match(doubts[2].reason, /0\.69, just below/);
+  assert.match(doubts[1].reason, /score 0\.72, threshold 0\.70/);
+  assert.match(doubts[2].reason, /score 0\.69, threshold/);
   // A threshold of its own for each class.
   assert.deepEqual(
     asked(detections, () => 0.2),

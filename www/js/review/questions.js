@@ -54,8 +54,7 @@ export function doubtsOf(detections, thresholdOf) {
 /** Nearest to the threshold is most in doubt. @param {number} score @param {number} threshold */
 function ofScore(score, threshold) {
   const worth = score < threshold ? 1 - (threshold - score) / BELOW : 1 - (score - threshold) / Math.max(1 - threshold, 0.01);
-  const side = score < threshold ? 'below' : 'above';
-  return { worth, reason: `score ${score.toFixed(2)}, just ${side} the threshold ${threshold.toFixed(2)}` };
+  return { worth, reason: `score ${score.toFixed(2)}, threshold ${threshold.toFixed(2)}` };
 }
 
 /** @param {{label: string, score: number}} first @param {{label: string, score: number}} second */
