@@ -60,7 +60,7 @@ pub fn line(image: &ImageAnnotations, measurements: impl Fn(usize) -> Map<String
 /// The images of a file of such lines. A line that cannot be used is rejected by its number; the others are read.
 ///
 /// # Errors
-/// A file that is no text or too large; one that holds detections; one of which no line can be used.
+/// A file that is not text or is too large, that holds detections, or of which no line can be used.
 pub fn read(file: &str, bytes: &[u8]) -> Result<Parsed<Vec<ImageAnnotations>>> {
     let lines = text(file, bytes, limits::TABLE_BYTES)?;
     let mut parsed = Parsed::new(Vec::new());
